@@ -1,0 +1,257 @@
+"""Who speaks to us: IKE SAs and Child SAs by SPI, packed into one bytearray that is also its own snapshot.
+
+RFC 7296 section 2.6 and RFC 4301 section 4.1 let the receiver choose its SPIs: `add_…` hands out SPIs that
+are their own index, `adopt_…` takes SPIs from elsewhere; slots.py explains how both are found. IKE SAs with
+one peer address hang on a chain from a bucket of the same array, the Child SAs of one IKE SA on a chain from
+its record: no look-up walks the table, and none allocates.
+
+Slots number IKE SAs and Child SAs separately and stay the same for the life of an entry. Endpoints are 4 or
+16 address octets and 2 port octets; here they are only compared. Whatever cannot be done is a ValueError
+that names the value and changes nothing.
+"""
+
+import hashlib
+
+from .slots import BUCKET, USED, VARIANT, Slots
+from .wire import AH, ESP, PORT, PORT_NAT, const, equal
+
+# IKE record: flags, our SPI, the peer's SPI, three links, the peer's endpoint. VARIANT: we are the original initiator.
+_ESTABLISHED = const(0x04)
+_IPV6 = const(0x08)
+_CHILDREN = const(0x20)
+_SPI_PEER = const(9)
+_BUCKET_FIRST = const(17)
+_BUCKET_NEXT = const(18)
+_CHILD_FIRST = const(19)
+_ENDPOINT = const(20)
+
+# Child record: flags, inbound SPI, outbound SPI, IKE SA, link. VARIANT: AH.
+_SPI_OUT = const(5)
+_IKE_SA = const(9)
+_CHILD_NEXT = const(10)
+_CHILD_WIDTH = const(11)
+
+_LAYOUT = const(1)
+_SHAPE = const(4)
+_PREFIX = const(12)  # layout and sizes, then eight octets of SHA-256
+
+
+def _host_port(octets, at):
+    port = (octets[at] << 8) | octets[at + 1]
+    return port in (PORT, PORT_NAT, 0)
+
+
+class SpiTable:
+    """Room for `ike` IKE SAs and `child` Child SAs (1 to 256 each) with peers of up to `address` octets (4 or 16)."""
+
+    def __init__(self, ike=16, child=32, address=4):
+        if not (1 <= ike <= 256 and 1 <= child <= 256 and address in (4, 16)):
+            raise ValueError("SpiTable(%r, %r, %r)" % (ike, child, address))
+        width = _ENDPOINT + address + 2
+        self._octets = bytearray(_PREFIX + ike * width + child * _CHILD_WIDTH)
+        self._octets[:_SHAPE] = bytes((_LAYOUT, ike - 1, child - 1, address))
+        self._ike = Slots(self._octets, _PREFIX, width, ike, 8)
+        self._child = Slots(self._octets, _PREFIX + ike * width, _CHILD_WIDTH, child, 4)
+        self.size = ike, child
+
+    # Look-ups: octets compared in place, nothing allocated.
+
+    def find_ike(self, octets, at, initiator):
+        """Slot of the IKE SA whose SPI on our side is octets[at:at+8], we being its original initiator or not; -1."""
+        return self._ike.find(USED | VARIANT if initiator else USED, octets, at)
+
+    def find_child(self, protocol, octets, at):
+        """Slot of the Child SA that receives ESP (50) or AH (51) with the SPI octets[at:at+4]; -1."""
+        return self._child.find(USED if protocol == ESP else USED | VARIANT, octets, at)
+
+    def find_peer(self, endpoint):
+        """Slot of the newest established IKE SA with that peer; -1.
+
+        The address decides (section 1.5). Ports count where one of them betrays a NAT (2.23): 500, 4500 and
+        the 0 of bare ESP and AH are the host itself.
+        """
+        port = len(endpoint) - 2
+        octets = self._octets
+        found = -1
+        slot = self._first_peer(endpoint)
+        while slot >= 0:
+            here = self._ike.start + slot * self._ike.width
+            if octets[here] & _ESTABLISHED and self._is_at(here, endpoint):
+                here += _ENDPOINT + port
+                if equal(octets, here, endpoint, port, 2):
+                    return slot
+                if found < 0 and (
+                    not (endpoint[port] or endpoint[port + 1])
+                    or (_host_port(endpoint, port) and _host_port(octets, here))
+                ):
+                    found = slot
+            slot = self._ike.following(slot, _BUCKET_NEXT)
+        return found
+
+    def find_outbound(self, endpoint, octets, at):
+        """Slot of the IKE SA with that peer address under which we send to the SPI octets[at:at+4]; -1."""
+        slot = self._first_peer(endpoint)
+        while slot >= 0:
+            here = self._ike.start + slot * self._ike.width
+            if self._is_at(here, endpoint):
+                child = self._child.first(here, _CHILDREN, _CHILD_FIRST)
+                while child >= 0:
+                    if equal(self._octets, self._child.start + child * _CHILD_WIDTH + _SPI_OUT, octets, at, 4):
+                        return slot
+                    child = self._child.following(child, _CHILD_NEXT)
+            slot = self._ike.following(slot, _BUCKET_NEXT)
+        return -1
+
+    def matches(self, slot, octets, at, endpoint):
+        """True if the IKE header at octets[at:] has both SPIs of that IKE SA and the endpoint its peer's address."""
+        here = self._ike.at(slot)
+        own = 0 if self._octets[here] & VARIANT else 8
+        return (
+            equal(self._octets, here + 1, octets, at + own, 8)
+            and equal(self._octets, here + _SPI_PEER, octets, at + 8 - own, 8)
+            and self._is_at(here, endpoint)
+        )
+
+    # Changes.
+
+    def add_ike(self, random, initiator, peer, spi_peer=bytes(8), established=False):
+        """Enter an IKE SA under an SPI of our choice, made from random(n) -> n octets; returns its slot."""
+        own = self._ike.choose(random)
+        spi_i, spi_r = (own, spi_peer) if initiator else (spi_peer, own)
+        return self.adopt_ike(spi_i, spi_r, initiator, peer, established)
+
+    def adopt_ike(self, spi_i, spi_r, initiator, peer, established=False):
+        """Enter an IKE SA with given SPIs; returns its slot. The peer's SPI may be zero, not yet known."""
+        own, spi_peer = (spi_i, spi_r) if initiator else (spi_r, spi_i)
+        if len(own) != 8 or len(spi_peer) != 8 or not any(own):
+            raise ValueError("IKE SPIs %r, %r" % (spi_i, spi_r))
+        self._check(peer)
+        slot = self._ike.claim(USED | VARIANT if initiator else USED, own)
+        self._set(slot, spi_peer, peer, established)
+        return slot
+
+    def update_ike(self, slot, spi_peer=None, peer=None, established=None):
+        """Enter what has become known of an IKE SA: the peer's SPI, its new endpoint, that it is established."""
+        spi_i, spi_r, initiator, old_peer, was_established = self.ike_sa(slot)
+        if spi_peer is None:
+            spi_peer = spi_r if initiator else spi_i
+        elif len(spi_peer) != 8:
+            raise ValueError("IKE SPI %r" % spi_peer)
+        if peer is not None:
+            self._check(peer)
+        self._unhang(slot)
+        self._set(slot, spi_peer, peer or old_peer, was_established if established is None else established)
+
+    def remove_ike(self, slot):
+        """Forget an IKE SA and its Child SAs."""
+        for child in self.children(slot):
+            self.remove_child(child)
+        self._unhang(slot)
+        self._ike.release(slot)
+
+    def add_child(self, ike, protocol, random, spi_out):
+        """Enter a Child SA of IKE SA `ike` under an inbound SPI of our choice; returns its slot."""
+        return self.adopt_child(ike, protocol, self._child.choose(random), spi_out)
+
+    def adopt_child(self, ike, protocol, spi_in, spi_out):
+        """Enter a Child SA of IKE SA `ike` for ESP (50) or AH (51) with given SPIs; returns its slot."""
+        owner = self._ike.at(ike)
+        if protocol not in (ESP, AH):
+            raise ValueError("protocol %r" % protocol)
+        if len(spi_in) != 4 or len(spi_out) != 4 or not any(spi_in[:3]):
+            raise ValueError("Child SA SPIs %r, %r" % (spi_in, spi_out))
+        slot = self._child.claim(USED if protocol == ESP else USED | VARIANT, spi_in)
+        here = self._child.at(slot)
+        self._octets[here + _SPI_OUT : here + _IKE_SA] = spi_out
+        self._octets[here + _IKE_SA] = ike
+        self._child.push(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
+        return slot
+
+    def remove_child(self, slot):
+        """Forget a Child SA."""
+        owner = self._ike.at(self._octets[self._child.at(slot) + _IKE_SA])
+        self._child.unlink(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
+        self._child.release(slot)
+
+    # Reading back.
+
+    def ike_sas(self):
+        """Slots of all IKE SAs."""
+        slots = self._ike
+        return [i for i in range(slots.count) if self._octets[slots.start + i * slots.width] & USED]
+
+    def ike_sa(self, slot):
+        """(spi_i, spi_r, initiator, peer, established) of an IKE SA."""
+        here = self._ike.at(slot)
+        flags = self._octets[here]
+        own = bytes(self._octets[here + 1 : here + _SPI_PEER])
+        other = bytes(self._octets[here + _SPI_PEER : here + _BUCKET_FIRST])
+        peer = bytes(self._octets[here + _ENDPOINT : here + _ENDPOINT + (18 if flags & _IPV6 else 6)])
+        spi_i, spi_r = (own, other) if flags & VARIANT else (other, own)
+        return spi_i, spi_r, bool(flags & VARIANT), peer, bool(flags & _ESTABLISHED)
+
+    def children(self, slot):
+        """Slots of the Child SAs of an IKE SA."""
+        found = []
+        child = self._child.first(self._ike.at(slot), _CHILDREN, _CHILD_FIRST)
+        while child >= 0:
+            found.append(child)
+            child = self._child.following(child, _CHILD_NEXT)
+        return found
+
+    def child_sa(self, slot):
+        """(ike, protocol, spi_in, spi_out) of a Child SA."""
+        here = self._child.at(slot)
+        spis = bytes(self._octets[here + 1 : here + _IKE_SA])
+        return self._octets[here + _IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
+
+    def snapshot(self):
+        """The table as bytes with a check in front: 12 octets, 22 + `address` an IKE SA slot, 11 a Child SA slot."""
+        self._octets[_SHAPE:_PREFIX] = self._digest(self._octets)
+        return bytes(self._octets)
+
+    def restore(self, octets):
+        """Become what `snapshot` gave and return True; False, and empty, if that is damaged or of another size."""
+        mine = self._octets
+        good = (
+            len(octets) == len(mine)
+            and octets[:_SHAPE] == mine[:_SHAPE]
+            and octets[_SHAPE:_PREFIX] == self._digest(octets)
+        )
+        mine[_SHAPE:] = octets[_SHAPE:] if good else bytes(len(mine) - _SHAPE)
+        return good
+
+    # The rest is private.
+
+    def _digest(self, octets):
+        digest = hashlib.sha256(octets[:_SHAPE])
+        digest.update(octets[_PREFIX:])
+        return digest.digest()[: _PREFIX - _SHAPE]
+
+    def _check(self, peer):
+        if len(peer) not in (6, self._octets[3] + 2):
+            raise ValueError("peer %r in a table for addresses of %d octets" % (peer, self._octets[3]))
+
+    def _is_at(self, here, endpoint):
+        size = len(endpoint) - 2
+        return (size == 16) == (self._octets[here] & _IPV6 != 0) and equal(
+            self._octets, here + _ENDPOINT, endpoint, 0, size
+        )
+
+    def _bucket(self, endpoint):
+        return self._ike.start + endpoint[len(endpoint) - 3] % self._ike.count * self._ike.width
+
+    def _first_peer(self, endpoint):
+        return self._ike.first(self._bucket(endpoint), BUCKET, _BUCKET_FIRST)
+
+    def _set(self, slot, spi_peer, peer, established):
+        here = self._ike.at(slot)
+        flags = self._octets[here] & ~(_IPV6 | _ESTABLISHED) & 0xFF
+        self._octets[here] = flags | (_IPV6 if len(peer) == 18 else 0) | (_ESTABLISHED if established else 0)
+        self._octets[here + _SPI_PEER : here + _BUCKET_FIRST] = spi_peer
+        self._octets[here + _ENDPOINT : here + _ENDPOINT + len(peer)] = peer
+        self._ike.push(self._bucket(peer), BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+
+    def _unhang(self, slot):
+        bucket = self._bucket(self.ike_sa(slot)[3])
+        self._ike.unlink(bucket, BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
