@@ -24,6 +24,8 @@ from .wire import MARKER, PORT, PORT_NAT, const
 
 _SATURATED = const(0x3FFFFFFF)
 _OUT = const(256)
+_NOT_ABOUT_IKE_SAS = const(8)  # verdicts from notifier.DELIVER_INIT on
+_ANSWERS = (notifier.INVALID_SPI, notifier.INVALID_IKE_SPI, notifier.INVALID_MAJOR_VERSION)
 _PORT_500 = b"\x01\xf4"
 _NO_MARKER = bytes(MARKER)
 
@@ -43,6 +45,7 @@ class Node:
         self.table = table
         self.counters = array("I", [0] * len(notifier.VERDICTS))
         self.owners = [None] * slots
+        self._owned = []  # slots that have an owner
         self.out = bytearray(_OUT)
         self.out_via = 0
         self.out_to = None
@@ -50,7 +53,7 @@ class Node:
         self._lengths = array("H", [0] * slots)
         self._budget = Budget(answers_per_s, burst, per_source_ms, sources)
         self._notifier = notifier.Notifier(table, self._budget, self.out, self._lengths)
-        self._notifier.spis[:] = random(16)
+        self._renew()
         self._hint_ms = hint_ms
         self._seen = array("i", [-1] * slots)  # when a peer was last heard for certain, or asked
         self._swept = -1  # when _seen was last cleared of what is too old to matter; -1: nothing in it
@@ -60,18 +63,18 @@ class Node:
 
     def receive(self, via, source, datagram, length, now):
         """Verdict, an index into VERDICTS, over datagram[:length] from endpoint `source`; see Notifier.decide."""
-        decided = self._notifier
-        verdict = decided.decide(via, source, datagram, length, now)
-        if self.counters[verdict] < _SATURATED:
-            self.counters[verdict] += 1
-        if notifier.INVALID_SPI_PROTECTED <= verdict <= notifier.DELIVER_IKE:
+        verdict = self._notifier.decide(via, source, datagram, length, now)
+        count = self.counters[verdict]
+        if count < _SATURATED:
+            self.counters[verdict] = count + 1
+        if verdict < _NOT_ABOUT_IKE_SAS:
             self._concern(verdict, via, source, datagram, length, now)
         return verdict
 
     def _concern(self, verdict, via, source, datagram, length, now):
         """Tell the owner of an IKE SA what came for it."""
         slot = self._notifier.slot
-        if verdict == notifier.INVALID_IKE_SPI or verdict == notifier.INVALID_MAJOR_VERSION:
+        if verdict in _ANSWERS:
             return
         owner = self.owners[slot]
         if verdict == notifier.DELIVER_IKE:
@@ -105,18 +108,24 @@ class Node:
         length = decided.length
         if length:
             decided.length = 0
-            decided.spis[:] = self._random(16)
+            if decided.spent:
+                self._renew()
             self.out_via = decided.via
             self.out_to = decided.to
             return length
-        for slot in range(len(self.owners)):
-            owner = self.owners[slot]
-            if owner:
-                length = self._outgoing(slot, owner, now)
-                if length:
-                    return length
+        for slot in self._owned:
+            length = self._outgoing(slot, self.owners[slot], now)
+            if length:
+                return length
         self._asked = -1
         return 0
+
+    def _renew(self):
+        """Fresh random SPIs for the next INVALID_SPI; the first octet is not zero, lest it pass for a marker."""
+        spis = self._random(16)
+        self._notifier.spis[:] = spis
+        self._notifier.spis[0] |= 1
+        self._notifier.spent = False
 
     def _outgoing(self, slot, owner, now):
         if slot == self._asked:
@@ -141,9 +150,8 @@ class Node:
         wait = self._budget.next_timer(now)
         if self._swept >= 0:
             wait = sooner(wait, self._hint_ms - elapsed(now, self._swept))
-        for owner in self.owners:
-            if owner:
-                wait = sooner(wait, owner.next_timer(now))
+        for slot in self._owned:
+            wait = sooner(wait, self.owners[slot].next_timer(now))
         return wait
 
     def tick(self, now):
@@ -162,12 +170,15 @@ class Node:
         """Make `owner` speak for IKE SA `slot`."""
         self.table.ike_sa(slot)
         self.owners[slot] = owner
+        if slot not in self._owned:
+            self._owned.append(slot)
         peer = self.table.ike_sa(slot)[3]
         self._lengths[slot] = owner.invalid_spi_length + (0 if peer[-2:] == _PORT_500 else MARKER)
 
     def detach(self, slot):
         """Nobody speaks for IKE SA `slot` any longer."""
         self.owners[slot] = None
+        self._owned = [other for other in self._owned if other != slot]
         self._lengths[slot] = 0
         self._seen[slot] = -1
         self._notifier.answered(slot)

@@ -6,7 +6,7 @@ The answers cost no more octets than their questions, and each is paid for out o
 """
 
 from . import wire
-from .wire import AH, ESP, MARKER, PORT, PORT_NAT, const
+from .wire import ESP, const
 
 VERDICTS = (
     "invalid-spi", "invalid-spi-protected", "invalid-ike-spi", "invalid-major-version",
@@ -38,7 +38,10 @@ DROP_UNENCRYPTED = const(18)
 DROP_AMPLIFICATION = const(19)
 DROP_LIMITED = const(20)
 
-# RFC 7296 section 3.1, as wire.py has them: the compiler folds only what it sees.
+# As wire.py has them, whose they are: MicroPython folds only the constants of the same file.
+_PORT = const(500)
+_PORT_NAT = const(4500)
+_MARKER = const(4)
 _NEXT_PAYLOAD = const(16)
 _VERSION = const(17)
 _EXCHANGE = const(18)
@@ -46,6 +49,12 @@ _FLAGS = const(19)
 _MESSAGE_ID = const(20)
 _INITIATOR = const(0x08)
 _RESPONSE = const(0x20)
+_IKE_SA_INIT = const(34)
+_INFORMATIONAL = const(37)
+_IKE_SESSION_RESUME = const(38)
+_NOTIFY = const(41)
+_SK = const(46)
+_SKF = const(53)
 
 _UDP_HEADER = const(8)
 _REQUEST = const(6)  # an outstanding request: slot, exchange type, Message ID
@@ -54,7 +63,7 @@ _REQUEST = const(6)  # an outstanding request: slot, exchange type, Message ID
 def usable(via, source):
     """False for a source that no answer could reach: port 0, unspecified, multicast, broadcast, reserved."""
     size = len(source) - 2
-    if not (source[size] or source[size + 1]) and (via == PORT or via == PORT_NAT):
+    if not (source[size] or source[size + 1]) and (via == _PORT or via == _PORT_NAT):
         return False
     first = source[0]
     if first:
@@ -78,12 +87,13 @@ class Notifier:
         self.table = table
         self.budget = budget
         self.out = out
-        self.spis = bytearray(16)  # random, renewed by the node after each use
+        self.spis = bytearray(16)  # random, renewed by the node once they are spent
+        self.spent = False
         self.protected_lengths = protected_lengths
         self.requests = bytearray()
         self.length = 0
         self.to = None
-        self.via = PORT
+        self.via = _PORT
         self.slot = -1
         self.at = 0
         self._to = {6: bytearray(6), 18: bytearray(18)}
@@ -93,17 +103,17 @@ class Notifier:
         self.length = 0
         if not length:
             return DROP_EMPTY
-        if not usable(via, source):
+        if not (0 < source[0] < 224 and (source[-1] or source[-2]) or usable(via, source)):
             return DROP_SOURCE
         at = 0
-        if via != PORT:
-            if via != PORT_NAT:
+        if via != _PORT:
+            if via != _PORT_NAT:
                 return self._esp_or_ah(via, via, source, datagram, length, now)
             if length == 1 and datagram[0] == 0xFF:
                 return DROP_KEEPALIVE
-            if length < MARKER or datagram[0] or datagram[1] or datagram[2] or datagram[3]:
+            if length < _MARKER or datagram[0] or datagram[1] or datagram[2] or datagram[3]:
                 return self._esp_or_ah(ESP, via, source, datagram, length, now)
-            at = MARKER
+            at = _MARKER
 
         if not wire.header_fits(datagram, at, length):
             return DROP_MALFORMED
@@ -120,7 +130,7 @@ class Notifier:
             if hint:
                 return hint
         first = datagram[at + _NEXT_PAYLOAD]
-        encrypted = first == wire.SK or first == wire.SKF
+        encrypted = first == _SK or first == _SKF
         self.at = at
         self.slot = self.table.find_ike(datagram, at if not flags & _INITIATOR else at + 8, not flags & _INITIATOR)
         if self.slot >= 0:
@@ -128,10 +138,10 @@ class Notifier:
         if flags & _RESPONSE:
             return DROP_RESPONSE
         exchange = datagram[at + _EXCHANGE]
-        if exchange == wire.IKE_SA_INIT or exchange == wire.IKE_SESSION_RESUME:
+        if exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME:
             return DELIVER_INIT
         if not encrypted:
-            if exchange == wire.INFORMATIONAL and first == wire.NOTIFY and flags & _INITIATOR:
+            if exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR:
                 return self._invalid_spi(source, datagram, at, length)
             return DROP_UNENCRYPTED
         octet = at + 8
@@ -153,7 +163,7 @@ class Notifier:
         if self.slot >= 0:
             return DELIVER_ESP if protocol == ESP else DELIVER_AH
         self.slot = self.table.find_peer(source)
-        marker = MARKER if via == PORT_NAT else 0
+        marker = _MARKER if via == _PORT_NAT else 0
         answer = self.protected_lengths[self.slot] if self.slot >= 0 else wire.INVALID_SPI_MESSAGE + marker
         if length < (answer if marker else answer + _UDP_HEADER):
             return DROP_AMPLIFICATION
@@ -161,12 +171,13 @@ class Notifier:
             return DROP_LIMITED
         if self.slot >= 0:
             return INVALID_SPI_PROTECTED
+        self.spent = True
         self.length = wire.invalid_spi(self.out, marker, self.spis, packet, at)
         if marker:
             self.via = via
             self.to = source
         else:
-            self.via = PORT
+            self.via = _PORT
             self.to = self._port_500(source)
         return INVALID_SPI
 
@@ -214,8 +225,8 @@ class Notifier:
         to = self._to[len(source)]
         for i in range(len(to) - 2):
             to[i] = source[i]
-        to[len(to) - 2] = PORT >> 8
-        to[len(to) - 1] = PORT & 0xFF
+        to[len(to) - 2] = _PORT >> 8
+        to[len(to) - 1] = _PORT & 0xFF
         return to
 
     def expect(self, slot, exchange, message_id):

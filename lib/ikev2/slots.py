@@ -33,10 +33,12 @@ class Slots:
         """Slot of the record with these flags (USED, perhaps VARIANT) and the SPI spi[at:at+size]; -1."""
         octets = self.octets
         size = self.size
-        count = self.count
-        slot = spi[at + size - 1] % count
+        slot = spi[at + size - 1] % self.count
+        flags = octets[self.start + slot * self.width]
+        if flags & _KEY != key and flags < _PASSED:
+            return -1
         at -= 1
-        for _ in range(count):
+        for _ in range(self.count):
             here = self.start + slot * self.width
             flags = octets[here]
             if flags & _KEY == key:
@@ -47,7 +49,7 @@ class Slots:
                     return slot
             if flags < _PASSED:
                 return -1
-            slot = (slot + 1) % count
+            slot = (slot + 1) % self.count
         return -1
 
     def at(self, slot):

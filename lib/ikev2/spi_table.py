@@ -38,7 +38,7 @@ _PREFIX = const(12)  # layout and sizes, then eight octets of SHA-256
 
 def _host_port(octets, at):
     port = (octets[at] << 8) | octets[at + 1]
-    return port in (PORT, PORT_NAT, 0)
+    return port == PORT or port == PORT_NAT or not port
 
 
 class SpiTable:

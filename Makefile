@@ -1,0 +1,34 @@
+# Every command; `make` alone lists them.
+PYTHON := .venv/bin/python
+RUN := PYTHONPATH=lib:host_tests PYTHONUNBUFFERED=1 $(PYTHON)
+export TARGET FILES HOST PORT PORT_NAT SECONDS COUNT BOARD FIRMWARE MICROPYTHON
+
+help:           ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+setup:          ## .venv and the MicroPython unix port
+	@host_tests/setup.sh host && host_tests/setup.sh unix
+demo: setup     ## wayward packets to a node under MicroPython, and its answers
+	@$(RUN) host_tests/demo.py
+run: setup      ## the node in the foreground, one line a verdict; Ctrl-C prints the counters
+	@MICROPYPATH=lib:host_tests:.frozen $$(host_tests/setup.sh which) host_tests/run_node.py $(if $(PORT),port=$(PORT)) $(if $(PORT_NAT),port_nat=$(PORT_NAT)) $(ARGS)
+probe: setup    ## HOST=… asks any address the questions of section 1.5 [PORT=500 PORT_NAT=4500]
+	@$(RUN) host_tests/probe.py
+vectors: setup  ## golden vectors [TARGET=cpython|unix|board|udp://HOST FILES="a.json"]
+	@$(RUN) host_tests/run_vectors.py
+rules: setup    ## every rule and its vector cases
+	@$(RUN) host_tests/rules.py
+bench: setup    ## speed, as ratios
+	@$(RUN) host_tests/bench.py
+soak: setup     ## COUNT=2000000 mixed datagrams through the unix port with 64 KiB of heap
+	@$(RUN) host_tests/soak.py
+fuzz: setup     ## SECONDS=60 of coverage-guided fuzzing of the receive path
+	@$(RUN) host_tests/fuzz.py
+lint: setup     ## ruff
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+test: setup     ## everything: lint, host tests, every machine
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	@$(RUN) -m pytest
+clean:          ## forget what was built and installed here
+	rm -rf build .venv
+
+.PHONY: help setup demo run probe vectors rules bench soak fuzz lint test clean

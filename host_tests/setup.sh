@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# Sets up what the other commands need, once; later runs take no time.
+#   setup.sh host    .venv with the packages of requirements.txt
+#   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
+#   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP
+#   setup.sh which   prints the path of the MicroPython unix port
+set -euo pipefail
+cd "$(dirname "$0")/.."
+here=$PWD
+build=$here/build
+built=$build/unix/micropython
+
+say() { echo "setup: $*" >&2; }
+
+# Run a long command with its output in a log; on failure show the end of it.
+logged() {
+    local log=$build/$1.log
+    shift
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 25 "$log" >&2
+        say "failed: $* (all of it in $log)"
+        exit 1
+    fi
+}
+
+# Install those of the Debian packages that are missing: as root, otherwise say how.
+packages() {
+    local missing=()
+    for package in "$@"; do
+        dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+    done
+    [ ${#missing[@]} -eq 0 ] && return
+    if [ "$(id -u)" -ne 0 ]; then
+        say "these packages are missing; install them and run this again:"
+        echo "  sudo apt-get install --no-install-recommends ${missing[*]}" >&2
+        exit 1
+    fi
+    say "installing ${missing[*]}"
+    mkdir -p "$build"
+    export DEBIAN_FRONTEND=noninteractive
+    logged apt-update apt-get update
+    logged apt-install apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+host() {
+    local stamp=.venv/requirements
+    cmp -s host_tests/requirements.txt $stamp && return
+    python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || packages python3 python3-venv
+    say "making .venv"
+    mkdir -p "$build"
+    rm -rf .venv
+    logged venv python3 -m venv .venv
+    logged pip .venv/bin/pip install -r host_tests/requirements.txt
+    cp host_tests/requirements.txt $stamp
+}
+
+# Debian's source of a package from the suite that has MicroPython, by way of the machine's own mirrors.
+source_of() {
+    local name=$1 apt=$build/apt
+    [ -d "$build/$name" ] && return
+    packages dpkg-dev ca-certificates xz-utils
+    say "fetching the source of $name"
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/empty"
+    {
+        for file in /etc/apt/sources.list.d/*.sources; do
+            # One stanza that names a Debian suite; security and third parties are left out.
+            [ -e "$file" ] && awk 'BEGIN { RS = ""; ORS = "\n\n" } /Suites: *(bookworm|trixie|stable|testing)/ && !/security/' "$file" |
+                sed -E 's/^Types:.*/Types: deb-src/; s/^Suites:.*/Suites: trixie/; s/^Components:.*/Components: main/'
+        done
+        true
+    } >"$apt/debian.sources"
+    if ! [ -s "$apt/debian.sources" ]; then
+        rm "$apt/debian.sources"
+        cat /etc/apt/sources.list 2>/dev/null | awk '$1 == "deb" && $0 ~ / (bookworm|trixie|stable) / {
+            sub(/^deb /, "deb-src "); sub(/ (bookworm|trixie|stable) .*/, " trixie main"); print; exit }' >"$apt/debian.list"
+    fi
+    local list
+    list=$(ls "$apt"/debian.*)
+    local options=(-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o "Dir::Etc::SourceList=$list"
+        -o "Dir::Etc::SourceParts=$apt/empty" -o APT::Sandbox::User="$(id -un)")
+    [ -e "$apt/updated" ] || logged apt-source-update apt-get "${options[@]}" update
+    touch "$apt/updated"
+    (cd "$apt" && logged "fetch-$name" apt-get "${options[@]}" source --download-only "$name")
+    rm -rf "$apt/$name"
+    logged "unpack-$name" dpkg-source --no-check -x "$apt/$name"_*.dsc "$apt/$name"
+    mv "$apt/$name" "$build/$name"
+}
+
+source_tree() {
+    source_of micropython
+    if ! [ -x "$build/mpy-cross" ]; then
+        packages build-essential python3
+        say "building mpy-cross"
+        logged build-mpy-cross make -C "$build/micropython/mpy-cross" -j2
+        cp "$build/micropython/mpy-cross/build/mpy-cross" "$build/mpy-cross"
+    fi
+}
+
+recent() {
+    "$1" -c 'import sys; sys.exit(0 if sys.implementation.name == "micropython" and sys.implementation.version[:2] >= (1, 24) else 1)' 2>/dev/null
+}
+
+which_unix() {
+    local found
+    if [ -n "${MICROPYTHON:-}" ]; then
+        recent "$MICROPYTHON" || { say "MICROPYTHON=$MICROPYTHON is no MicroPython 1.24 or newer"; exit 1; }
+        echo "$MICROPYTHON"
+    elif found=$(command -v micropython) && recent "$found"; then
+        echo "$found"
+    elif [ -x "$built" ]; then
+        echo "$built"
+    else
+        return 1
+    fi
+}
+
+unix() {
+    which_unix >/dev/null && return
+    packages build-essential pkg-config python3 libmbedtls-dev libffi-dev
+    source_tree
+    say "building the MicroPython unix port"
+    mkdir -p "$build/unix"
+    printf 'include("$(MPY_DIR)/extmod/asyncio")\n' >"$build/unix/manifest.py"
+    logged build-unix make -C "$build/micropython/ports/unix" -j2 BUILD="$build/unix/objects" \
+        MICROPY_PY_BTREE=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 FROZEN_MANIFEST="$build/unix/manifest.py"
+    cp "$build/unix/objects/micropython" "$built"
+}
+
+board() {
+    packages build-essential python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+    source_tree
+    source_of lwip
+}
+
+case "${1:-}" in
+host | unix | board) "$1" ;;
+which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
+*) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac

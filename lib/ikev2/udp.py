@@ -1,0 +1,224 @@
+"""Sockets for a node: UDP 500 and 4500, and raw ESP and AH where the port has them. All I/O is in here.
+
+Every socket is a task of asyncio. Nothing that the network or a socket does ends one: what cannot be read or
+sent is counted, and a socket that keeps failing is closed and opened anew, more and more slowly.
+
+The ESP32 port takes an empty datagram for the end of a stream: from then on recvfrom() returns b"" at once,
+for ever. listen() fails on a UDP socket everywhere, and there it also clears that mark. So after an empty
+read listen() is called and reading goes on, _BATCH times; then there is a pause, and if empty reads are all
+that comes, a new socket.
+"""
+
+import asyncio
+import socket
+import sys
+import time
+
+from . import wire
+from .wire import PORT, PORT_NAT, const
+
+try:
+    from errno import EAGAIN, ETIMEDOUT
+except ImportError:
+    EAGAIN = const(11)
+    ETIMEDOUT = const(110)
+
+_BATCH = const(8)
+_PAUSE_MS = const(50)
+_PAUSE_MAX_MS = const(10000)
+_TIMER_MS = const(2000)
+_MICROPYTHON = sys.implementation.name == "micropython"
+_NOTHING = (EAGAIN, ETIMEDOUT, 116)  # 116: lwIP's ETIMEDOUT on the ESP32
+
+if _MICROPYTHON:
+    from asyncio import core
+    from time import ticks_ms
+
+    async def readable(sock):
+        """Wait until the socket can be read."""
+        yield core._io_queue.queue_read(sock)
+
+else:
+
+    def ticks_ms():
+        """Milliseconds that wrap at 2**30."""
+        return time.monotonic_ns() // 1000000 & 0x3FFFFFFF
+
+    async def readable(sock):
+        """Wait until the socket can be read."""
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        loop.add_reader(sock, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            loop.remove_reader(sock)
+
+
+def endpoint(address):
+    """Address and port octets of a socket address: a (host, port, …) tuple, or a sockaddr on the unix port."""
+    if isinstance(address, tuple):
+        host, port = address[:2]
+        if ":" in host:
+            octets = socket.inet_pton(socket.AF_INET6, host.split("%")[0])
+            octets = octets[12:] if octets[:12] == b"\0\0\0\0\0\0\0\0\0\0\xff\xff" else octets
+        else:
+            octets = bytes([int(part) for part in host.split(".")])
+        return octets + bytes((port >> 8, port & 0xFF))
+    octets = bytes(address)
+    return (octets[8:24] if len(octets) >= 28 else octets[4:8]) + octets[2:4]
+
+
+def address_of(to):
+    """Socket address of an endpoint."""
+    size = len(to) - 2
+    if size == 4:
+        host = "%d.%d.%d.%d" % (to[0], to[1], to[2], to[3])
+    else:
+        host = ":".join(["%x" % (to[i] << 8 | to[i + 1]) for i in range(0, 16, 2)])
+    return socket.getaddrinfo(host, to[size] << 8 | to[size + 1])[0][-1]
+
+
+class Udp:
+    """Serves a node. `ports` and `raw` are the sockets wanted: 500, 4500; 50, 51. `local` maps 500 and 4500 to others.
+
+    seen(verdict, via, source, datagram, length), if given, is called after each verdict, with the datagram in
+    place: for logging, and for whoever wants deliver-esp, deliver-ah and deliver-init.
+    """
+
+    def __init__(self, node, host="0.0.0.0", ports=(PORT, PORT_NAT), raw=(50, 51), local={}, size=2048, seen=None):  # noqa: B006
+        self.node = node
+        self.seen = seen
+        self.errors = 0
+        self._host = host
+        self._local = local
+        self._size = size
+        self._sockets = {}
+        self._wake = None
+        self._left_out = []
+        for via in ports:
+            self._sockets[via] = self._open(via)
+        for via in raw:
+            try:
+                self._sockets[via] = self._open(via)
+            except (OSError, AttributeError):
+                self._left_out.append(via)
+
+    @property
+    def left_out(self):
+        """Protocols of `raw` for which this port has no socket, or the user no right to one."""
+        return self._left_out
+
+    def _open(self, via):
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        if via == PORT or via == PORT_NAT:
+            sock = socket.socket(family, socket.SOCK_DGRAM)
+            try:
+                sock.bind(socket.getaddrinfo(self._host, self._local.get(via, via))[0][-1])
+            except OSError:
+                sock.close()
+                raise
+        else:
+            sock = socket.socket(family, socket.SOCK_RAW, via)
+        sock.setblocking(False)
+        return sock
+
+    async def run(self):
+        """Serve for ever; cancel the task, or `close`, to end it."""
+        self._wake = asyncio.Event()
+        tasks = [asyncio.create_task(self._serve(via)) for via in self._sockets]
+        try:
+            await self._timers()
+        finally:
+            for task in tasks:
+                task.cancel()
+            self.close()
+
+    def close(self):
+        """Give the ports back."""
+        for sock in self._sockets.values():
+            sock.close()
+        self._sockets = {}
+
+    async def _serve(self, via):
+        failures = 0  # in a row: reads that gave an error or nothing
+        while True:
+            try:
+                await readable(self._sockets[via])
+                for _ in range(_BATCH):
+                    data, address = self._sockets[via].recvfrom(self._size)
+                    if data:
+                        failures = 0
+                    else:
+                        failures += 1
+                        self._clear(via)
+                    self._receive(via, data, address)
+            except OSError as error:
+                if error.errno in _NOTHING:
+                    continue
+                failures += 1
+                self.errors += 1
+            if failures < _BATCH:
+                await asyncio.sleep(0)
+            else:
+                await asyncio.sleep(min(_PAUSE_MS * (failures // _BATCH), _PAUSE_MAX_MS) / 1000)
+                failures = failures if self._reopen(via) else failures + _BATCH
+
+    def _receive(self, via, data, address):
+        now = ticks_ms()
+        length = len(data)
+        if via == PORT or via == PORT_NAT:
+            source = endpoint(address) if length else b""
+        elif length and data[0] >> 4 == 4:
+            at = wire.ipv4_payload(data, length)
+            source = bytes(data[12:16]) + b"\0\0"
+            data = memoryview(data)[max(at, 0) :]
+            length = length - at if at >= 0 else 0
+        else:
+            source = endpoint(address)[:-2] + b"\0\0" if length else b""
+        verdict = self.node.receive(via, source, data, length, now)
+        self._send(now, source, address)
+        if self.seen:
+            self.seen(verdict, via, source, data, length)
+        if self._wake:
+            self._wake.set()
+            self._wake = None
+
+    def _send(self, now, source=None, address=None):
+        node = self.node
+        length = node.outgoing(now)
+        while length:
+            try:
+                to = address if node.out_to is source else address_of(node.out_to)
+                self._sockets[node.out_via].sendto(memoryview(node.out)[:length], to)
+            except (OSError, KeyError):
+                self.errors += 1
+            length = node.outgoing(now)
+
+    async def _timers(self):
+        wake = self._wake
+        while True:
+            wait = self.node.next_timer(ticks_ms())
+            if wait < 0:
+                self._wake = wake
+                await wake.wait()
+                wake.clear()
+            else:
+                await asyncio.sleep(min(wait, _TIMER_MS) / 1000)
+                self.node.tick(ticks_ms())
+                self._send(ticks_ms())
+
+    def _clear(self, via):
+        try:
+            self._sockets[via].listen(0)
+        except (OSError, AttributeError):
+            pass
+
+    def _reopen(self, via):
+        self._sockets[via].close()
+        try:
+            self._sockets[via] = self._open(via)
+            return True
+        except OSError:
+            self.errors += 1
+            return False
