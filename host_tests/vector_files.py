@@ -102,8 +102,8 @@ def endpoint_text(endpoint):
 
 def compile_case(case, where):
     """Check one case of a file; returns it in the form that vector_machine takes, with what is expected."""
-    case = _Field(case, where).object(("name", "rules", "steps"), ("config", "given"))
-    case.where = f"{where} {case['name'].text()!r}"
+    case = _Field(case, f"{where} {case['name']!r}" if isinstance(case, dict) and "name" in case else where)
+    case.object(("name", "rules", "steps"), ("config", "given"))["name"].text()
     rules = [rule.text() for rule in case["rules"].items()]
     if not rules:
         case["rules"].fail("is empty")

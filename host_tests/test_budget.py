@@ -1,0 +1,105 @@
+"""Budgets: the node's rate, the pause of a source, and time that wraps."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ikev2.budget import Budget
+
+PERIOD = 1 << 30
+
+
+def source(number, port=500):
+    return bytes((10, 0, number >> 8, number & 255)) + port.to_bytes(2, "big")
+
+
+class Clock:
+    """A driver's clock: serves the timers on the way."""
+
+    def __init__(self, budget, now=0):
+        self.budget = budget
+        self.now = now
+
+    def advance(self, to):
+        wait = self.budget.next_timer(self.now % PERIOD)
+        while 0 <= wait <= to - self.now:
+            self.now += max(1, wait)
+            self.budget.tick(self.now % PERIOD)
+            wait = self.budget.next_timer(self.now % PERIOD)
+        self.now = max(self.now, to)
+        return self.now % PERIOD
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    start=st.sampled_from((0, PERIOD // 2 - 5000, PERIOD - 5000, PERIOD - 1)),
+    asks=st.lists(st.tuples(st.integers(0, 30), st.sampled_from((0, 1, 7, 400, 2999, 3000, 9000, PERIOD // 2, PERIOD)))),
+)
+def test_never_more_than_rate_and_burst_l1_l5(start, asks):
+    """No window of time holds more answers than burst + rate * time, no source two within its pause."""
+    budget = Budget()
+    clock = Clock(budget, start)
+    granted = []
+    for number, later in asks:
+        now = clock.advance(clock.now + later)
+        if budget.allow(source(number), now):
+            granted.append((clock.now, number))
+    for i, (first, _) in enumerate(granted):
+        for j in range(i, len(granted)):
+            assert j - i + 1 <= 5 + (granted[j][0] - first) / 1000
+    last = {}
+    for at, number in granted:
+        # Eight addresses are remembered: nobody among them is answered early.
+        others = {n for t, n in granted if last.get(number, at) < t < at}
+        if number in last and len(others) < 8:
+            assert at - last[number] >= 3000
+        last[number] = at
+
+
+def test_full_again_after_any_rest_l5():
+    for rest in (9000, PERIOD // 2 - 1, PERIOD // 2, PERIOD - 1, PERIOD, PERIOD + 1, 3 * PERIOD):
+        budget = Budget()
+        clock = Clock(budget, 77)
+        assert [budget.allow(source(i), clock.advance(clock.now)) for i in range(6)] == [True] * 5 + [False]
+        clock.advance(clock.now + rest)
+        assert [budget.allow(source(i), clock.advance(clock.now)) for i in range(6)] == [True] * 5 + [False]
+        assert budget.next_timer(clock.now % PERIOD) >= 0
+        clock.advance(clock.now + 20000)
+        assert budget.next_timer(clock.now % PERIOD) == -1
+
+
+def test_memory_is_bounded_and_forged_sources_buy_the_rate_only_l1():
+    budget = Budget()
+    before = len(budget._sources)
+    granted = sum(budget.allow(source(i % 60000), i) for i in range(10000))
+    assert granted == 5 + 9
+    assert len(budget._sources) == before
+
+
+def test_the_flooder_stays_remembered_l1():
+    budget = Budget(burst=100)
+    assert budget.allow(source(1), 0)
+    for i in range(50):
+        assert not budget.allow(source(1), i)
+        assert budget.allow(source(100 + i), i)
+
+
+def test_the_clock_going_backwards_gives_nothing():
+    budget = Budget(burst=1)
+    assert budget.allow(source(1), 5000)
+    assert not budget.allow(source(2), 4000)
+    assert not budget.allow(source(2), 4999)
+
+
+@pytest.mark.parametrize("rate", [0.5, 2.5])
+def test_fractions(rate):
+    budget = Budget(answers_per_s=rate, burst=1, per_source_ms=0)
+    granted = [now for now in range(0, 10000) if budget.allow(source(1), now)]
+    assert len(granted) == int(rate * 10) and granted[1] == 1000 / rate
+
+
+def test_rate_zero_and_errors():
+    budget = Budget(answers_per_s=0, burst=2, per_source_ms=0)
+    assert [budget.allow(source(1), now) for now in (0, 1, 100000)] == [True, True, False]
+    for wrong in ({"answers_per_s": -1}, {"burst": 0}, {"per_source_ms": -1}, {"per_source_ms": PERIOD}, {"sources": 0}):
+        with pytest.raises(ValueError):
+            Budget(**wrong)

@@ -1,0 +1,252 @@
+"""Hints and what they cause, owners, counters, timers: what vectors cannot show."""
+
+import ikev2.notifier as notifier
+import ikev2.wire as wire
+import pytest
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+
+PEER = b"\xc0\0\2\1\1\xf4"
+STRANGER = b"\xc6\x33\x64\7\1\xf4"
+SPI_I, SPI_R = bytes.fromhex("1111222233334444"), bytes.fromhex("5555666677778888")
+OUTBOUND = bytes.fromhex("0badcafe")
+PERIOD = 1 << 30
+
+
+def counting(n):
+    return bytes(range(1, n + 1))
+
+
+class Owner:
+    """Remembers what it was told, and speaks when told to."""
+
+    invalid_spi_length = 80
+    failed = False
+
+    def __init__(self):
+        self.told = []
+        self.to_send = []
+        self.proves = True
+
+    def wayward(self, datagram, at):
+        self.told.append(("wayward", bytes(datagram[at : at + 4])))
+
+    def hint(self, now):
+        self.told.append(("hint", now))
+
+    def receive(self, datagram, at, length, now):
+        self.told.append(("receive", bytes(datagram[at:length])))
+        return self.proves
+
+    def outgoing(self, out, at, now):
+        if not self.to_send:
+            return 0
+        message = self.to_send.pop(0)
+        out[at : at + len(message)] = message
+        return len(message)
+
+    def next_timer(self, now):
+        return -1
+
+
+def message(flags=0x08, first=46, exchange=37, body=bytes(52), spis=SPI_I + SPI_R, message_id=b"\0\0\0\7"):
+    header = spis + bytes((first, 0x20, exchange, flags)) + message_id
+    return header + (28 + len(body)).to_bytes(4, "big") + body
+
+
+HINT = message(first=41, spis=bytes(range(16)), body=bytes((0, 0, 0, 12, 0, 0, 0, 11)) + OUTBOUND)
+
+
+@pytest.fixture
+def node():
+    node = Node(SpiTable(), counting)
+    slot = node.table.adopt_ike(SPI_I, SPI_R, False, PEER, True)
+    node.table.adopt_child(slot, 50, bytes.fromhex("c0ffee01"), OUTBOUND)
+    node.attach(slot, Owner())
+    return node
+
+
+def owner_of(node):
+    return node.owners[node.table.ike_sas()[0]]
+
+
+def ask(node, octets, now=0, via=500, source=PEER):
+    return notifier.VERDICTS[node.receive(via, source, octets, len(octets), now)]
+
+
+def sent(node, now=0):
+    found = []
+    while length := node.outgoing(now):
+        found.append((node.out_via, bytes(node.out_to), bytes(node.out[:length])))
+    return found
+
+
+def test_one_liveness_check_in_ten_seconds_l4_r3_r4(node):
+    for now in (0, 1, 9999, 10000, 10001, 19999, 20000):
+        node.tick(now)
+        assert ask(node, HINT, now) == "hint-invalid-spi"
+        assert sent(node) == []
+    assert owner_of(node).told == [("hint", 0), ("hint", 10000), ("hint", 20000)]
+
+
+def test_hints_for_two_sas_do_not_share_their_limit_l4(node):
+    slot = node.table.adopt_ike(bytes(range(8)), bytes(range(8, 16)), True, STRANGER, True)
+    node.table.adopt_child(slot, 51, b"abcd", OUTBOUND)
+    node.attach(slot, Owner())
+    ask(node, HINT, 5)
+    assert ask(node, HINT, 6, source=STRANGER) == "hint-invalid-spi"
+    assert owner_of(node).told and node.owners[slot].told == [("hint", 6)]
+
+
+def test_the_limit_holds_across_the_wrap_l4_l5(node):
+    for now in (PERIOD - 6000, PERIOD - 1, PERIOD + 3999, PERIOD + 4000):
+        ask(node, HINT, now % PERIOD)
+    assert owner_of(node).told == [("hint", PERIOD - 6000), ("hint", 4000)]
+
+
+def test_an_old_hint_is_forgotten_before_time_comes_round_l5(node):
+    ask(node, HINT, 0)
+    now = 0
+    while (wait := node.next_timer(now)) >= 0:
+        now += wait
+        node.tick(now)
+    assert now < 60000
+    ask(node, HINT, PERIOD - 1)
+    assert len(owner_of(node).told) == 2
+
+
+def test_a_hint_is_void_after_protected_traffic_r5(node):
+    assert ask(node, message(), 100) == "deliver-ike"
+    ask(node, HINT, 200)
+    ask(node, HINT, 10099)
+    assert [what for what, _ in owner_of(node).told] == ["receive"]
+    ask(node, HINT, 10100)
+    assert owner_of(node).told[-1] == ("hint", 10100)
+
+
+def test_unproven_traffic_does_not_void_a_hint_r5(node):
+    owner_of(node).proves = False
+    ask(node, message(), 100)
+    ask(node, HINT, 200)
+    assert owner_of(node).told[-1] == ("hint", 200)
+
+
+def test_esp_consumers_can_prove_life_r5(node):
+    node.alive(node.table.ike_sas()[0], 50)
+    ask(node, HINT, 60)
+    assert owner_of(node).told == []
+
+
+def test_outstanding_request_of_the_owner_r7(node):
+    owner_of(node).to_send.append(message(flags=0x00, message_id=b"\0\0\0\2"))
+    assert [send[:2] for send in sent(node)] == [(500, PEER)]
+    told = message(flags=0x28, first=41, body=bytes((0, 0, 0, 8, 0, 0, 0, 4)), message_id=b"\0\0\0\2")
+    assert ask(node, told) == "hint-invalid-ike-spi"
+    assert owner_of(node).told == [("hint", 0)]
+    node.answered(node.table.ike_sas()[0])
+    assert ask(node, told) == "drop-unencrypted"
+
+
+def test_no_unprotected_message_changes_the_table_r2(node):
+    before = node.table.snapshot()
+    node.expect(node.table.ike_sas()[0], 37, b"\0\0\0\2")
+    for flags in range(256):
+        for first in (0, 41, 42, 46):
+            for notify in (4, 5, 11, 16384, 16388):
+                body = bytes((0, 0, 0, 12, 0, 0, notify >> 8, notify & 255)) + OUTBOUND
+                ask(node, message(flags, first, 37, body, message_id=b"\0\0\0\2"))
+                sent(node)
+    assert node.table.snapshot() == before
+
+
+def test_wayward_packet_goes_to_the_owner_s1_1(node):
+    packet = bytes.fromhex("c0ffee9900000001") + bytes(80)
+    assert ask(node, packet, via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected"
+    assert owner_of(node).told == [("wayward", bytes.fromhex("c0ffee99"))] and sent(node) == []
+
+
+def test_protected_answer_is_no_amplification_l2(node):
+    packet = bytes.fromhex("c0ffee9900000001") + bytes(79)
+    assert ask(node, packet, via=50, source=PEER[:4] + b"\0\0") == "drop-amplification"
+    assert ask(node, packet + b"\0", via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected"
+
+
+def test_response_of_the_owner_goes_where_the_request_came_from_s2_4(node):
+    from_nat = b"\xc0\0\2\1\xee\x32"
+    ask(node, bytes(4) + message(), via=4500, source=from_nat)
+    owner_of(node).to_send += [message(flags=0x28)]
+    assert sent(node) == [(4500, from_nat, bytes(4) + message(flags=0x28))]
+    owner_of(node).to_send += [message(flags=0x00)]
+    assert sent(node) == [(500, PEER, message(flags=0x00))]
+
+
+def test_a_failed_ike_sa_goes_with_its_child_sas_p3(node):
+    owner_of(node).failed = True
+    assert sent(node) == []
+    assert node.table.ike_sas() == [] and node.table.find_child(50, bytes.fromhex("c0ffee01"), 0) < 0
+    assert ask(node, message()) == "invalid-ike-spi"
+
+
+def test_counters_saturate_l6(node):
+    drop = notifier.VERDICTS.index("drop-empty")
+    node.counters[drop] = 0x3FFFFFFE
+    for _ in range(3):
+        ask(node, b"")
+    assert node.counters[drop] == 0x3FFFFFFF
+
+
+def test_every_invalid_spi_has_fresh_ike_spis_s1_6():
+    node = Node(SpiTable(), Random(), per_source_ms=0)
+    packet = bytes.fromhex("c0ffee9900000001") + bytes(80)
+    seen = set()
+    for _ in range(4):
+        ask(node, packet, via=50, source=STRANGER[:4] + b"\0\0")
+        [(_, to, octets)] = sent(node)
+        assert to == STRANGER and octets[0]
+        seen.add(octets[:16])
+    assert len(seen) == 4
+
+
+class Random:
+    """Differs at every call; begins with zero, as random octets may."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, n):
+        self.calls += 1
+        return bytes(n - 1) + bytes([self.calls])
+
+
+def test_constants_repeated_for_the_compiler_are_those_of_wire():
+    for name in dir(notifier):
+        public = name.lstrip("_")
+        if name != public and hasattr(wire, public) and isinstance(getattr(wire, public), int):
+            assert getattr(notifier, name) == getattr(wire, public), name
+    for number, verdict in enumerate(notifier.VERDICTS):
+        assert getattr(notifier, verdict.replace("-", "_").upper()) == number
+
+
+def test_answers_of_an_original_responder_loop_nowhere_l3():
+    """Two nodes wired together exchange at most one message for one wayward packet."""
+    nodes = [Node(SpiTable(), counting, answers_per_s=1000, burst=1000, per_source_ms=0) for _ in range(2)]
+    addresses = [PEER, STRANGER]
+    for via, packet in ((500, message()), (500, message(flags=0)), (4500, bytes(4) + message()),
+                        (4500, bytes.fromhex("c0ffee9900000001") + bytes(80))):  # fmt: skip
+        nodes[0].receive(via, addresses[1], packet, len(packet), 0)
+        passed = 0
+        here, queue = 0, sent(nodes[0])
+        while queue:
+            passed += len(queue)
+            here ^= 1
+            for out_via, _, octets in queue:
+                nodes[here].receive(out_via, addresses[1 - here], octets, len(octets), 0)
+            queue = sent(nodes[here])
+        assert passed == 1
+
+
+def test_bad_limits():
+    with pytest.raises(ValueError):
+        Node(SpiTable(), counting, hint_ms=-1)
+    with pytest.raises(ValueError):
+        Node(SpiTable(), counting).expect(3, 37, b"\0\0\0\1")

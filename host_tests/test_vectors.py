@@ -1,0 +1,115 @@
+"""Every golden vector on every machine, under the heap lock where there is one; and the format's own tests."""
+
+import json
+
+import pytest
+import run_vectors
+import vector_files
+from rules import RULES, table
+
+CASES = vector_files.all_cases()
+
+
+@pytest.fixture(scope="module", params=["cpython", "unix", "board"])
+def run(request):
+    with run_vectors.machine(request.param) as run:
+        yield run
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_case(run, case):
+    assert run_vectors.differences(case, run(case)) == []
+
+
+def test_every_verdict_has_a_case_under_the_heap_lock():
+    """vector_machine locks the heap for every receive: a verdict of any case is a locked one."""
+    assert {verdict for case in CASES for verdict, _ in case["expected"] if verdict} == set(vector_files.VERDICTS)
+
+
+def test_the_heap_lock_is_one():
+    """A node that allocates on the way would be found."""
+    with run_vectors.machine("unix") as run:
+        case = dict(CASES[0], config={"answers_per_s": 1, "burst": 2**70})
+        assert "error" not in run(case)
+        code = "import vector_machine as v; v.Node.receive = lambda *a: bytearray(9)[0]; v.main()"
+        assert "heap is locked" in run_on_unix(code, CASES[0])["error"]
+
+
+def run_on_unix(code, case):
+    import subprocess
+
+    from tools import device_environment, micropython
+
+    ran = subprocess.run(
+        [micropython(), "-c", code], input=json.dumps(case) + "\n", capture_output=True, text=True, env=device_environment()
+    )
+    return json.loads(ran.stdout)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule_has_cases(rule):
+    cases = table()[rule]
+    assert cases, f"no case names {rule}"
+    if rule[0] in "SFL":
+        assert any(acts for _, acts, _ in cases), f"no case of {rule} is answered, delivered or a hint"
+        # L4 limits what a hint does, not its verdict: test_node has the other half.
+        assert any(drops for _, _, drops in cases) or rule == "L4", f"no case of {rule} is dropped"
+
+
+def test_no_case_names_an_unknown_rule():
+    assert set(table()) == set(RULES)
+
+
+def test_a_wrong_octet_is_found_and_shown():
+    case = json.loads(json.dumps(next(case for case in CASES if case["name"] == "major-15")))
+    case["expected"][0][1][0][2] = case["expected"][0][1][0][2][:-2] + "04"
+    with run_vectors.machine("cpython") as run:
+        wrong = run_vectors.differences(case, run(case))
+    assert wrong[0] == "    step 0: octets differ"
+    assert wrong[-1].strip() == "^^"
+    assert wrong[-1].index("^^") == wrong[-2].rindex("05")
+
+
+def broken(change):
+    case = {
+        "name": "x", "rules": ["S1.1"],
+        "steps": [{"at_ms": 0, "receive": {"via": "udp/500", "from": ["192.0.2.1", 500], "octets": "00"},
+                   "verdict": "drop-malformed", "send": []}],
+    }  # fmt: skip
+    vector_files.compile_case(case, "here[0]")
+    change(case)
+    return case
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda case: case.pop("rules"), "rules"),
+        (lambda case: case.update(rules=["17"]), "rules"),
+        (lambda case: case.update(colour="red"), "colour"),
+        (lambda case: case.update(config={"bursts": 1}), "bursts"),
+        (lambda case: case.update(config={"burst": "1"}), "config.burst"),
+        (lambda case: case["steps"][0].pop("verdict"), "verdict"),
+        (lambda case: case["steps"][0].update(verdict="drop"), "steps[0].verdict"),
+        (lambda case: case["steps"][0].update(at_ms=-1), "steps[0].at_ms"),
+        (lambda case: case["steps"][0]["receive"].update(octets="0"), "receive.octets"),
+        (lambda case: case["steps"][0]["receive"].update(octets="0x"), "receive.octets"),
+        (lambda case: case["steps"][0]["receive"].update(via="udp/501"), "receive.via"),
+        (lambda case: case["steps"][0]["receive"].update({"from": ["192.0.2", 1]}), "receive.from[0]"),
+        (lambda case: case["steps"][0].update(send=[{"via": "ip/50"}]), "send[0]"),
+        (lambda case: case.update(given={"child_sas": [{"ike_sa": 0}]}), "child_sas[0]"),
+        (lambda case: case.update(steps=[]), "steps"),
+    ],
+)
+def test_a_broken_file_is_an_error_that_names_case_and_field(change, named, tmp_path):
+    path = tmp_path / "broken.json"
+    path.write_text(json.dumps([broken(change)]))
+    with pytest.raises(vector_files.FormatError) as error:
+        vector_files.read(path)
+    assert str(path) in str(error.value) and "'x'" in str(error.value) and named in str(error.value)
+    assert run_vectors.main("cpython", [str(path)]) == 2
+
+
+def test_an_unknown_target_is_an_error(capsys):
+    assert run_vectors.main("desk", []) == 2
+    assert "udp://HOST" in capsys.readouterr().out
