@@ -17,8 +17,9 @@ def micropython():
 
 
 def device_environment():
-    """Environment in which the MicroPython unix port finds the library and the test code."""
-    return {**os.environ, "MICROPYPATH": f"{ROOT / 'lib'}:{HERE}:.frozen"}
+    """Environment in which the MicroPython unix port, or CPython, finds the library and the test code."""
+    path = f"{ROOT / 'lib'}:{HERE}"
+    return {**os.environ, "MICROPYPATH": f"{path}:.frozen", "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 

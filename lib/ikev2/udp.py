@@ -5,8 +5,8 @@ sent is counted, and a socket that keeps failing is closed and opened anew, more
 
 The ESP32 port takes an empty datagram for the end of a stream: from then on recvfrom() returns b"" at once,
 for ever. listen() fails on a UDP socket everywhere, and there it also clears that mark. So after an empty
-read listen() is called and reading goes on, _BATCH times; then there is a pause, and if empty reads are all
-that comes, a new socket.
+read listen() is called and reading goes on; after _BATCH empty reads in a row there is a pause and a new socket,
+so they cost no more than _BATCH reads in _PAUSE_MS.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ except ImportError:
     ETIMEDOUT = const(110)
 
 _BATCH = const(8)
-_PAUSE_MS = const(50)
+_PAUSE_MS = const(20)
 _PAUSE_MAX_MS = const(10000)
 _TIMER_MS = const(2000)
 _MICROPYTHON = sys.implementation.name == "micropython"
@@ -126,7 +126,7 @@ class Udp:
     async def run(self):
         """Serve for ever; cancel the task, or `close`, to end it."""
         self._wake = asyncio.Event()
-        tasks = [asyncio.create_task(self._serve(via)) for via in self._sockets]
+        tasks = [asyncio.create_task(self._serve(via)) for via in list(self._sockets)]
         try:
             await self._timers()
         finally:
@@ -136,33 +136,36 @@ class Udp:
 
     def close(self):
         """Give the ports back."""
-        for sock in self._sockets.values():
-            sock.close()
-        self._sockets = {}
+        for via in list(self._sockets):
+            self._close(via)
 
     async def _serve(self, via):
-        failures = 0  # in a row: reads that gave an error or nothing
+        empty = failed = 0  # reads in a row that gave nothing, or an error
         while True:
             try:
-                await readable(self._sockets[via])
+                if via not in self._sockets:
+                    self._sockets[via] = self._open(via)
+                sock = self._sockets[via]
+                await readable(sock)
                 for _ in range(_BATCH):
-                    data, address = self._sockets[via].recvfrom(self._size)
+                    data, address = sock.recvfrom(self._size)
+                    failed = 0
                     if data:
-                        failures = 0
+                        empty = 0
                     else:
-                        failures += 1
-                        self._clear(via)
+                        empty += 1
+                        self._clear(sock)
                     self._receive(via, data, address)
-            except OSError as error:
-                if error.errno in _NOTHING:
-                    continue
-                failures += 1
-                self.errors += 1
-            if failures < _BATCH:
                 await asyncio.sleep(0)
-            else:
-                await asyncio.sleep(min(_PAUSE_MS * (failures // _BATCH), _PAUSE_MAX_MS) / 1000)
-                failures = failures if self._reopen(via) else failures + _BATCH
+            except OSError as error:
+                if error.errno not in _NOTHING:
+                    failed += 1
+                    self.errors += 1
+            if failed or empty >= _BATCH:
+                await asyncio.sleep(min(_PAUSE_MS << failed, _PAUSE_MAX_MS) / 1000)
+                if empty >= _BATCH or failed >= _BATCH:
+                    empty = 0
+                    self._close(via)
 
     def _receive(self, via, data, address):
         now = ticks_ms()
@@ -208,17 +211,14 @@ class Udp:
                 self.node.tick(ticks_ms())
                 self._send(ticks_ms())
 
-    def _clear(self, via):
+    @staticmethod
+    def _clear(sock):
         try:
-            self._sockets[via].listen(0)
+            sock.listen(0)
         except (OSError, AttributeError):
             pass
 
-    def _reopen(self, via):
-        self._sockets[via].close()
-        try:
-            self._sockets[via] = self._open(via)
-            return True
-        except OSError:
-            self.errors += 1
-            return False
+    def _close(self, via):
+        sock = self._sockets.pop(via, None)
+        if sock:
+            sock.close()
