@@ -3,6 +3,7 @@
 #   setup.sh host    .venv with the packages of requirements.txt
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
 #   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP
+#   setup.sh firmware  that firmware, in build/QEMU_MPS2/firmware.elf
 #   setup.sh which   prints the path of the MicroPython unix port
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -130,10 +131,24 @@ board() {
     packages build-essential python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
     source_tree
     source_of lwip
+    if ! [ -L "$build/micropython/lib/lwip" ]; then
+        rm -rf "$build/micropython/lib/lwip"
+        ln -s "$build/lwip" "$build/micropython/lib/lwip"
+    fi
+}
+
+firmware() {
+    board
+    if ! [ -e "$build/QEMU_MPS2/firmware.elf" ]; then
+        say "building the firmware of the emulated board"
+    fi
+    mkdir -p "$build"
+    logged build-firmware make -C "$build/micropython/ports/qemu" -j2 BOARD=QEMU_MPS2 \
+        BOARD_DIR="$here/boards/QEMU_MPS2" BUILD="$build/QEMU_MPS2"
 }
 
 case "${1:-}" in
-host | unix | board) "$1" ;;
+host | unix | board | firmware) "$1" ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
-*) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -1,6 +1,8 @@
 """What the user types: vectors against a live node, demo, probe, run, soak, and a wrong vector's exit status."""
 
 import json
+import subprocess
+import sys
 
 import demo
 import probe
@@ -9,6 +11,7 @@ import run_vectors
 import vector_files
 from live import Live, NoAnswer
 from node_process import UNLIMITED, node_process
+from tools import HERE, device_environment
 
 LOCAL = {500: 15520, 4500: 14520}
 
@@ -85,3 +88,11 @@ def test_make_vectors_exit_status(tmp_path, capsys):
     assert run_vectors.main("cpython", [str(path)]) == 1
     assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
     assert run_vectors.main("cpython", ["framing.json"]) == 0
+
+
+def test_fuzz_a_little():
+    """L2, L3: the coverage-guided fuzzer finds nothing in a few seconds; `make fuzz` has more patience."""
+    environment = {**device_environment(), "SECONDS": "3"}
+    ran = subprocess.run([sys.executable, HERE / "fuzz.py"], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert "Done" in ran.stderr

@@ -6,7 +6,8 @@ sent is counted, and a socket that keeps failing is closed and opened anew, more
 The ESP32 port takes an empty datagram for the end of a stream: from then on recvfrom() returns b"" at once,
 for ever. listen() fails on a UDP socket everywhere, and there it also clears that mark. So after an empty
 read listen() is called and reading goes on; after _BATCH empty reads in a row there is a pause and a new socket,
-so they cost no more than _BATCH reads in _PAUSE_MS.
+so they cost no more than _BATCH reads in _PAUSE_MS. The same pause is for a socket that calls itself readable and
+is not: lwIP's raw sockets in MicroPython always do.
 """
 
 import asyncio
@@ -142,13 +143,15 @@ class Udp:
     async def _serve(self, via):
         empty = failed = 0  # reads in a row that gave nothing, or an error
         while True:
+            reads = 0
             try:
                 if via not in self._sockets:
                     self._sockets[via] = self._open(via)
                 sock = self._sockets[via]
                 await readable(sock)
-                for _ in range(_BATCH):
+                while reads < _BATCH:
                     data, address = sock.recvfrom(self._size)
+                    reads += 1
                     failed = 0
                     if data:
                         empty = 0
@@ -161,7 +164,7 @@ class Udp:
                 if error.errno not in _NOTHING:
                     failed += 1
                     self.errors += 1
-            if failed or empty >= _BATCH:
+            if failed or empty >= _BATCH or not reads:
                 await asyncio.sleep(min(_PAUSE_MS << failed, _PAUSE_MAX_MS) / 1000)
                 if empty >= _BATCH or failed >= _BATCH:
                     empty = 0

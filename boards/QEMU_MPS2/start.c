@@ -1,0 +1,51 @@
+// The port's main() goes straight to the REPL and reads its UART without looking for Ctrl-C. A board runs
+// _boot.py and main.py first, and Ctrl-C ends them: both by wrapping two of the port's functions at link time.
+
+#include "py/mphal.h"
+#include "py/runtime.h"
+#include "shared/runtime/interrupt_char.h"
+#include "shared/runtime/pyexec.h"
+
+int __real_uart_rx_chr(void);
+int __real_pyexec_friendly_repl(void);
+void link_poll(void);
+
+static uint8_t typed[256];
+static uint8_t first, count;
+
+// Runs wherever MicroPython waits.
+void board_poll(void) {
+    int octet;
+    while (count < sizeof(typed) - 1 && (octet = __real_uart_rx_chr()) >= 0) {
+        if (octet == mp_interrupt_char) {
+            mp_sched_keyboard_interrupt();
+        } else {
+            typed[(uint8_t)(first + count++)] = octet;
+        }
+    }
+    link_poll();
+}
+
+int __wrap_uart_rx_chr(void) {
+    board_poll();
+    if (!count) {
+        return -1;
+    }
+    count--;
+    return typed[first++];
+}
+
+int __wrap_pyexec_friendly_repl(void) {
+    static bool started;
+    if (!started) {
+        started = true;
+        pyexec_frozen_module("_boot.py", false);
+        int ended = pyexec_file_if_exists("main.py");
+        if (!ended) {
+            pyexec_frozen_module("main.py", false);
+        }
+    }
+    int ended = __real_pyexec_friendly_repl();
+    started = !ended;
+    return ended;
+}

@@ -1,0 +1,73 @@
+"""Reads ikev2.json, the one file that configures a board. Whatever is wrong is named with its line."""
+
+import io
+import json
+
+FILE = "ikev2.json"
+# What may stand in it: type, default.
+KEYS = {
+    "ssid": (str, ""),
+    "password": (str, ""),
+    "address": (str, "10.66.0.2"),  # of the SLIP link; Wi-Fi asks DHCP
+    "peer": (str, "10.66.0.1"),
+    "ports": (list, [500, 4500]),
+    "raw": (list, [50, 51]),
+    "ike_sas": (int, 16),
+    "child_sas": (int, 32),
+    "answers_per_s": (int, 1),
+    "burst": (int, 5),
+    "per_source_ms": (int, 3000),
+    "sources": (int, 8),
+    "hint_ms": (int, 10000),
+    "log": (bool, False),
+}
+
+
+class ConfigError(Exception):
+    """Says file, line and what is wrong."""
+
+
+def _fail(line, what):
+    raise ConfigError("%s, line %d: %s" % (FILE, line, what))
+
+
+def _line_of(text, key):
+    at = text.find('"%s"' % key)
+    return text[: max(at, 0)].count("\n") + 1
+
+
+def parse(text):
+    """All values, those of the text over the defaults."""
+    stream = io.StringIO(text)
+    try:
+        given = json.load(stream)
+    except ValueError as error:
+        # CPython knows the line; MicroPython stops reading there.
+        read = len(text) - len(stream.read())
+        _fail(getattr(error, "lineno", text[:read].count("\n") + 1), "no valid JSON")
+    if not isinstance(given, dict):
+        _fail(1, "is not an object { }")
+    config = {key: KEYS[key][1] for key in KEYS}
+    for key in given:
+        value = given[key]
+        if key not in KEYS:
+            _fail(_line_of(text, key), "unknown key %r; known are %s" % (key, ", ".join(sorted(KEYS))))
+        kind = KEYS[key][0]
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            _fail(_line_of(text, key), "%r is to be %s, not %r" % (key, kind.__name__, value))
+        config[key] = value
+    for key, known in (("ports", (500, 4500)), ("raw", (50, 51))):
+        for value in config[key]:
+            if value not in known:
+                _fail(_line_of(text, key), "%r may hold %d and %d, not %r" % (key, known[0], known[1], value))
+    return config
+
+
+def read(path=FILE):
+    """The configuration of this board; the defaults if there is no file."""
+    try:
+        with open(path) as file:
+            text = file.read()
+    except OSError:
+        text = "{}"
+    return parse(text)

@@ -1,0 +1,210 @@
+"""The emulated board: QEMU, its REPL by mpremote, and its network, SLIP on a pty, as IP packets or a TUN device."""
+
+import contextlib
+import fcntl
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+import tty
+
+from mpremote.transport_serial import SerialTransport
+from tools import BUILD
+
+FIRMWARE = BUILD / "QEMU_MPS2/firmware.elf"
+ADDRESS, PEER = "10.66.0.2", "10.66.0.1"
+_END, _ESC, _ESC_END, _ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
+
+
+def slip(packet):
+    """A packet as RFC 1055 frames it."""
+    return bytes((_END,)) + packet.replace(b"\xdb", b"\xdb\xdd").replace(b"\xc0", b"\xdb\xdc") + bytes((_END,))
+
+
+def unslip(frame):
+    """The packet of a frame."""
+    return frame.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb")
+
+
+def checksum(octets):
+    """The internet checksum (RFC 1071)."""
+    octets += b"\0" * (len(octets) % 2)
+    total = sum(struct.unpack(f">{len(octets) // 2}H", octets))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def ipv4(source, to, protocol, payload):
+    """An IPv4 packet."""
+    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0,
+                         socket.inet_aton(source), socket.inet_aton(to))  # fmt: skip
+    return header[:10] + checksum(header).to_bytes(2, "big") + header[12:] + payload
+
+
+def udp(source_port, to_port, data):
+    """A UDP datagram without a checksum, as IPv4 allows."""
+    return struct.pack(">HHHH", source_port, to_port, 8 + len(data), 0) + data
+
+
+class Board:
+    """A running board. `icount` makes its clock count instructions: a nanosecond each."""
+
+    def __init__(self, icount=False):
+        command = [
+            "qemu-system-arm", "-machine", "mps2-an385", "-nographic", "-monitor", "null", "-semihosting",
+            "-serial", "pty", "-serial", "pty", "-kernel", str(FIRMWARE), *(["-icount", "shift=0"] if icount else []),
+        ]  # fmt: skip
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.repl_device = self._pty()
+        self.link = os.open(self._pty(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        tty.setraw(self.link)
+        self._frames = b""
+        self._transport = None
+
+    def _pty(self):
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if "redirected to" in line:
+                return line.split("redirected to ")[1].split()[0]
+        raise RuntimeError("qemu ended: " + "".join(said))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self._transport:
+            with contextlib.suppress(Exception):
+                self._transport.close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        os.close(self.link)
+
+    @property
+    def repl(self):
+        """mpremote's transport in raw REPL mode: main.py is interrupted first."""
+        if not self._serial.in_raw_repl:
+            self._serial.enter_raw_repl(soft_reset=False)
+        return self._serial
+
+    @property
+    def _serial(self):
+        if self._transport is None:
+            self._transport = SerialTransport(self.repl_device, baudrate=115200)
+        return self._transport
+
+    def exec(self, code):
+        """What the board prints for that code."""
+        return self.repl.exec(code).decode()
+
+    def start(self):
+        """Leave the raw REPL by a soft reset into main.py."""
+        self.repl.exit_raw_repl()
+        self._serial.serial.write(b"\x04")
+
+    def console(self, until, seconds=10):
+        """What the board prints, up to `until`."""
+        said = b""
+        end = time.monotonic() + seconds
+        while until not in said:
+            if time.monotonic() > end:
+                raise TimeoutError(said.decode(errors="replace"))
+            if self._serial.serial.in_waiting:
+                said += self._serial.serial.read(self._serial.serial.in_waiting)
+            else:
+                time.sleep(0.005)
+        return said.decode(errors="replace")
+
+    def type(self, octets):
+        """Press keys."""
+        self._serial.serial.write(octets)
+
+    def send(self, packet):
+        """An IP packet to the board."""
+        frame = slip(packet)
+        while frame:
+            try:
+                frame = frame[os.write(self.link, frame) :]
+            except BlockingIOError:
+                select.select([], [self.link], [], 1)
+
+    def receive(self, seconds=5):
+        """The next IP packet from the board; None if there is none in that time."""
+        end = time.monotonic() + seconds
+        while True:
+            frame, found, rest = self._frames.partition(bytes((_END,)))
+            if found:
+                self._frames = rest
+                if frame:
+                    return unslip(frame)
+                continue
+            if not select.select([self.link], [], [], max(0, end - time.monotonic()))[0]:
+                return None
+            self._frames += os.read(self.link, 4096)
+
+    def send_udp(self, port, data, source=(PEER, 40000)):
+        """A datagram to a port of the board."""
+        self.send(ipv4(source[0], ADDRESS, 17, udp(source[1], port, data)))
+
+    def receive_udp(self, seconds=5):
+        """(port of the board, (address, port) it goes to, data) of the next datagram from the board."""
+        packet = self.receive(seconds)
+        if packet is None:
+            return None
+        assert packet[9] == 17 and checksum(packet[:20]) == 0
+        from_port, to_port, length, _ = struct.unpack(">HHHH", packet[20:28])
+        assert length == len(packet) - 20
+        return from_port, (socket.inet_ntoa(packet[16:20]), to_port), packet[28:]
+
+    def tun(self, name):
+        """File descriptor of a new TUN device of that name in this network namespace (root)."""
+        device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(device, 0x400454CA, struct.pack("16sH22x", name.encode(), 0x1001))
+        return device
+
+    def bridge(self, device, stop):
+        """Carry packets between a TUN device and the board until stop() is true."""
+        while not stop():
+            ready = select.select([device, self.link], [], [], 0.1)[0]
+            if device in ready:
+                self.send(os.read(device, 2048))
+            if self.link in ready or self._frames:
+                packet = self.receive(0)
+                if packet:
+                    os.write(device, packet)
+
+
+def main():
+    if not FIRMWARE.exists():
+        print("no firmware yet: make firmware BOARD=QEMU_MPS2")
+        return 1
+    with Board() as board:
+        print(f"REPL:    .venv/bin/mpremote connect {board.repl_device}")
+        root = os.geteuid() == 0
+        stop = False
+        if root:
+            device = board.tun("ikev2board")
+            for command in (f"ip addr add {PEER} peer {ADDRESS} dev ikev2board", "ip link set ikev2board up"):
+                subprocess.run(command.split(), check=True)
+            print(f"network: {ADDRESS}, through the TUN device ikev2board; make probe HOST={ADDRESS}")
+        else:
+            print("network: as root only, it needs a TUN device")
+        print("Ctrl-C ends it", flush=True)
+        try:
+            if root:
+                board.bridge(device, lambda: stop or board.process.poll() is not None)
+            else:
+                board.process.wait()
+        except KeyboardInterrupt:
+            stop = True
+    print("the board has ended")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
