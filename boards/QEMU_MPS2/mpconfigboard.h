@@ -16,6 +16,7 @@
 #define MICROPY_PY_LWIP_SOCK_RAW (1)
 #define MICROPY_ENABLE_SCHEDULER (1)
 #define MICROPY_KBD_EXCEPTION (1)
+#define MICROPY_OPT_COMPUTED_GOTO (1)
 
 // lwIP and the console are polled wherever MicroPython waits: there are no interrupts here.
 void board_poll(void);

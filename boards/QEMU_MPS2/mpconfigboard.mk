@@ -19,3 +19,6 @@ FROZEN_MANIFEST ?= $(BOARD_DIR)/manifest.py
 SRC_BOARD_O = shared/runtime/gchelper_native.o shared/runtime/gchelper_thumb2.o
 SRC_C += $(BOARD_DIR)/clock.c $(BOARD_DIR)/link.c $(BOARD_DIR)/start.c
 SRC_C += lib/lwip/src/netif/slipif.c
+
+# The interpreter's loop for speed, as the ports for real boards build it.
+CSUPEROPT = -O3

@@ -1,0 +1,112 @@
+"""Flash, RAM and instructions of the library on the emulated Cortex-M3, by measurement. --readme prints it as Markdown."""
+
+import json
+import re
+import subprocess
+import sys
+
+import vector_files
+from board import FIRMWARE, Board
+from run_vectors import machine_source
+
+CORE = ("__init__", "wire", "slots", "spi_table", "budget", "notifier", "node")
+CLOCK_NS = 40  # a tick of the board's timer under -icount shift=0, in nanoseconds and so in instructions
+_REPEAT = 20
+_RAM = """
+import gc, os
+gc.collect(); start = gc.mem_alloc()
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+gc.collect(); imported = gc.mem_alloc()
+table = SpiTable(16, 32)
+node = Node(table, os.urandom)
+for i in range(16):
+    ike = table.add_ike(os.urandom, True, bytes((10, 0, 0, i, 1, 244)), bytes(8), True)
+    for _ in range(2):
+        table.add_child(ike, 50, os.urandom, b"abcd")
+gc.collect(); filled = gc.mem_alloc()
+print(imported - start, filled - imported)
+"""
+_COST = """
+import os, time
+from binascii import unhexlify
+from vector_machine import build
+def cost(case, via, source, octets):
+    node = build(case)
+    source, octets = unhexlify(source), bytearray(unhexlify(octets))
+    length = len(octets)
+    ticks = 0
+    for i in range(REPEAT):
+        now = i * 100000
+        node.tick(now)
+        start = time.ticks_cpu()
+        verdict = node.receive(via, source, octets, length, now)
+        ticks += time.ticks_diff(time.ticks_cpu(), start)
+        node.outgoing(now)
+    empty = 0
+    for i in range(REPEAT):
+        start = time.ticks_cpu()
+        empty += time.ticks_diff(time.ticks_cpu(), start)
+    return (ticks - empty) / REPEAT
+"""
+
+def flash():
+    """Octets of flash by module of lib/ikev2: its frozen code, constants and tables."""
+    nm = subprocess.run(["arm-none-eabi-nm", "-S", str(FIRMWARE)], check=True, capture_output=True, text=True).stdout
+    sizes = {}
+    for line in nm.splitlines():
+        fields = line.split()
+        if len(fields) == 4:
+            found = re.match(r".*?ikev2_(__init__|[a-z]+(?:_table)?)(?=__|_|$)", fields[3])
+            if found:
+                name = found.group(1)
+                sizes[name] = sizes.get(name, 0) + int(fields[1], 16)
+    return sizes
+
+
+def ram():
+    """(after import, node with 16 IKE SAs and 32 Child SAs) in octets of heap."""
+    with Board() as board:
+        imported, filled = board.exec(_RAM).split()
+    return int(imported), int(filled)
+
+
+def single_cases():
+    """One case of one datagram for each verdict: the longest of its questions, IPv4."""
+    found = {}
+    for case in vector_files.all_cases():
+        if case["address"] == 4 and not case["config"]:
+            for step, (verdict, _) in zip(case["steps"], case["expected"], strict=True):
+                if verdict and (verdict not in found or len(step[3]) > len(found[verdict][1][3])):
+                    if len(case["steps"]) == 1:
+                        found[verdict] = (case, step)
+    return found
+
+
+def instructions():
+    """{verdict: instructions from datagram to reply}, under -icount."""
+    found = {}
+    with Board(icount=True) as board:
+        board.exec(machine_source())
+        board.exec(_COST.replace("from vector_machine import build\n", "").replace("REPEAT", str(_REPEAT)))
+        for verdict, (case, step) in sorted(single_cases().items()):
+            case = {key: case[key] for key in ("address", "config", "ike_sas", "child_sas", "outstanding")}
+            code = f"print(cost(json.loads({json.dumps(case)!r}), {step[1]}, {step[2]!r}, {step[3]!r}))"
+            found[verdict] = round(float(board.exec(code)) * CLOCK_NS)
+    return found
+
+
+def main():
+    sizes = flash()
+    for name in sorted(sizes, key=lambda name: (name not in CORE, -sizes[name])):
+        print(f"flash  {name:12} {sizes[name]:6} octets")
+    print(f"flash  section 1.5 core {sum(sizes.get(name, 0) for name in CORE)} octets")
+    imported, filled = ram()
+    print(f"RAM    {imported} octets after import, {filled} more for a node with 16 IKE SAs and 32 Child SAs")
+    for verdict, count in instructions().items():
+        print(f"instructions  {verdict:28} {count:6}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
