@@ -8,6 +8,7 @@ FILE = "ikev2.json"
 KEYS = {
     "ssid": (str, ""),
     "password": (str, ""),
+    "power_save": (bool, True),  # the modem sleeps between beacons
     "address": (str, "10.66.0.2"),  # of the SLIP link; Wi-Fi asks DHCP
     "peer": (str, "10.66.0.1"),
     "ports": (list, [500, 4500]),
@@ -20,7 +21,10 @@ KEYS = {
     "sources": (int, 8),
     "hint_ms": (int, 10000),
     "log": (bool, False),
+    "led": (int, -1),  # number of a pin that flickers with every verdict; -1: none
+    "watchdog_s": (int, 30),  # 0: none
 }
+_AT_LEAST = {"led": -1, "watchdog_s": 0, "sources": 1, "ike_sas": 1, "child_sas": 1}
 
 
 class ConfigError(Exception):
@@ -33,6 +37,8 @@ def _fail(line, what):
 
 def _line_of(text, key):
     at = text.find('"%s"' % key)
+    while at >= 0 and not text[at + len(key) + 2 :].lstrip().startswith(":"):  # that is a value
+        at = text.find('"%s"' % key, at + 1)
     return text[: max(at, 0)].count("\n") + 1
 
 
@@ -55,6 +61,8 @@ def parse(text):
         kind = KEYS[key][0]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             _fail(_line_of(text, key), "%r is to be %s, not %r" % (key, kind.__name__, value))
+        if kind is int and value < _AT_LEAST.get(key, 0):
+            _fail(_line_of(text, key), "%r is to be at least %d, not %r" % (key, _AT_LEAST.get(key, 0), value))
         config[key] = value
     for key, known in (("ports", (500, 4500)), ("raw", (50, 51))):
         for value in config[key]:

@@ -1,0 +1,30 @@
+"""Deep sleep: the table stays in RTC memory, so that a live SA is known after waking.
+
+RTC memory holds 2,048 octets; a snapshot has 12, 26 for each IKE SA slot (38 with IPv6) and 11 for each Child SA
+slot. It outlives deep sleep, not power loss. A snapshot is good for one waking: kept longer, it would name SAs
+that are gone.
+"""
+
+import machine
+
+_RTC_OCTETS = 2048
+
+
+def sleep(node, ms):
+    """Keep the node's table and sleep for `ms`; the board then starts anew. ValueError if the table is too large."""
+    snapshot = node.table.snapshot()
+    if len(snapshot) > _RTC_OCTETS:
+        raise ValueError(
+            "a table of %d octets; RTC memory holds %d: fewer ike_sas or child_sas" % (len(snapshot), _RTC_OCTETS)
+        )
+    machine.RTC().memory(snapshot)
+    machine.deepsleep(ms)
+
+
+def restore(table):
+    """Fill the table with what `sleep` kept and return True; False if there is nothing, or nothing whole."""
+    memory = machine.RTC().memory()
+    if not memory or not table.restore(memory):
+        return False
+    machine.RTC().memory(b"")
+    return True
