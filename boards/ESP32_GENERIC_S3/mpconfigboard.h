@@ -1,0 +1,3 @@
+#define MICROPY_HW_BOARD_NAME "ESP32-S3 with ikev2"
+#define MICROPY_HW_MCU_NAME "ESP32S3"
+#include "../esp32_common/mpconfigboard_common.h"

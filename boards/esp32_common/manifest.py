@@ -1,0 +1,5 @@
+# What the port needs to boot, the library, and what a board runs; deep sleep is of these chips only.
+freeze("$(PORT_DIR)/modules")
+include("$(MPY_DIR)/extmod/asyncio")
+include("../../firmware/manifest.py")
+module("ikev2_sleep.py", base_path="../../firmware")
