@@ -9,6 +9,7 @@ from pathlib import Path
 import onboard
 from flash import esptool
 from littlefs import LittleFS
+from littlefs.errors import LittleFSError
 from mpremote.romfs import VfsRomWriter
 
 _TABLE = 0x8000
@@ -36,13 +37,11 @@ def littlefs(files, size):
     system = LittleFS(block_size=_BLOCK, block_count=size // _BLOCK, read_size=32, prog_size=32, lookahead_size=32,
                       disk_version=0x00020000)  # fmt: skip
     for path, octets in files.items():
-        folder = path.rpartition("/")[0]
-        if folder:
-            system.makedirs(folder, exist_ok=True)
         try:
+            system.makedirs(path.rpartition("/")[0] or "/", exist_ok=True)
             with system.open(path, "wb") as file:
                 file.write(octets)
-        except OSError as error:
+        except (OSError, LittleFSError) as error:
             raise onboard.Refused(f"the partition vfs of {size} octets cannot hold {path}: {error}") from None
     return bytes(system.context.buffer)
 
