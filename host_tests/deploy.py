@@ -21,7 +21,7 @@ def connect(port):
     """The board in raw REPL mode, main.py interrupted and not begun anew."""
     onboard.port_there(port)
     try:
-        board = SerialTransport(port, baudrate=115200)
+        board = SerialTransport(port, baudrate=115200, timeout=5)
     except TransportError as error:
         raise Refused(
             f"{error}: is another program (a serial monitor, another mpremote) using {port}? close it"
