@@ -76,7 +76,7 @@ def test_half_written_file_system(board):
 
 
 def test_busy_port(board, machine):
-    with pytest.raises(onboard.Refused, match="is another program .* using"):
+    with pytest.raises(onboard.Refused, match=r"is another program .* using"):
         deploy.connect(machine.repl_device)
 
 
