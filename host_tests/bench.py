@@ -82,9 +82,16 @@ def main():
             rounds = [(rate(15501, request, window), rate(local[500], request, window)) for _ in range(_ROUNDS)]
             bare, node = (statistics.median(column) for column in zip(*rounds, strict=True))
             print(f"    echo loop {bare:8.0f}/s   node {node:8.0f}/s   ratio {node / bare:.2f}")
-    names = ("informational-with-unknown-spis-on-500", "unencrypted-informational", "27-octets", "length-field-one-long")
+    names = (
+        "informational-with-unknown-spis-on-500",
+        "unencrypted-informational",
+        "27-octets",
+        "length-field-one-long",
+    )
     code = _COST % [question(name) for name in names]
-    run = subprocess.run([micropython(), "-c", code], check=True, capture_output=True, text=True, env=device_environment())
+    run = subprocess.run(
+        [micropython(), "-c", code], check=True, capture_output=True, text=True, env=device_environment()
+    )
     costs = [float(line) for line in run.stdout.split()]
     for name, cost in zip(names, costs, strict=True):
         print(f"decision {name:42} {cost:6.2f} us   {cost / costs[0]:.2f} of an answer")

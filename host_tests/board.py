@@ -58,7 +58,9 @@ class Board:
             "qemu-system-arm", "-machine", "mps2-an385", "-nographic", "-monitor", "null", "-semihosting",
             "-serial", "pty", "-serial", "pty", "-kernel", str(FIRMWARE), *(["-icount", "shift=0"] if icount else []),
         ]  # fmt: skip
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         self.repl_device = self._pty()
         self.link = os.open(self._pty(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self.link)

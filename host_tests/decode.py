@@ -68,5 +68,7 @@ def summary(via, octets):
     said = dict(fields(via, octets))
     if "version" in said:
         kind = f"IKE {said['version']} {said['exchange type'].split(' ')[0]}, flags {said['flags']}"
-        return f"{kind}, Notify {said['Notify']}" if "Notify" in said else f"{kind}, first payload {said['next payload']}"
+        return (
+            f"{kind}, Notify {said['Notify']}" if "Notify" in said else f"{kind}, first payload {said['next payload']}"
+        )
     return ", ".join(f"{name} {value}" for name, value in said.items() if name != "sequence number")

@@ -62,24 +62,32 @@ def main():
     local = ports()
     if local[500] != 500 or local[4500] != 4500:
         console.print(f"UDP 500 or 4500 cannot be bound here: using {local[500]} and {local[4500]} in their place.")
-    console.print("A node under MicroPython on 127.0.0.1; its limits are lifted, so that everything is answered at once.\n")
+    console.print(
+        "A node under MicroPython on 127.0.0.1; its limits are lifted, so that everything is answered at once.\n"
+    )
     wrong = []
     with node_process(local, *UNLIMITED) as node:
         live = Live("127.0.0.1", local)
         for number, case in enumerate(shown_cases(), 1):
-            verdict, sends = case["expected"][0]
+            _verdict, sends = case["expected"][0]
             got = live.ask(case["steps"][0][1], bytes.fromhex(case["steps"][0][3]), bool(sends))
             decided = node.line().split()[0]
             if not sends:
                 node.line()  # the request that proves the silence
             show(console, number, case, decided, got)
-            result = {"steps": [[decided, [] if got is None else [[*sends[0][:2], got.hex()] if sends else [0, "", got.hex()]]]]}
+            result = {
+                "steps": [
+                    [decided, [] if got is None else [[*sends[0][:2], got.hex()] if sends else [0, "", got.hex()]]]
+                ]
+            }
             if differences(case, result):
                 wrong.append(case["name"])
                 console.print("\n".join(["   [red]not as its vector says:[/red]", *differences(case, result)]))
         counters = node.stop()
     console.print("\n".join(counters))
-    console.print(f"\n{len(SHOWN) - len(wrong)} as their vectors say, {len(wrong)} not" + "".join(f"\n  {name}" for name in wrong))
+    console.print(
+        f"\n{len(SHOWN) - len(wrong)} as their vectors say, {len(wrong)} not" + "".join(f"\n  {name}" for name in wrong)
+    )
     return 1 if wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the receive path. Octet 0 chooses the port, octet 1 the source; the rest is the datagram."""
+"""Coverage-guided fuzzing of the receive path: octet 0 chooses the port, octet 1 the source, then the datagram."""
 
 import os
 import sys

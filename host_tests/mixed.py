@@ -60,10 +60,14 @@ def mutate(dice, octets, length, buffer):
 def table():
     """A few SAs, those of the vectors among them, and the slot of one that we initiated."""
     made = SpiTable(4, 4)
-    slot = made.adopt_ike(unhexlify("1111222233334444"), unhexlify("5555666677778888"), False, b"\xc0\0\2\1\1\xf4", True)
+    slot = made.adopt_ike(
+        unhexlify("1111222233334444"), unhexlify("5555666677778888"), False, b"\xc0\0\2\1\1\xf4", True
+    )
     made.adopt_child(slot, 50, unhexlify("c0ffee01"), unhexlify("0badcafe"))
     made.adopt_child(slot, 51, unhexlify("c0ffee02"), unhexlify("0badcaff"))
-    ours = made.adopt_ike(unhexlify("1212121212121212"), unhexlify("3434343434343434"), True, b"\xc6\x33\x64\7\x11\x94", True)
+    ours = made.adopt_ike(
+        unhexlify("1212121212121212"), unhexlify("3434343434343434"), True, b"\xc6\x33\x64\7\x11\x94", True
+    )
     return made, ours
 
 

@@ -61,7 +61,9 @@ def node_process(local, *options, host="127.0.0.1", interpreter=None, prefix=())
     ]  # fmt: skip
     if not any(option.startswith("raw=") for option in options):
         command.append("raw=")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=device_environment())
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=device_environment()
+    )
     node = NodeProcess(process)
     try:
         line = ""

@@ -13,7 +13,10 @@ from run_vectors import same
 
 # Case, what silence means where an answer is right.
 QUESTIONS = (
-    ("informational-with-unknown-spis-on-500", "does not tell that it lost its SAs: the peer waits for its own time-out"),
+    (
+        "informational-with-unknown-spis-on-500",
+        "does not tell that it lost its SAs: the peer waits for its own time-out",
+    ),
     ("ike-auth-with-unknown-spis-on-500", "the same"),
     ("create-child-sa-with-unknown-spis-on-500", "the same"),
     ("informational-with-unknown-spis-on-4500", "the same behind NAT, or 4500 is not served"),

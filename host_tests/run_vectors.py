@@ -25,7 +25,9 @@ def cpython():
 def unix():
     """The MicroPython unix port as a process of its own."""
     command = [micropython(), str(HERE / "vector_machine.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
+    ) as process:
 
         def run(case):
             process.stdin.write(json.dumps(case) + "\n")
@@ -84,13 +86,19 @@ def same(expected, got):
 def dump(expected, got):
     """Both octet strings as hexdumps, `>` at the line and `^` at the octet where they differ first."""
     lines = []
-    first = next((i for i in range(0, max(len(expected), len(got)), 2) if not same(expected[i : i + 2], got[i : i + 2])), 0) // 2
+    first = (
+        next((i for i in range(0, max(len(expected), len(got)), 2) if not same(expected[i : i + 2], got[i : i + 2])), 0)
+        // 2
+    )
     for label, octets in (("expected", expected), ("got", got)):
         lines.append(f"    {label}: {len(octets) // 2} octets")
         for start in range(0, len(octets), 32):
             row = octets[start : start + 32]
             here = start // 2 <= first < start // 2 + 16
-            lines.append(f"    {'>' if here else ' '} {start // 2:04x}  " + " ".join(row[i : i + 2] for i in range(0, len(row), 2)))
+            lines.append(
+                f"    {'>' if here else ' '} {start // 2:04x}  "
+                + " ".join(row[i : i + 2] for i in range(0, len(row), 2))
+            )
             if here:
                 lines.append(" " * (12 + 3 * (first - start // 2)) + "^^")
     return lines
@@ -101,17 +109,20 @@ def differences(case, result):
     if "error" in result:
         return [f"    {result['error']}"]
     wrong = []
-    for i, ((verdict, sends), (got_verdict, got_sends)) in enumerate(zip(case["expected"], result["steps"], strict=True)):
+    for i, ((verdict, sends), (got_verdict, got_sends)) in enumerate(
+        zip(case["expected"], result["steps"], strict=True)
+    ):
         if verdict != got_verdict:
             wrong.append(f"    step {i}: verdict {got_verdict}, expected {verdict}")
         if len(sends) != len(got_sends):
             wrong.append(f"    step {i}: {len(got_sends)} datagrams sent, expected {len(sends)}")
         for (via, to, octets), (got_via, got_to, got_octets) in zip(sends, got_sends, strict=False):
             if (via, to) != (got_via, got_to):
-                got = f"{vector_files.VIA_NAMES[got_via]} to {vector_files.endpoint_text(got_to)}"
-                wrong.append(f"    step {i}: sent by {got}, expected {vector_files.VIA_NAMES[via]} to {vector_files.endpoint_text(to)}")
+                got_by, by = vector_files.VIA_NAMES[got_via], vector_files.VIA_NAMES[via]
+                got_to, to = vector_files.endpoint_text(got_to), vector_files.endpoint_text(to)
+                wrong.append(f"    step {i}: sent by {got_by} to {got_to}, expected {by} to {to}")
             if not same(octets, got_octets):
-                wrong += [f"    step {i}: octets differ"] + dump(octets, got_octets)
+                wrong += [f"    step {i}: octets differ", *dump(octets, got_octets)]
     if not result.get("unchanged", True):
         wrong.append("    the SA table changed")
     if not result.get("counted", True):
@@ -141,7 +152,9 @@ def main(target=None, names=()):
                 wrong = differences(case, result)
                 failed += bool(wrong)
                 passed += not wrong
-                print(f"{'FAIL' if wrong else 'ok  '}  {name}  {case['name']}: {verdicts}", *wrong, sep="\n", flush=True)
+                print(
+                    f"{'FAIL' if wrong else 'ok  '}  {name}  {case['name']}: {verdicts}", *wrong, sep="\n", flush=True
+                )
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or not passed else 0
 

@@ -1,4 +1,4 @@
-"""Flash, RAM and instructions of the library on the emulated Cortex-M3, by measurement. --readme prints it as Markdown."""
+"""Flash, RAM and instructions of the library on the emulated Cortex-M3, by measurement."""
 
 import json
 import re
@@ -49,6 +49,7 @@ def cost(case, via, source, octets):
         empty += time.ticks_diff(time.ticks_cpu(), start)
     return (ticks - empty) / REPEAT
 """
+
 
 def flash():
     """Octets of flash by module of lib/ikev2: its frozen code, constants and tables."""

@@ -32,7 +32,9 @@ class Clock:
 @settings(max_examples=200, deadline=None)
 @given(
     start=st.sampled_from((0, PERIOD // 2 - 5000, PERIOD - 5000, PERIOD - 1)),
-    asks=st.lists(st.tuples(st.integers(0, 30), st.sampled_from((0, 1, 7, 400, 2999, 3000, 9000, PERIOD // 2, PERIOD)))),
+    asks=st.lists(
+        st.tuples(st.integers(0, 30), st.sampled_from((0, 1, 7, 400, 2999, 3000, 9000, PERIOD // 2, PERIOD)))
+    ),
 )
 def test_never_more_than_rate_and_burst_l1_l5(start, asks):
     """No window of time holds more answers than burst + rate * time, no source two within its pause."""
@@ -100,6 +102,12 @@ def test_fractions(rate):
 def test_rate_zero_and_errors():
     budget = Budget(answers_per_s=0, burst=2, per_source_ms=0)
     assert [budget.allow(source(1), now) for now in (0, 1, 100000)] == [True, True, False]
-    for wrong in ({"answers_per_s": -1}, {"burst": 0}, {"per_source_ms": -1}, {"per_source_ms": PERIOD}, {"sources": 0}):
+    for wrong in (
+        {"answers_per_s": -1},
+        {"burst": 0},
+        {"per_source_ms": -1},
+        {"per_source_ms": PERIOD},
+        {"sources": 0},
+    ):
         with pytest.raises(ValueError):
             Budget(**wrong)

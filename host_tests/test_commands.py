@@ -28,7 +28,9 @@ def test_vectors_against_a_live_node():
 
 
 def test_a_live_node_that_answers_wrongly_is_found():
-    case = json.loads(json.dumps(next(case for case in vector_files.all_cases() if case["name"] == "unencrypted-informational")))
+    case = json.loads(
+        json.dumps(next(case for case in vector_files.all_cases() if case["name"] == "unencrypted-informational"))
+    )
     case["steps"][0][3] = case["steps"][0][3].replace("2a202508", "2e202508", 1)
     with node_process(LOCAL, *UNLIMITED, "quiet=1"):
         wrong = run_vectors.differences(case, Live("127.0.0.1", LOCAL).run(case))
@@ -71,7 +73,12 @@ def test_probe_of_nobody(capsys):
 
 @pytest.mark.parametrize(
     ("sends", "got", "verdict"),
-    [([[0, "", "00xx"]], b"\0\1", "right"), ([[0, "", "0001"]], b"\0\2", "differs"), ([], b"\0", "WRONG"), ([[0, "", "00"]], None, "silent")],
+    [
+        ([[0, "", "00xx"]], b"\0\1", "right"),
+        ([[0, "", "0001"]], b"\0\2", "differs"),
+        ([], b"\0", "WRONG"),
+        ([[0, "", "00"]], None, "silent"),
+    ],
 )
 def test_probe_judges(sends, got, verdict):
     assert probe.judge(sends, "why", got)[0] == verdict

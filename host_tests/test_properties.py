@@ -14,15 +14,21 @@ ENDPOINTS = st.one_of(st.binary(min_size=6, max_size=6), st.binary(min_size=18, 
 DATAGRAMS = st.one_of(
     st.binary(max_size=120),
     st.sampled_from(SEEDS),
-    st.builds(lambda a, n, b: a[:n] + b + a[n + len(b) :], st.sampled_from(SEEDS), st.integers(0, 90), st.binary(max_size=9)),
+    st.builds(
+        lambda a, n, b: a[:n] + b + a[n + len(b) :], st.sampled_from(SEEDS), st.integers(0, 90), st.binary(max_size=9)
+    ),
 )
 
 
 @settings(max_examples=1500, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from((500, 4500, 50, 51)), ENDPOINTS, DATAGRAMS, st.integers(0, 2**30 - 1)), max_size=9))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from((500, 4500, 50, 51)), ENDPOINTS, DATAGRAMS, st.integers(0, 2**30 - 1)), max_size=9
+    )
+)
 def test_any_datagrams(datagrams):
     """L2, L3, L6, R2: no exception, no amplification, no loop, no change, all counted."""
-    table, ours = mixed.table()
+    table, _ours = mixed.table()
     node = Node(SpiTable(4, 4, 16), lambda n: bytes(range(n)), per_source_ms=0, burst=100)
     assert node.table.restore(table.snapshot()) is False
     before = node.table.snapshot()
@@ -53,4 +59,6 @@ def test_mixed_datagrams_on_cpython():
     seeds = [(via, bytes.fromhex(octets)) for via, octets in soak.seeds(1000)]
     node = mixed.run(60000, 7, seeds, lambda *_: None)
     missed = {name for name, count in zip(VERDICTS, node.counters, strict=True) if not count}
-    assert missed <= {"drop-limited", "drop-source"} | {verdict for verdict in vector_files.VERDICTS if "hint" in verdict}
+    assert missed <= {"drop-limited", "drop-source"} | {
+        verdict for verdict in vector_files.VERDICTS if "hint" in verdict
+    }

@@ -245,9 +245,7 @@ class Model(RuleBasedStateMachine):
             for protocol in (50, 51):
                 octets = spi(0x01000000 + number, 4)
                 assert self.table.find_child(protocol, octets, 0) == self.children.get((protocol, octets), (-1,))[0]
-                outbound = {
-                    self.ikes[key][1] for (_, spi_out), (_, key) in self.children.items() if spi_out == octets
-                }
+                outbound = {self.ikes[key][1] for (_, spi_out), (_, key) in self.children.items() if spi_out == octets}
                 for peer in (A, B):
                     assert (self.table.find_outbound(peer, octets, 0) >= 0) == (peer in outbound)
         for peer in (A, B):

@@ -262,6 +262,9 @@ def test_ctrl_c_prints_the_counters_l6():
 
 def test_an_unknown_option_is_named():
     ran = subprocess.run(
-        [micropython(), "host_tests/run_node.py", "colour=red"], capture_output=True, text=True, env=device_environment()
+        [micropython(), "host_tests/run_node.py", "colour=red"],
+        capture_output=True,
+        text=True,
+        env=device_environment(),
     )
     assert ran.returncode and "'colour'" in ran.stderr + ran.stdout

@@ -41,7 +41,11 @@ def run_on_unix(code, case):
     from tools import device_environment, micropython
 
     ran = subprocess.run(
-        [micropython(), "-c", code], input=json.dumps(case) + "\n", capture_output=True, text=True, env=device_environment()
+        [micropython(), "-c", code],
+        input=json.dumps(case) + "\n",
+        capture_output=True,
+        text=True,
+        env=device_environment(),
     )
     return json.loads(ran.stdout)
 

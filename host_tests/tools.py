@@ -22,8 +22,6 @@ def device_environment():
     return {**os.environ, "MICROPYPATH": f"{path}:.frozen", "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-
-
 def compiled_library(*modules):
     """Compile lib/ikev2, and modules from here, into build/mpy: for a heap in which the compiler does not fit."""
     sources = [(path, BUILD / "mpy/ikev2" / f"{path.stem}.mpy") for path in (ROOT / "lib/ikev2").glob("*.py")]

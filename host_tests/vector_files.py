@@ -97,7 +97,11 @@ def endpoint_text(endpoint):
     """'192.0.2.1:500' for an endpoint in hex."""
     octets = bytes.fromhex(endpoint)
     address = ipaddress.ip_address(octets[:-2])
-    return f"[{address}]:{octets[-2] << 8 | octets[-1]}" if len(octets) == 18 else f"{address}:{octets[-2] << 8 | octets[-1]}"
+    return (
+        f"[{address}]:{octets[-2] << 8 | octets[-1]}"
+        if len(octets) == 18
+        else f"{address}:{octets[-2] << 8 | octets[-1]}"
+    )
 
 
 def compile_case(case, where):
@@ -120,7 +124,9 @@ def compile_case(case, where):
     for sa in given.get("ike_sas", []).items():
         sa.object(("spi_i", "spi_r", "role", "peer", "established"))
         initiator = sa["role"].choice(("initiator", "responder")) == "initiator"
-        ike_sas.append([sa["spi_i"].hex(8), sa["spi_r"].hex(8), initiator, sa["peer"].endpoint(), sa["established"].flag()])
+        ike_sas.append(
+            [sa["spi_i"].hex(8), sa["spi_r"].hex(8), initiator, sa["peer"].endpoint(), sa["established"].flag()]
+        )
     child_sas = []
     for sa in given.get("child_sas", []).items():
         sa.object(("ike_sa", "protocol", "spi_in", "spi_out"))
@@ -131,7 +137,9 @@ def compile_case(case, where):
     for request in given.get("outstanding", []).items():
         request.object(("ike_sa", "exchange", "message_id"))
         message_id = request["message_id"].number(0, 2**32 - 1).to_bytes(4, "big").hex()
-        outstanding.append([request["ike_sa"].number(0, len(ike_sas) - 1), request["exchange"].number(0, 255), message_id])
+        outstanding.append(
+            [request["ike_sa"].number(0, len(ike_sas) - 1), request["exchange"].number(0, 255), message_id]
+        )
     steps = []
     expected = []
     clock = 0

@@ -142,7 +142,9 @@ class Node:
             self.table.remove_ike(slot)
         elif length and not self.out[marker + wire.FLAGS] & wire.RESPONSE:
             self._notifier.answered(slot)
-            self.expect(slot, self.out[marker + wire.EXCHANGE], self.out[marker + wire.MESSAGE_ID : marker + wire.LENGTH])
+            self.expect(
+                slot, self.out[marker + wire.EXCHANGE], self.out[marker + wire.MESSAGE_ID : marker + wire.LENGTH]
+            )
         return length + marker if length else 0
 
     def next_timer(self, now):

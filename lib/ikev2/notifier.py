@@ -103,7 +103,7 @@ class Notifier:
         self.length = 0
         if not length:
             return DROP_EMPTY
-        if not (0 < source[0] < 224 and (source[-1] or source[-2]) or usable(via, source)):
+        if not ((0 < source[0] < 224 and (source[-1] or source[-2])) or usable(via, source)):
             return DROP_SOURCE
         at = 0
         if via != _PORT:
@@ -124,7 +124,9 @@ class Notifier:
         if version >= 0x30:
             if flags & _RESPONSE:
                 return DROP_RESPONSE
-            return self._answer(INVALID_MAJOR_VERSION, wire.INVALID_MAJOR_VERSION, via, source, datagram, at, length, now)
+            return self._answer(
+                INVALID_MAJOR_VERSION, wire.INVALID_MAJOR_VERSION, via, source, datagram, at, length, now
+            )
         if flags & _RESPONSE and self.requests:
             hint = self._hint(source, datagram, at, length)
             if hint:
