@@ -52,7 +52,7 @@ def main(arguments):
     except KeyboardInterrupt:
         pass
     finally:
-        print("\n".join(["", "counters:", *counted(node), "socket errors                %d" % udp.errors]))
+        print("\n".join(["", "counters:"] + counted(node) + ["socket errors                %d" % udp.errors]))
 
 
 if __name__ == "__main__":
