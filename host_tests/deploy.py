@@ -1,7 +1,8 @@
 """make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer. PORT, [CONFIG].
 
 Each file is written beside its place, verified by hash and only then renamed, so that a cable pulled out in
-between leaves the old one. A main.py or a configuration that is not ours is kept under another name.
+between leaves the old one. An old configuration, and a main.py that does not start the node, are kept under other
+names.
 """
 
 import hashlib
@@ -118,15 +119,13 @@ def deploy(board, config=None):
     there = board.fs_exists("/" + onboard.CONFIG)
     if config is not None or not there:
         files["/" + onboard.CONFIG] = config or onboard.TEMPLATE
+    if board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):
+        del files["/main.py"]
+        print("/main.py starts the node already: it stays")
     missing = {path: octets for path, octets in files.items() if digest(board, path) != hashlib.sha256(octets).digest()}
     room(board, sum(map(len, missing.values())) + 4096)
     for path, octets in missing.items():
-        foreign = (
-            path == "/main.py"
-            and board.fs_exists(path)
-            and not board.fs_readfile(path).decode().startswith(onboard.OURS)
-        )
-        if foreign or (path == "/" + onboard.CONFIG and there):
+        if path in ("/main.py", "/" + onboard.CONFIG) and board.fs_exists(path):
             keep(board, path)
         put(board, path, octets)
         print(f"{path}: {len(octets)} octets, verified")

@@ -14,9 +14,9 @@ import fakes
 fakes.install()
 
 import ikev2_config  # noqa: E402
+import ikev2_main  # noqa: E402
 import ikev2_network  # noqa: E402
 import ikev2_sleep  # noqa: E402
-import main  # noqa: E402
 from fakes import Pin, Rtc, Slept, Station, Watchdog  # noqa: E402
 from ikev2.node import Node  # noqa: E402
 from ikev2.notifier import VERDICTS  # noqa: E402
@@ -39,7 +39,7 @@ class _PcUdp(Udp):
         super().__init__(node, host="127.0.0.1", local={500: 45500, 4500: 45501}, **options)
 
 
-main.Udp = _PcUdp
+ikev2_main.Udp = _PcUdp
 
 
 def answers_blinks_and_feeds():
@@ -57,10 +57,10 @@ def answers_blinks_and_feeds():
         got.append(client.recv(100))
         raise KeyboardInterrupt
 
-    main.run(ask())
+    ikev2_main.run(ask())
     assert len(got) == 1 and len(got[0]) == 36 and got[0][17:20] == bytes((0x20, 37, 0x20)), got
-    assert main.node.counters[VERDICTS.index("invalid-ike-spi")] == 1
-    main.status()
+    assert ikev2_main.node.counters[VERDICTS.index("invalid-ike-spi")] == 1
+    ikev2_main.status()
     assert Pin.changes >= 1
     assert Watchdog.fed >= 3, Watchdog.fed
     assert Watchdog.timeouts[0] == 1000 and Watchdog.timeouts[-1] > 3600000
@@ -117,10 +117,10 @@ def table_survives_deep_sleep():
         assert slept.args[0] == 5000
     assert len(Rtc.octets) == 12 + 16 * 26 + 32 * 11 == 780
     kept = Rtc.octets
-    main._prepare()
+    ikev2_main._prepare()
     # A live SA is no unknown one.
     esp = b"CCCC" + bytes(28)
-    assert VERDICTS[main.node.receive(50, peer[:4] + b"\0\0", esp, 32, 0)] == "deliver-esp"
+    assert VERDICTS[ikev2_main.node.receive(50, peer[:4] + b"\0\0", esp, 32, 0)] == "deliver-esp"
     assert Rtc.octets == b""  # good for one waking
     for octets in (b"", kept[:-1], kept[:100] + bytes((kept[100] ^ 1,)) + kept[101:], b"somebody else's"):
         Rtc.octets = octets
@@ -153,9 +153,9 @@ def broken_configuration_is_named():
             assert "line %d" % line in str(error) and word in str(error), (text, str(error))
     with open(_FILE, "w") as file:
         file.write('{\n "ssdi": ""\n}')
-    main.node = None
-    main.run()  # says so and returns: the REPL is there
-    assert main.node is None
+    ikev2_main.node = None
+    ikev2_main.run()  # says so and returns: the REPL is there
+    assert ikev2_main.node is None
 
 
 def failed_task_starves_the_watchdog():
@@ -169,14 +169,14 @@ def failed_task_starves_the_watchdog():
         await asyncio.sleep(60)
 
     async def story():
-        asyncio.get_event_loop().set_exception_handler(main._note)
-        main._users[:] = [asyncio.create_task(user())]
+        asyncio.get_event_loop().set_exception_handler(ikev2_main._note)
+        ikev2_main._users[:] = [asyncio.create_task(user())]
         serving = asyncio.create_task(forever())
-        feeding = asyncio.create_task(main._feed(serving, 0.04))
+        feeding = asyncio.create_task(ikev2_main._feed(serving, 0.04))
         await asyncio.sleep(0.1)
         fed = Watchdog.fed
-        assert fed >= 3 and not main._failed
-        main._failed.append(MemoryError())
+        assert fed >= 3 and not ikev2_main._failed
+        ikev2_main._failed.append(MemoryError())
         await asyncio.sleep(0.1)
         assert Watchdog.fed <= fed + 1 and feeding.done()
         serving.cancel()

@@ -8,13 +8,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = "ikev2.json"
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
-OURS = '"""What a board runs: network, node'
 CHIPS = {  # board: chip name, its number in an image header, octets of flash in front of the image
     "ESP32_GENERIC": ("esp32", 0, 0x1000),
     "ESP32_GENERIC_C3": ("esp32c3", 5, 0),
     "ESP32_GENERIC_S3": ("esp32s3", 9, 0),
 }
-_BOARD_MODULES = ("ikev2_config", "ikev2_network", "ikev2_sleep")
+_BOARD_MODULES = ("ikev2_main", "ikev2_config", "ikev2_network", "ikev2_sleep")
 # The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
 _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
                   "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip

@@ -4,6 +4,7 @@
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
 #   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP
 #   setup.sh firmware  that firmware, in build/QEMU_MPS2/firmware.elf
+#   setup.sh esp32 MPY_DIR  the firmware for $BOARD, an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh which   prints the path of the MicroPython unix port
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -147,8 +148,18 @@ firmware() {
         BOARD_DIR="$here/boards/QEMU_MPS2" BUILD="$build/QEMU_MPS2"
 }
 
+esp32() {
+    [ -e "$here/boards/$BOARD/mpconfigboard.cmake" ] || { say "no board $BOARD; there are: $(ls boards | grep -v common | xargs)"; exit 1; }
+    command -v idf.py >/dev/null || { say "idf.py is not on PATH: install ESP-IDF 5.2 or newer and source its export.sh"; exit 1; }
+    [ -e "${1:-}/ports/esp32/Makefile" ] || { say "MPY_DIR=${1:-} is no MicroPython source tree: git clone it, 1.24 or newer"; exit 1; }
+    make -C "$1/mpy-cross"
+    make -C "$1/ports/esp32" BOARD="$BOARD" BOARD_DIR="$here/boards/$BOARD" BUILD="$build/$BOARD"
+    say "make flash PORT=... BOARD=$BOARD FIRMWARE=build/$BOARD/firmware.bin"
+}
+
 case "${1:-}" in
+esp32) esp32 "${2:-}" ;;
 host | unix | board | firmware) "$1" ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
-*) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import re
+import subprocess
 
 import pytest
 from onboard import CHIPS
@@ -49,7 +50,7 @@ def imported(path):
 def test_manifest_freezes_everything(board):
     files = frozen(board)
     wanted = {f"ikev2/{path.name}" for path in (ROOT / "lib/ikev2").glob("*.py")}
-    wanted |= {"main.py", "ikev2_config.py", "ikev2_network.py", "asyncio/core.py"}
+    wanted |= {"main.py", "ikev2_main.py", "ikev2_config.py", "ikev2_network.py", "asyncio/core.py"}
     if board in CHIPS:
         wanted |= {"ikev2_sleep.py", "_boot.py", "flashbdev.py"}
     assert wanted <= set(files), wanted - set(files)
@@ -88,3 +89,12 @@ def test_mip_package_is_whole(package):
                 assert path in listed, f"{package}: {target} imports {name}"
     if package == "package.json":
         assert set(listed) == {f"ikev2/{path.name}" for path in (ROOT / "lib/ikev2").glob("*.py")}
+
+
+@pytest.mark.parametrize(
+    ("board", "says"),
+    [("ESP32_GENERIC", "idf.py is not on PATH: install ESP-IDF 5.2 or newer"), ("ESP32_NONE", "no board ESP32_NONE")],
+)
+def test_firmware_of_an_esp32_says_what_is_missing(board, says):
+    made = subprocess.run(["make", "firmware", f"BOARD={board}"], cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode == 2 and says in made.stderr

@@ -45,7 +45,12 @@ def test_a_board_gets_everything_and_loses_nothing(board, capsys):
     assert b"/lib/ikev2/node.mpy" in board.exec("import ikev2.node\nprint(ikev2.node.__file__)")
     # The second time there is nothing to do; a new configuration keeps the old one.
     deploy.deploy(board)
-    assert f"{len(files)} of {len(files)} files were there already" in capsys.readouterr().out
+    assert f"{len(files) - 1} of {len(files) - 1} files were there already" in capsys.readouterr().out
+    # A main.py of the user's own that starts the node stays.
+    own = b"import ikev2_main\nikev2_main.run()\n"
+    board.fs_writefile("/main.py", own)
+    deploy.deploy(board)
+    assert board.fs_readfile("/main.py") == own
     deploy.deploy(board, b'{"log": true}')
     assert board.fs_readfile("/ikev2.json") == b'{"log": true}'
     assert board.fs_readfile("/ikev2_before.json") == onboard.TEMPLATE

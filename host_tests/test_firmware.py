@@ -21,7 +21,7 @@ def test_life(case, machine, tmp_path):
     environ = dict(os.environ, PYTHONPATH=":".join(folders), MICROPYPATH=":".join([*folders, ".frozen"]))
     done = subprocess.run([*python, ROOT / "host_tests/firmware_life.py", case], cwd=tmp_path, env=environ,
                           capture_output=True, text=True, timeout=30)  # fmt: skip
-    assert done.returncode == 0 and done.stdout.endswith("passed\n"), done.stdout + done.stderr
+    assert done.returncode == 0 and "passed" in done.stdout.splitlines(), done.stdout + done.stderr
     if case == "broken_configuration_is_named":
         assert "not started: ikev2.json, line 2: unknown key 'ssdi'" in done.stdout
     if case == "answers_blinks_and_feeds":
