@@ -4,6 +4,7 @@
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
 #   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP
 #   setup.sh firmware  that firmware, in build/QEMU_MPS2/firmware.elf
+#   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
 #   setup.sh esp32 MPY_DIR  the firmware for $BOARD, an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh which   prints the path of the MicroPython unix port
 set -euo pipefail
@@ -148,6 +149,25 @@ firmware() {
         BOARD_DIR="$here/boards/QEMU_MPS2" BUILD="$build/QEMU_MPS2"
 }
 
+# libreswan's package conflicts with strongSwan's: it is only unpacked, beside the libraries that it needs.
+peers() {
+    local policy=/usr/sbin/policy-rc.d
+    if [ "$(id -u)" -eq 0 ] && ! [ -e $policy ] && ! [ -e /usr/lib/ipsec/charon ]; then
+        trap "rm -f $policy" EXIT # until then no daemon that is installed starts by itself
+        printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
+    fi
+    packages iproute2 nftables tshark libnss3-tools \
+        strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins \
+        libcap-ng0 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libldns3 libnss3 libunbound8
+    [ -x "$build/libreswan/usr/libexec/ipsec/pluto" ] && return
+    say "fetching libreswan"
+    mkdir -p "$build/apt/libreswan"
+    logged apt-update apt-get update
+    (cd "$build/apt/libreswan" && logged fetch-libreswan apt-get -o APT::Sandbox::User="$(id -un)" download libreswan)
+    rm -rf "$build/libreswan"
+    logged unpack-libreswan dpkg -x "$build"/apt/libreswan/libreswan_*.deb "$build/libreswan"
+}
+
 esp32() {
     [ -e "$here/boards/$BOARD/mpconfigboard.cmake" ] || { say "no board $BOARD; there are: $(ls boards | grep -v common | xargs)"; exit 1; }
     command -v idf.py >/dev/null || { say "idf.py is not on PATH: install ESP-IDF 5.2 or newer and source its export.sh"; exit 1; }
@@ -159,7 +179,7 @@ esp32() {
 
 case "${1:-}" in
 esp32) esp32 "${2:-}" ;;
-host | unix | board | firmware) "$1" ;;
+host | unix | board | firmware | peers) "$1" ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
