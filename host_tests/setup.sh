@@ -2,7 +2,7 @@
 # Sets up what the other commands need, once; later runs take no time.
 #   setup.sh host    .venv with the packages of requirements.txt
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
-#   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP
+#   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP, AES
 #   setup.sh firmware  that firmware, in build/QEMU_MPS2/firmware.elf
 #   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
 #   setup.sh esp32 MPY_DIR  the firmware for $BOARD, an ESP32, with the user's ESP-IDF and MicroPython
@@ -132,17 +132,21 @@ unix() {
 board() {
     packages build-essential python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
     source_tree
-    source_of lwip
-    if ! [ -L "$build/micropython/lib/lwip" ]; then
-        rm -rf "$build/micropython/lib/lwip"
-        ln -s "$build/lwip" "$build/micropython/lib/lwip"
-    fi
+    for library in lwip mbedtls; do
+        source_of "$library"
+        if ! [ -L "$build/micropython/lib/$library" ]; then
+            rm -rf "$build/micropython/lib/$library"
+            ln -s "$build/$library" "$build/micropython/lib/$library"
+        fi
+    done
 }
 
 firmware() {
     board
-    if ! [ -e "$build/QEMU_MPS2/firmware.elf" ]; then
+    # make does not see that a new configuration makes old names and frozen modules wrong.
+    if [ -n "$(find "$here"/boards/QEMU_MPS2/mpconfigboard.* -newer "$build/QEMU_MPS2/firmware.elf" 2>&1)" ]; then
         say "building the firmware of the emulated board"
+        rm -rf "$build/QEMU_MPS2"
     fi
     mkdir -p "$build"
     logged build-firmware make -C "$build/micropython/ports/qemu" -j2 BOARD=QEMU_MPS2 \

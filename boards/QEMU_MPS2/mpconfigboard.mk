@@ -20,5 +20,10 @@ SRC_BOARD_O = shared/runtime/gchelper_native.o shared/runtime/gchelper_thumb2.o
 SRC_C += $(BOARD_DIR)/clock.c $(BOARD_DIR)/link.c $(BOARD_DIR)/start.c
 SRC_C += lib/lwip/src/netif/slipif.c
 
-# The interpreter's loop for speed, as the ports for real boards build it.
+# AES for cryptolib, and with it the SHA-256 that goes with such a build: nothing else of Mbed TLS.
+CFLAGS += -DMBEDTLS_CONFIG_FILE='"board_mbedtls.h"' -I$(TOP)/lib/mbedtls/include
+SRC_C += $(addprefix lib/mbedtls/library/, aes.c sha256.c platform_util.c)
+
+# For speed, as the ESP32 port is built (CONFIG_COMPILER_OPTIMIZATION_PERF); the interpreter's loop even more.
+CFLAGS_EXTRA += -O2
 CSUPEROPT = -O3
