@@ -1,0 +1,164 @@
+"""What the Encrypted payload needs of the platform, and what has to be made of it: HMAC, GCM, a patient comparison.
+
+SHA-256 and AES are the platform's: hashlib, and cryptolib on MicroPython; on a PC the cryptography package, which
+the library itself does not need. HMAC (RFC 2104) starts anew with each message, because MicroPython's hashlib gives
+one digest and has no copy. GCM (NIST SP 800-38D) is built from AES blocks and a GHASH that goes by four bits at a
+time through a table of sixteen multiples of H, 256 octets in 16-bit words: wider ones would be heap objects on a
+32-bit board. Nothing that depends on a key outlives a message.
+"""
+
+import hashlib
+import struct
+from array import array
+
+from .wire import const
+
+BLOCK = const(16)
+NONCE = const(12)
+_HASH_BLOCK = const(64)
+_ECB = const(1)
+_CBC = const(2)
+_STREAM = const(32)  # where the key stream begins, behind H and the mask of the tag
+# What the four bits that drop out at x**128 come back as (SP 800-38D section 6.3).
+_REDUCED = (
+    0x0000, 0x1C20, 0x3840, 0x2460, 0x7080, 0x6CA0, 0x48C0, 0x54E0,
+    0xE100, 0xFD20, 0xD940, 0xC560, 0x9180, 0x8DA0, 0xA9C0, 0xB5E0,
+)  # fmt: skip
+
+
+def _aes_of_cryptography():
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    class Aes:
+        """What cryptolib.aes is on MicroPython."""
+
+        def __init__(self, key, mode, iv=b""):
+            self._cipher = Cipher(algorithms.AES(bytes(key)), modes.CBC(bytes(iv)) if mode == _CBC else modes.ECB())
+
+        def encrypt(self, octets, into):
+            into[:] = self._cipher.encryptor().update(octets)
+
+        def decrypt(self, octets, into):
+            into[:] = self._cipher.decryptor().update(octets)
+
+    return Aes
+
+
+try:
+    from cryptolib import aes as _aes
+except ImportError:
+    try:
+        _aes = _aes_of_cryptography()
+    except ImportError:
+        _aes = None
+
+
+def need_aes(cipher):
+    """NotImplementedError that names `cipher` if there is no AES here."""
+    if _aes is None:
+        raise NotImplementedError("%s: no cryptolib.aes on this board, no cryptography package on this PC" % cipher)
+
+
+def same(a, b):
+    """True if a and b are the same octets; how long that takes depends on their lengths only."""
+    difference = len(a) ^ len(b)
+    for i in range(min(len(a), len(b))):
+        difference |= a[i] ^ b[i]
+    return not difference
+
+
+def hmac_sha256(key, octets):
+    """HMAC-SHA-256 of octets (RFC 2104): 32 octets."""
+    if len(key) > _HASH_BLOCK:
+        key = hashlib.sha256(key).digest()
+    rest = _HASH_BLOCK - len(key)
+    inner = hashlib.sha256(bytes([octet ^ 0x36 for octet in key]) + b"\x36" * rest)
+    inner.update(octets)
+    outer = hashlib.sha256(bytes([octet ^ 0x5C for octet in key]) + b"\x5c" * rest)
+    outer.update(inner.digest())
+    return outer.digest()
+
+
+def cbc_encrypt(key, iv, octets):
+    """Encrypt whole blocks in place, in a bytearray or a memoryview of one (RFC 3602)."""
+    _aes(key, _CBC, iv).encrypt(octets, octets)
+
+
+def cbc_decrypt(key, iv, octets):
+    """Undo cbc_encrypt."""
+    _aes(key, _CBC, iv).decrypt(octets, octets)
+
+
+class Gcm:
+    """AES-GCM for one message of `size` octets: a key and a 12-octet nonce that it has never had before."""
+
+    def __init__(self, key, nonce, size):
+        octets = bytearray(_STREAM + (size + BLOCK - 1) // BLOCK * BLOCK)
+        for at in range(BLOCK, len(octets), BLOCK):
+            octets[at : at + NONCE] = nonce
+            struct.pack_into(">I", octets, at + NONCE, at // BLOCK)
+        _aes(key, _ECB).encrypt(octets, octets)
+        self._octets = octets
+
+    def crypt(self, octets, start, end):
+        """Encrypt or decrypt octets[start:end] in place."""
+        stream = self._octets
+        start -= _STREAM
+        for i in range(_STREAM, end - start):
+            octets[start + i] ^= stream[i]
+
+    def tag(self, data, ciphertext):
+        """The 16-octet tag over the additional authenticated data and the ciphertext."""
+        mask = self._octets
+        lengths = struct.pack(">IIII", 0, len(data) * 8, 0, len(ciphertext) * 8)
+        tag = ghash(mask[:BLOCK], data, ciphertext, lengths)
+        for i in range(BLOCK):
+            tag[i] ^= mask[BLOCK + i]
+        return tag
+
+
+def ghash(h, *parts):
+    """GHASH under H over the parts, each filled up with zeros to whole blocks (SP 800-38D section 6.4)."""
+    table = _multiples(struct.unpack(">8H", h))
+    y = bytearray(BLOCK)
+    for part in parts:
+        for at in range(0, len(part), BLOCK):
+            for i in range(min(BLOCK, len(part) - at)):
+                y[i] ^= part[at + i]
+            _multiply(y, table)
+    return y
+
+
+def _multiples(words):
+    """H times every polynomial of four bits, of which 8 is 1, 4 is x, 2 is x**2 and 1 is x**3."""
+    table = array("H", bytes(16 * BLOCK))
+    power = 8
+    while power:
+        for i in range(8):
+            table[power * 8 + i] = words[i]
+        carry = 0xE100 * (words[7] & 1)
+        words = [words[i] >> 1 ^ (words[i - 1] << 15 & 0x8000 if i else carry) for i in range(8)]
+        power >>= 1
+    for row in range(3, 16):
+        power = row & -row
+        if row != power:
+            for i in range(8):
+                table[row * 8 + i] = table[power * 8 + i] ^ table[(row ^ power) * 8 + i]
+    return table
+
+
+def _multiply(y, table):
+    """y times H, in place: from the last four bits to the first, times x**4 and one row of the table added."""
+    a = b = c = d = e = f = g = h = 0
+    for i in range(31, -1, -1):
+        row = (y[i >> 1] >> 4 if not i & 1 else y[i >> 1] & 15) << 3
+        dropped = _REDUCED[h & 15]
+        h = table[row + 7] ^ h >> 4 ^ (g & 15) << 12
+        g = table[row + 6] ^ g >> 4 ^ (f & 15) << 12
+        f = table[row + 5] ^ f >> 4 ^ (e & 15) << 12
+        e = table[row + 4] ^ e >> 4 ^ (d & 15) << 12
+        d = table[row + 3] ^ d >> 4 ^ (c & 15) << 12
+        c = table[row + 2] ^ c >> 4 ^ (b & 15) << 12
+        b = table[row + 1] ^ b >> 4 ^ (a & 15) << 12
+        a = table[row] ^ a >> 4 ^ dropped
+    struct.pack_into(">8H", y, 0, a, b, c, d, e, f, g, h)
