@@ -1,0 +1,150 @@
+"""Two hosts of one's own: network namespaces with a cable between them, and all that crosses it. Needs root."""
+
+import contextlib
+import ctypes
+import ipaddress
+import os
+import socket
+import subprocess
+import threading
+from typing import NamedTuple
+
+from ikev2 import wire
+
+ASKER, PLACE = "10.66.0.3", "10.66.0.2"  # a daemon that keeps its SAs; the place of the one that forgets them
+_libc = ctypes.CDLL(None, use_errno=True)
+_ALL_PROTOCOLS = 0x0003
+_OUTGOING = 4
+_UDP = 17
+
+
+def run(*command, **options):
+    """A command that must not fail; its output."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
+    return done.stdout
+
+
+class Host:
+    """A network namespace."""
+
+    def __init__(self, name):
+        self.name = name
+        run("ip", "netns", "add", name)
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *arguments):
+        """The command ip, in here."""
+        run("ip", "-n", self.name, *arguments)
+
+    def delete(self):
+        """Let it go, with the interfaces in it."""
+        run("ip", "netns", "del", self.name)
+
+    @property
+    def prefix(self):
+        """What to write before a command that is to run in here, and not longer than this process."""
+        return "setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name
+
+    @contextlib.contextmanager
+    def inside(self):
+        """Sockets and TUN devices that this thread makes meanwhile are in here, and stay."""
+        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.name}") as there:
+            _enter(there)
+            try:
+                yield
+            finally:
+                _enter(home)
+
+
+def _enter(namespace):
+    if _libc.setns(namespace.fileno(), 0):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Packet(NamedTuple):
+    """A UDP datagram on the cable; `sent` by the host where it was seen."""
+
+    sent: bool
+    source: tuple
+    to: tuple
+    octets: bytes
+    ip: bytes
+
+    @property
+    def via(self):
+        """The port whose rules it follows: 500 without a marker, 4500 with."""
+        return wire.PORT if wire.PORT in (self.source[1], self.to[1]) else wire.PORT_NAT
+
+
+class Cable:
+    """Hears all UDP over IPv4 that crosses an interface; `packets` only grows."""
+
+    def __init__(self, host, interface):
+        self.packets = []
+        self._news = threading.Condition()
+        with host.inside():
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL_PROTOCOLS))
+            self._socket.bind((interface, _ALL_PROTOCOLS))
+        self._socket.settimeout(0.2)
+        self._open = True
+        self._thread = threading.Thread(target=self._hear, daemon=True)
+        self._thread.start()
+
+    def _hear(self):
+        while self._open:
+            try:
+                octets, (_, _, kind, *_) = self._socket.recvfrom(4096)
+            except TimeoutError:
+                continue
+            at = wire.ipv4_payload(octets, len(octets))
+            if at >= 0 and octets[9] == _UDP:
+                source, to = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
+                packet = Packet(
+                    kind == _OUTGOING,
+                    (str(ipaddress.ip_address(octets[12:16])), source),
+                    (str(ipaddress.ip_address(octets[16:20])), to),
+                    octets[at + 8 :],
+                    octets,
+                )
+                with self._news:
+                    self.packets.append(packet)
+                    self._news.notify_all()
+
+    def wait(self, wanted, since=0, seconds=20):
+        """The first packet from number `since` on that `wanted` accepts; TimeoutError if none comes."""
+        found = []
+
+        def look():
+            found.extend(filter(wanted, self.packets[since:]))
+            return found
+
+        with self._news:
+            if not self._news.wait_for(look, seconds):
+                raise TimeoutError(f"not seen within {seconds} s, but {len(self.packets) - since} other packets")
+        return found[0]
+
+    def close(self):
+        """Stop listening."""
+        self._open = False
+        self._thread.join()
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def network():
+    """(asker, place, cable): two hosts at ASKER and PLACE."""
+    with contextlib.ExitStack() as stack:
+        hosts = []
+        for role in ("asker", "place"):
+            hosts.append(Host(f"ikev2-{os.getpid()}-{role}"))
+            stack.callback(hosts[-1].delete)
+        asker, place = hosts
+        asker.ip("link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", place.name)
+        for host, address in ((asker, ASKER), (place, PLACE)):
+            host.ip("addr", "add", f"{address}/24", "dev", "cable")
+            host.ip("link", "set", "cable", "up")
+        cable = Cable(asker, "cable")
+        stack.callback(cable.close)
+        yield asker, place, cable
