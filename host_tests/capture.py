@@ -113,6 +113,12 @@ def fields(element):
     return found
 
 
+def agree(ours, theirs):
+    """True for the same text, or the same number where one of the two has no name for it."""
+    nameless = ours.isdigit() or theirs.startswith("Unknown")
+    return ours == theirs or (nameless and theirs.endswith(f"({ours.split('(')[-1].strip(')')})"))
+
+
 def main():
     packets = []
     local = ports()

@@ -71,12 +71,6 @@ def test_tshark_complains_of_what_is_left_out(seen):
     assert noted <= bad and len(noted) > 20
 
 
-def agree(ours, theirs):
-    """True for the same text, or the same number where one of the two has no name for it."""
-    nameless = ours.isdigit() or theirs.startswith("Unknown")
-    return ours == theirs or (nameless and theirs.endswith(f"({ours.split('(')[-1].strip(')')})"))
-
-
 def test_tshark_reads_every_field_as_we_do(seen):
     """S1.7, S2.5, S2.6, S2.7: exchange type, flags, SPIs, Message ID, type and data of the Notify, each by name."""
     compared = dict.fromkeys(("initiator SPI", "exchange type", "flags", "Notify", "ESP SPI", "AH SPI"), 0)
@@ -87,7 +81,7 @@ def test_tshark_reads_every_field_as_we_do(seen):
         if "AH SPI" in theirs:
             theirs.pop("ESP SPI", None)  # it looks behind the AH header, too
         for field, value in theirs.items():
-            assert agree(ours[field], value), (name, field, ours[field], value)
+            assert capture.agree(ours[field], value), (name, field, ours[field], value)
             if field in compared:
                 compared[field] += 1
     assert min(compared.values()) >= 5 and compared["Notify"] > 150

@@ -1,9 +1,11 @@
-"""Two hosts of one's own: network namespaces with a cable between them, and all that crosses it. Needs root."""
+"""Two hosts of one's own: network namespaces with a cable between them, and all that crosses it. Needs root.
+
+A namespace has no name and lives with a process that ends when we do: however that happens, nothing stays behind.
+"""
 
 import contextlib
 import ctypes
 import ipaddress
-import os
 import socket
 import subprocess
 import threading
@@ -12,6 +14,7 @@ from typing import NamedTuple
 from ikev2 import wire
 
 ASKER, PLACE = "10.66.0.3", "10.66.0.2"  # a daemon that keeps its SAs; the place of the one that forgets them
+THIRD = "10.66.0.1"  # a stranger to both, who lives at the place
 _libc = ctypes.CDLL(None, use_errno=True)
 _ALL_PROTOCOLS = 0x0003
 _OUTGOING = 4
@@ -29,28 +32,40 @@ def run(*command, **options):
 class Host:
     """A network namespace."""
 
-    def __init__(self, name):
-        self.name = name
-        run("ip", "netns", "add", name)
-        self.ip("link", "set", "lo", "up")
+    def __init__(self):
+        command = "setpriv", "--pdeathsig", "KILL", "unshare", "--net", "sh", "-c", "echo && exec sleep infinity"
+        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+        self._holder.stdout.readline()
+        self.pid = self._holder.pid
+        self.run("ip", "link", "set", "lo", "up")
 
-    def ip(self, *arguments):
-        """The command ip, in here."""
-        run("ip", "-n", self.name, *arguments)
+    def run(self, *command):
+        """Output of a command in here."""
+        return run(*self.prefix, *command)
 
     def delete(self):
         """Let it go, with the interfaces in it."""
-        run("ip", "netns", "del", self.name)
+        self._holder.kill()
+        self._holder.wait()
+        self._holder.stdout.close()
 
     @property
     def prefix(self):
         """What to write before a command that is to run in here, and not longer than this process."""
-        return "setpriv", "--pdeathsig", "KILL", "ip", "netns", "exec", self.name
+        return "setpriv", "--pdeathsig", "KILL", "nsenter", f"--net=/proc/{self.pid}/ns/net"
+
+    def socket(self, address, port=0):
+        """A UDP socket in here."""
+        with self.inside():
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((address, port))
+        sock.settimeout(2)
+        return sock
 
     @contextlib.contextmanager
     def inside(self):
         """Sockets and TUN devices that this thread makes meanwhile are in here, and stay."""
-        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{self.name}") as there:
+        with open("/proc/thread-self/ns/net") as home, open(f"/proc/{self.pid}/ns/net") as there:
             _enter(there)
             try:
                 yield
@@ -125,6 +140,10 @@ class Cable:
                 raise TimeoutError(f"not seen within {seconds} s, but {len(self.packets) - since} other packets")
         return found[0]
 
+    def find(self, octets):
+        """Number of the first packet with just these octets of UDP data, once it is there."""
+        return self.packets.index(self.wait(lambda packet: packet.octets == octets))
+
     def close(self):
         """Stop listening."""
         self._open = False
@@ -137,14 +156,15 @@ def network():
     """(asker, place, cable): two hosts at ASKER and PLACE."""
     with contextlib.ExitStack() as stack:
         hosts = []
-        for role in ("asker", "place"):
-            hosts.append(Host(f"ikev2-{os.getpid()}-{role}"))
+        for _ in range(2):
+            hosts.append(Host())
             stack.callback(hosts[-1].delete)
         asker, place = hosts
-        asker.ip("link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", place.name)
-        for host, address in ((asker, ASKER), (place, PLACE)):
-            host.ip("addr", "add", f"{address}/24", "dev", "cable")
-            host.ip("link", "set", "cable", "up")
+        asker.run(*f"ip link add cable type veth peer name cable netns {place.pid}".split())
+        for host, addresses in ((asker, (ASKER,)), (place, (THIRD, PLACE))):
+            for address in addresses:
+                host.run("ip", "addr", "add", f"{address}/24", "dev", "cable")
+            host.run("ip", "link", "set", "cable", "up")
         cable = Cable(asker, "cable")
         stack.callback(cable.close)
         yield asker, place, cable
