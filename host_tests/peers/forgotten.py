@@ -2,31 +2,19 @@
 
 import contextlib
 import os
-import subprocess
-import time
 from dataclasses import dataclass, field
 
 import vector_files
 from ikev2 import wire
 from live import canary
 
-from peers.net import ASKER, PLACE, THIRD, network
+from peers.net import ASKER, INSIDE, PLACE, THIRD, network, until
 from peers.place import node_at
-from peers.strongswan import INSIDE, Charon
 
 EXCHANGES = {"auth": wire.IKE_AUTH, "rekey": wire.CREATE_CHILD_SA, "dpd": wire.INFORMATIONAL}
 _DISCARD = 9
 _TRIES = 6
 _SA = 33  # payload
-
-
-def until(true, what):
-    """Wait for a condition; the time limit only ends what would last for ever."""
-    end = time.monotonic() + 20
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(what)
-        time.sleep(0.02)
 
 
 def newer_request(via):
@@ -61,12 +49,13 @@ def exchange(packet):
 class Record:
     """What was seen on one port. Questions and answers are packets, one for one in the order of the node's socket."""
 
+    daemon: type
     via: int
     questions: list = field(default_factory=list)
     answers: list = field(default_factory=list)
     heard: list = field(default_factory=list)  # the answers, and those before and after
-    before: dict = field(default_factory=dict)  # the daemon's SAs
-    after: dict = field(default_factory=dict)
+    before: list = field(default_factory=list)  # the daemon's SAs
+    after: list = field(default_factory=list)
     log: str = ""  # since the node took the place
     counters: tuple = ()  # before, after
     major: list = field(default_factory=list)  # (question, its answer, ours)
@@ -94,57 +83,47 @@ def mark(sock, cable, via):
     raise TimeoutError(f"our node does not answer {question.hex()}")
 
 
-def forgotten(machine, via, folder):
-    """Record of strongSwan's charon and `machine` in the place of another charon, all on one port."""
-    record = Record(via)
-    esp = via == wire.PORT_NAT  # charon encapsulates all or nothing
+def forgotten(daemon, machine, via, folder):
+    """Record of a `daemon`, Charon or Pluto, and `machine` in the place of another such daemon, all on one port."""
+    record = Record(daemon, via)
+    a, b = (ASKER, via), (PLACE, via)
+
+    def asked(of):
+        return lambda packet: (packet.source, packet.to) == (a, b) and exchange(packet) == of
+
     with contextlib.ExitStack() as stack:
         asker, place, cable = stack.enter_context(network())
         connections = dict.fromkeys([*EXCHANGES, "esp"], via)
-        charon = Charon(asker, folder / "asker", ASKER, PLACE, connections, esp=esp, dpd={"dpd": "1s"})
-        stack.callback(charon.kill)
-        peer = Charon(place, folder / "place", PLACE, ASKER, {"any": via}, esp=esp)
-        stack.callback(peer.kill)
+        keeper = daemon(asker, folder / "asker", ASKER, PLACE, connections, **daemon.KEEPER)
+        stack.callback(keeper.kill)
+        forgetter = daemon(place, folder / "place", PLACE, ASKER, connections)
+        stack.callback(forgetter.kill)
         for name in ("rekey", "dpd"):
-            charon.swanctl("--initiate", "--ike", name)
+            keeper.establish(name)
         tunnel = None
-        if esp:
-            charon.swanctl("--initiate", "--ike", "esp", "--child", "tunnel")
+        if via in daemon.ESP:
+            keeper.tunnel("esp")
             tunnel = stack.enter_context(asker.socket(INSIDE[ASKER]))
             there = stack.enter_context(place.socket(INSIDE[PLACE], _DISCARD))
             tunnel.sendto(b"known", (INSIDE[PLACE], _DISCARD))
             there.recv(2048)
-        peer.kill()
-
-        # Another one that answers IKE_SA_INIT, but never gets to IKE_AUTH.
-        slow = Charon(place, folder / "slow", PLACE, ASKER, {"any": via}, esp=esp, delay_auth_ms=3600000)
-        stack.callback(slow.kill)
-        uri = f"unix://{charon.folder}/vici"
-        waiting = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "swanctl", "--initiate", "--ike", "auth", "--uri", uri],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        stack.callback(waiting.wait)
-        stack.callback(waiting.kill)
-        charon.swanctl("--rekey", "--ike", "rekey")
-        forgot = len(cable.packets)
-
-        a, b = (ASKER, via), (PLACE, via)
-
-        def asked(of):
-            return lambda packet: (packet.source, packet.to) == (a, b) and exchange(packet) == of
-
+        place.deafen()
+        deaf = len(cable.packets)
+        keeper.begin("auth")
+        keeper.rekey("rekey")
+        keeper.check("dpd")
         for number in EXCHANGES.values():
-            cable.wait(asked(number), forgot)
-        slow.kill()
-        record.before = charon.sas()
-        counters = charon.counters()
-        logged = len(charon.log())
+            cable.wait(asked(number), deaf)
+        forgetter.kill()
+        place.hear()
+        record.before = keeper.sas()
+        counters = keeper.counters()
+        logged = len(keeper.log())
 
         with node_at(machine, place):
             beside = stack.enter_context(asker.socket(ASKER))
             first_question, first_answer = mark(beside, cable, via)
-            for _ in range(3 if esp else 0):
+            for _ in range(3 if tunnel else 0):
                 tunnel.sendto(bytes(64), (INSIDE[PLACE], _DISCARD))
             for number in EXCHANGES.values():
                 cable.wait(asked(number), first_question)
@@ -159,9 +138,9 @@ def forgotten(machine, via, folder):
         record.questions = [p for p in between[0] if (p.source, p.to) == (a, b)]
         record.answers = [p for p in between[1] if (p.source, p.to) == (b, a)]
         record.heard = [p for p in cable.packets[first_question:] if (p.source, p.to) == (b, a)]
-        until(lambda: charon.refused(logged) >= len(record.heard), "charon has not read all answers")
-        record.log = charon.log()[logged:]
-        record.after = charon.sas()
-        record.counters = counters, charon.counters()
+        until(lambda: keeper.refused(logged) >= len(record.heard), "the daemon has not read all answers")
+        record.log = keeper.log()[logged:]
+        record.after = keeper.sas()
+        record.counters = counters, keeper.counters()
         record.packets = cable.packets[:]
     return record

@@ -9,15 +9,22 @@ import ipaddress
 import socket
 import subprocess
 import threading
+import time
 from typing import NamedTuple
 
 from ikev2 import wire
 
 ASKER, PLACE = "10.66.0.3", "10.66.0.2"  # a daemon that keeps its SAs; the place of the one that forgets them
 THIRD = "10.66.0.1"  # a stranger to both, who lives at the place
+INSIDE = {ASKER: "10.77.0.3", PLACE: "10.77.0.2"}  # what each may reach of the other through a tunnel
 _libc = ctypes.CDLL(None, use_errno=True)
 _ALL_PROTOCOLS = 0x0003
 _OUTGOING = 4
+# The exchange type, which is not IKE_SA_INIT's, stands at bit 208 from the UDP header on, behind a marker at 240.
+_DEAF = """table ip deaf { chain input { type filter hook input priority 0; policy accept;
+    udp dport 500 @th,208,8 != 34 drop
+    udp dport 4500 @th,64,32 0 @th,240,8 != 34 drop
+}; }"""
 _UDP = 17
 
 
@@ -27,6 +34,15 @@ def run(*command, **options):
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
     return done.stdout
+
+
+def until(true, what):
+    """Wait for a condition; the time limit only ends what would last for ever."""
+    end = time.monotonic() + 20
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
 
 
 class Host:
@@ -61,6 +77,14 @@ class Host:
         sock.bind((address, port))
         sock.settimeout(2)
         return sock
+
+    def deafen(self):
+        """From now on hear nothing of IKE but IKE_SA_INIT."""
+        self.run("nft", _DEAF)
+
+    def hear(self):
+        """Hear everything again."""
+        self.run("nft", "delete table ip deaf")
 
     @contextlib.contextmanager
     def inside(self):

@@ -2,12 +2,10 @@
 
 import re
 import subprocess
-import time
 
-from peers.net import ASKER, PLACE, run
+from peers.net import INSIDE, run, until
 
 CHARON = "/usr/lib/ipsec/charon"
-INSIDE = {ASKER: "10.77.0.3", PLACE: "10.77.0.2"}  # what each may reach of the other through a tunnel
 _PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 %s kernel-netlink socket-default vici counters"
 _DAEMON = """charon {
     load = %(plugins)s
@@ -16,9 +14,6 @@ _DAEMON = """charon {
     retransmit_timeout = 0.4
     retransmit_base = 1
     retransmit_tries = 1000
-    receive_delay = %(delay)d
-    receive_delay_type = 35
-    receive_delay_response = no
     filelog {
         log {
             path = %(folder)s/log
@@ -53,7 +48,7 @@ _CONNECTION = """    %(name)s {
         }
         remote {
             auth = psk
-            id = %%any
+            id = %(other)s
         }
         children {
             tunnel {
@@ -82,20 +77,33 @@ def version():
 class Charon:
     """A running charon with connections to `remote`: {name: port on which it is to speak IKE}."""
 
-    def __init__(self, host, folder, local, remote, connections, esp=True, proposal="aes128-sha256-x25519",
-                 delay_auth_ms=0, dpd=None, level=1, keys=False, ports=(500, 4500)):  # fmt: skip
+    NAME = "strongSwan"
+    ESP = (4500,)  # ports on which it can have a tunnel: it encapsulates all or nothing
+    REFUSALS = {  # noqa: RUF012
+        "IKE_AUTH": "IKE_AUTH response with message ID 1 processing failed",
+        "CREATE_CHILD_SA": "CREATE_CHILD_SA response with message ID 2 processing failed",
+        "INFORMATIONAL": "INFORMATIONAL response with message ID 2 processing failed",
+        "INVALID_SPI": "INFORMATIONAL request with message ID 0 processing failed",
+    }
+    KEEPER = {"dpd": {"dpd": "1s"}}  # noqa: RUF012
+
+    def __init__(self, host, folder, local, remote, connections, esp=None, proposal="aes128-sha256-x25519", dpd=None,
+                 level=1, keys=False, ports=(500, 4500)):  # fmt: skip
+        esp = 4500 in connections.values() if esp is None else esp
         (folder / "run").mkdir(parents=True)
         self.folder = folder
+        self._uri = f"unix://{folder}/vici"
+        self._waiting = []
         values = {
-            "plugins": _PLUGINS % ("kernel-libipsec" if esp else ""), "folder": folder, "delay": delay_auth_ms,
-            "port": ports[0], "port_nat": ports[1], "level": level, "ike_level": 4 if keys else level,
+            "plugins": _PLUGINS % ("kernel-libipsec" if esp else ""), "folder": folder, "port": ports[0],
+            "port_nat": ports[1], "level": level, "ike_level": 4 if keys else level,
         }  # fmt: skip
         (folder / "strongswan.conf").write_text(_DAEMON % values)
         texts = [
             _CONNECTION % {
                 "name": name, "local": local, "remote": remote, "encap": "no" if port == 500 else "yes",
                 "proposal": proposal, "dpd": (dpd or {}).get(name, "0s"), "id": f"{name}@{local}",
-                "local_inside": INSIDE[local], "remote_inside": INSIDE[remote],
+                "other": f"{name}@{remote}", "local_inside": INSIDE[local], "remote_inside": INSIDE[remote],
             }
             for name, port in connections.items()
         ]  # fmt: skip
@@ -108,11 +116,7 @@ class Charon:
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:
-            end = time.monotonic() + 20
-            while not (folder / "vici").exists():
-                if self.process.poll() is not None or time.monotonic() > end:
-                    raise RuntimeError("charon did not start: " + self.log())
-                time.sleep(0.02)
+            until(lambda: (folder / "vici").exists() or self.process.poll() is not None, "charon's start")
             self.swanctl("--load-all", "--file", folder / "swanctl.conf", "--noprompt")
         except BaseException:
             self.kill()
@@ -120,21 +124,52 @@ class Charon:
 
     def swanctl(self, *arguments):
         """swanctl's output."""
-        return run("swanctl", *arguments, "--uri", f"unix://{self.folder}/vici")
+        return run("swanctl", *arguments, "--uri", self._uri)
 
     def log(self):
         """What it has logged."""
         path = self.folder / "log"
         return path.read_text() if path.exists() else ""
 
+    def establish(self, name):
+        """Bring up its IKE SA."""
+        self.swanctl("--initiate", "--ike", name)
+
+    def begin(self, name):
+        """Ask for the IKE SA."""
+        command = "setpriv", "--pdeathsig", "KILL", "swanctl", "--initiate", "--ike", name, "--uri", self._uri
+        null = subprocess.DEVNULL
+        self._waiting.append(subprocess.Popen(command, stdin=null, stdout=null, stderr=null))
+
+    def rekey(self, name):
+        """Ask for a successor of the IKE SA."""
+        self.swanctl("--rekey", "--ike", name)
+
+    def check(self, name):
+        """Ask whether the peer is alive: it does so by itself."""
+
+    def tunnel(self, name):
+        """Bring up its IKE SA and a tunnel."""
+        self.swanctl("--initiate", "--ike", name, "--child", "tunnel")
+
     def refused(self, since):
         """How many IKE messages it could make nothing of, by its log from that octet on."""
-        return self.log()[since:].count(" processing failed")
+        return sum(self.log()[since:].count(line) for line in self.REFUSALS.values())
 
     def sas(self):
         """All that it says of its SAs, but for time and traffic sent."""
         text = self.swanctl("--list-sas", "--raw")
         return sorted(_PASSING.sub("", text).splitlines())
+
+    @staticmethod
+    def counted(heard):
+        """What its counters make of so many answers, by name."""
+        return {"invalid": heard["IKE_AUTH"] + heard["CREATE_CHILD_SA"]}
+
+    @staticmethod
+    def is_model(asked):
+        """True if it answers a request of a higher version, with those fields, as section 1.5 says."""
+        return asked["exchange type"].endswith(")")  # those that it knows
 
     def counters(self):
         """{name: count} of its counters."""
@@ -143,5 +178,6 @@ class Charon:
 
     def kill(self):
         """End it at once, without a farewell to its peers."""
-        self.process.kill()
-        self.process.wait()
+        for process in (*self._waiting, self.process):
+            process.kill()
+            process.wait()
