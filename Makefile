@@ -12,7 +12,7 @@ setup:          ## .venv and the MicroPython unix port
 demo: setup     ## wayward packets to a node under MicroPython, and its answers
 	@$(RUN) host_tests/demo.py
 run: setup      ## the node in the foreground, one line a verdict; Ctrl-C prints the counters [PORT=500 PORT_NAT=4500]
-	@MICROPYPATH=lib:host_tests:.frozen $$(host_tests/setup.sh which) host_tests/run_node.py \
+	@$(PYTHON) host_tests/tools.py run_node.py \
 	    $(if $(PORT),port=$(PORT)) $(if $(PORT_NAT),port_nat=$(PORT_NAT)) $(ARGS)
 probe: setup    ## HOST=… asks any address the questions of section 1.5 [PORT=500 PORT_NAT=4500]
 	@$(RUN) host_tests/probe.py

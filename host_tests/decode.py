@@ -35,9 +35,8 @@ def fields(via, octets):
         else:
             protocol = wire.ESP
     if protocol:
-        spi = wire.spi_offset(protocol, len(octets))
-        name = "ESP" if protocol == wire.ESP else "AH"
-        if spi < 0:
+        name, spi = ("ESP", 0) if protocol == wire.ESP else ("AH", wire.AH_SPI)
+        if len(octets) < spi + 8:
             return [("octets", f"{len(octets)}, too few for {name}")]
         return [(f"{name} SPI", octets[spi : spi + 4].hex()), ("sequence number", octets[spi + 4 : spi + 8].hex())]
     if not wire.header_fits(octets, at, len(octets)):

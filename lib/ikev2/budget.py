@@ -1,9 +1,9 @@
 """How often we may speak because of octets that anyone could have sent (RFC 7296 sections 2.4, 2.21.4).
 
 A token bucket for the node, and for each of the last few source addresses, whatever its port, a pause after
-an answer. An address is remembered from its answer on; while it keeps asking it stays remembered, and the
-one that has been quiet for longest makes room for a new one. So a flood from one source silences that source
-only, and a flood of forged sources gets the node's rate and not an octet of memory more.
+an answer. An address is remembered from its answer on. A hand goes round to the next one that makes room for a
+new one, and on when that one asks again: who keeps asking stays remembered. So a flood from one source silences
+that source only, and a flood of forged sources gets the node's rate and not an octet of memory more.
 
 Time is a millisecond counter that wraps at 2**30. Within half a period the past is the past; `tick`, called
 when `next_timer` says so, forgets all times before they could be mistaken, so limits hold across the wrap.
@@ -11,11 +11,27 @@ when `next_timer` says so, forgets all times before they could be mistaken, so l
 
 from array import array
 
-from .wire import const, equal
+from .wire import const, micropython, ptr8, ptr32
 
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
-_ENTRY = const(17)  # length of the address, address
+
+# The words of a budget, none of them negative. Credit is counted in answers times _PRICE.
+_CREDIT = const(0)
+_FILLED = const(1)  # when _CREDIT was right
+_USED = const(2)  # 1 if there is anything to forget
+_SWEPT = const(3)  # when `tick` last forgot
+_FULL = const(4)
+_FILL_MS = const(5)
+_RATE = const(6)  # credit a millisecond
+_PRICE = const(7)  # credit an answer
+_PAUSE = const(8)
+_SOURCES = const(9)
+_HAND = const(10)  # the source that makes room for the next new one
+_TIMES = const(11)  # when each source was answered
+
+_len = len  # found sooner than among the builtins
+_ENTRY = const(17)  # length of the address or 0, address
 
 
 def elapsed(now, then):
@@ -24,87 +40,102 @@ def elapsed(now, then):
     return past if past < _HALF else 0
 
 
+@micropython.viper
+def _fill(words: ptr32, now: int) -> int:
+    past = (now - words[_FILLED]) & _WRAP
+    words[_FILLED] = now
+    credit = words[_CREDIT]
+    if past < words[_FILL_MS]:
+        credit += past * words[_RATE]
+    elif past < _HALF and words[_RATE]:
+        credit = words[_FULL]
+    if credit > words[_FULL]:
+        credit = words[_FULL]
+    words[_CREDIT] = credit
+    return credit
+
+
 class Budget:
     """Answers a second and in a burst for the node, milliseconds between two for a source, sources remembered."""
 
     def __init__(self, answers_per_s=1, burst=5, per_source_ms=3000, sources=8):
-        if answers_per_s < 0 or burst < 1 or not 0 <= per_source_ms < _HALF or sources < 1:
+        if answers_per_s < 0 or burst < 0 or not 0 <= per_source_ms < _HALF or sources < 1:
             raise ValueError("Budget(%r, %r, %r, %r)" % (answers_per_s, burst, per_source_ms, sources))
         scale = 1 if answers_per_s == int(answers_per_s) else 1000
-        self._rate = int(answers_per_s * scale)  # credit a millisecond
-        self._price = 1000 * scale  # credit an answer
-        self._full = self._credit = min(burst, _WRAP // self._price) * self._price
-        self._fill_ms = min(self._full // self._rate + 1, _HALF - 1) if self._rate else _HALF - 1
-        self._filled = 0
-        self._pause = per_source_ms
-        self._horizon = min(self._fill_ms + self._pause, _HALF - 1)
-        self._sources = bytearray(_ENTRY * sources)
-        self._answered = array("I", [0] * sources)
-        self._asked = array("I", [0] * sources)
-        self._swept = -1  # when `tick` last forgot; -1: nothing to forget
+        self.words = words = array("I", [0] * (_TIMES + sources))
+        self.sources = bytearray(_ENTRY * sources)
+        words[_RATE] = int(answers_per_s * scale)
+        words[_PRICE] = 1000 * scale
+        words[_FULL] = words[_CREDIT] = min(burst, _HALF // words[_PRICE]) * words[_PRICE]
+        words[_FILL_MS] = min(words[_FULL] // words[_RATE] + 1, _HALF - 1) if words[_RATE] else _HALF - 1
+        words[_PAUSE] = per_source_ms
+        words[_SOURCES] = sources
 
-    def allow(self, source, now):
+    @micropython.viper
+    def allow(self, source, now: int) -> bool:
         """True, once for each answer that may be sent to the endpoint `source` now; False costs nothing."""
-        size = len(source) - 2
-        mine = self._find(source, size) if self._pause else -1
-        if mine >= 0:
-            self._asked[mine] = now
-            if elapsed(now, self._answered[mine]) < self._pause:
+        words = ptr32(self.words)
+        sources = ptr8(self.sources)
+        address = ptr8(source)
+        size = int(_len(source)) - 2
+        count = words[_SOURCES]
+        mine = 0
+        while mine < count:
+            at = mine * _ENTRY
+            n = size
+            if sources[at] == n:
+                while n and sources[at + n] == address[n - 1]:
+                    n -= 1
+                if not n:
+                    break
+            mine += 1
+        refused = False
+        if mine < count:
+            past = (now - words[_TIMES + mine]) & _WRAP
+            if past >= _HALF:
+                past = 0
+            refused = past < words[_PAUSE]
+        if not refused:
+            if words[_CREDIT] < words[_FULL]:
+                _fill(words, now)
+            refused = words[_CREDIT] < words[_PRICE]
+        if mine == count:
+            if refused:
                 return False
-        self._fill(now)
-        if self._credit < self._price:
+            mine = words[_HAND]
+        if mine == words[_HAND]:
+            words[_HAND] = (mine + 1) % count
+        if refused:
             return False
-        self._credit -= self._price
-        if self._swept < 0:
-            self._swept = now
-        if self._pause:
-            if mine < 0:
-                mine = self._quietest(now)
-                at = mine * _ENTRY
-                self._sources[at] = size
-                while size:
-                    self._sources[at + size] = source[size - 1]
-                    size -= 1
-            self._answered[mine] = self._asked[mine] = now
+        words[_CREDIT] -= words[_PRICE]
+        words[_FILLED] = now
+        if not words[_USED]:
+            words[_USED] = 1
+            words[_SWEPT] = now
+        words[_TIMES + mine] = now
+        at = mine * _ENTRY
+        sources[at] = size
+        while size:
+            sources[at + size] = address[size - 1]
+            size -= 1
         return True
 
     def next_timer(self, now):
         """Milliseconds until `tick` has something to forget; -1 if nothing is remembered."""
-        return -1 if self._swept < 0 else max(0, self._horizon - elapsed(now, self._swept))
+        words = self.words
+        if not words[_USED]:
+            return -1
+        return max(0, min(words[_FILL_MS] + words[_PAUSE], _HALF - 1) - elapsed(now, words[_SWEPT]))
 
     def tick(self, now):
         """Forget what no longer limits anything."""
         if self.next_timer(now):
             return
-        self._fill(now)
-        self._swept = -1 if self._credit == self._full else now
-        for i in range(len(self._answered)):
-            if elapsed(now, self._answered[i]) >= self._pause:
-                self._sources[i * _ENTRY] = 0
-            elif self._sources[i * _ENTRY]:
-                self._swept = now
-
-    def _fill(self, now):
-        past = elapsed(now, self._filled)
-        self._filled = now
-        if self._rate:
-            self._credit = self._full if past >= self._fill_ms else min(self._full, self._credit + past * self._rate)
-
-    def _find(self, source, size):
-        sources = self._sources
-        for i in range(len(self._answered)):
-            at = i * _ENTRY
-            if sources[at] == size and equal(sources, at + 1, source, 0, size):
-                return i
-        return -1
-
-    def _quietest(self, now):
-        quietest = longest = -1
-        for i in range(len(self._asked)):
-            if not self._sources[i * _ENTRY]:
-                return i
-            quiet = elapsed(now, self._asked[i])
-            if quiet > longest:
-                quietest = i
-                longest = quiet
-        return quietest
+        words = self.words
+        words[_USED] = _fill(words, now) < words[_FULL]
+        words[_SWEPT] = now
+        for i in range(words[_SOURCES]):
+            if elapsed(now, words[_TIMES + i]) >= words[_PAUSE]:
+                self.sources[i * _ENTRY] = 0
+            elif self.sources[i * _ENTRY]:
+                words[_USED] = 1

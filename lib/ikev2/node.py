@@ -12,20 +12,21 @@ request for a liveness check, no more often than each `hint_ms` and not if the p
 within that time (section 2.4).
 
 An owner is any object with the methods that informational.IkeSa has: wayward(datagram, at), hint(now),
-receive(datagram, at, length, now) -> True if the message proved to be the peer's, outgoing(out, at, now) ->
-length, next_timer(now), and the attributes invalid_spi_length and failed.
+receive(datagram, at, length, now) -> 1 if the message is the peer's and new, 2 if it is a request repeated, else 0;
+outgoing(out, at, now) -> length; next_timer(now); and the attributes invalid_spi_length, waiting (a request of its
+own has no response yet) and failed: the IKE SA is over, and goes from the table with its Child SAs.
 """
 
 from array import array
 
 from . import notifier, wire
 from .budget import Budget, elapsed
-from .wire import MARKER, PORT, PORT_NAT, const
+from .wire import MARKER, PORT, PORT_NAT, const, micropython, ptr32
 
 _SATURATED = const(0x3FFFFFFF)
 _OUT = const(256)
-_NOT_ABOUT_IKE_SAS = const(8)  # verdicts from notifier.DELIVER_INIT on
-_ANSWERS = (notifier.INVALID_SPI, notifier.INVALID_IKE_SPI, notifier.INVALID_MAJOR_VERSION)
+_INVALID_SPI_PROTECTED = const(3)
+_DELIVER_IKE = const(7)
 _PORT_500 = b"\x01\xf4"
 _NO_MARKER = bytes(MARKER)
 
@@ -46,14 +47,16 @@ class Node:
         self.counters = array("I", [0] * len(notifier.VERDICTS))
         self.owners = [None] * slots
         self._owned = []  # slots that have an owner
-        self.out = bytearray(_OUT)
+        self.out = None
+        self._out = bytearray(_OUT)  # for what the owners say
         self.out_via = 0
         self.out_to = None
         self._random = random
         self._lengths = array("H", [0] * slots)
         self._budget = Budget(answers_per_s, burst, per_source_ms, sources)
-        self._notifier = notifier.Notifier(table, self._budget, self.out, self._lengths)
-        self._renew()
+        self._notifier = notifier.Notifier(table, self._budget, self._lengths)
+        for blank in self._notifier.hints.values():
+            self._renew(blank)
         self._hint_ms = hint_ms
         self._seen = array("i", [-1] * slots)  # when a peer was last heard for certain, or asked
         self._swept = -1  # when _seen was last cleared of what is too old to matter; -1: nothing in it
@@ -61,31 +64,33 @@ class Node:
         self._asked_via = 0
         self._asked_from = None
 
-    def receive(self, via, source, datagram, length, now):
+    @micropython.viper
+    def receive(self, via, source, datagram, length, now) -> int:
         """Verdict, an index into VERDICTS, over datagram[:length] from endpoint `source`; see Notifier.decide."""
-        verdict = self._notifier.decide(via, source, datagram, length, now)
-        count = self.counters[verdict]
-        if count < _SATURATED:
-            self.counters[verdict] = count + 1
-        if verdict < _NOT_ABOUT_IKE_SAS:
-            self._concern(verdict, via, source, datagram, length, now)
+        verdict = int(self._notifier.decide(via, source, datagram, length, now))
+        counters = ptr32(self.counters)
+        if counters[verdict] < _SATURATED:
+            counters[verdict] += 1
+        if verdict >= _INVALID_SPI_PROTECTED:
+            if verdict <= _DELIVER_IKE:
+                self._concern(verdict, via, source, datagram, length, now)
         return verdict
 
     def _concern(self, verdict, via, source, datagram, length, now):
         """Tell the owner of an IKE SA what came for it."""
         slot = self._notifier.slot
-        if verdict in _ANSWERS:
-            return
         owner = self.owners[slot]
         if verdict == notifier.DELIVER_IKE:
-            if owner and owner.receive(datagram, self._notifier.at, length, now):
-                self.alive(slot, now)
+            heard = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now) if owner else 0
+            if heard:
                 self._asked = slot
                 self._asked_via = via
                 self._asked_from = source
+                if heard == 1:
+                    self.alive(slot, now)
         elif verdict == notifier.INVALID_SPI_PROTECTED:
             if owner:
-                owner.wayward(datagram, self._notifier.at)
+                owner.wayward(datagram, wire.AH_SPI if via == wire.AH else 0)
         elif self._seen[slot] < 0 or elapsed(now, self._seen[slot]) >= self._hint_ms:
             self.alive(slot, now)
             if owner:
@@ -105,14 +110,15 @@ class Node:
     def outgoing(self, now):
         """Length of the next datagram to send, in `out`, from our port `out_via` to endpoint `out_to`; 0 if none."""
         decided = self._notifier
-        length = decided.length
-        if length:
-            decided.length = 0
-            if decided.spent:
-                self._renew()
+        if decided.out:
+            self.out = decided.out
             self.out_via = decided.via
             self.out_to = decided.to
-            return length
+            decided.out = None
+            return len(self.out)
+        if decided.spent:
+            self._renew(decided.spent)
+            decided.spent = None
         for slot in self._owned:
             length = self._outgoing(slot, self.owners[slot], now)
             if length:
@@ -120,32 +126,39 @@ class Node:
         self._asked = -1
         return 0
 
-    def _renew(self):
-        """Fresh random SPIs for the next INVALID_SPI; the first octet is not zero, lest it pass for a marker."""
-        spis = self._random(16)
-        self._notifier.spis[:] = spis
-        self._notifier.spis[0] |= 1
-        self._notifier.spent = False
+    def _renew(self, blank):
+        """Fresh random SPIs in what will be an INVALID_SPI; the first octet is not zero, lest it pass for a marker."""
+        at = len(blank) - wire.INVALID_SPI_MESSAGE
+        blank[at : at + 16] = self._random(16)
+        blank[at] |= 1
 
     def _outgoing(self, slot, owner, now):
-        if slot == self._asked:
-            self.out_via = self._asked_via
-            self.out_to = self._asked_from
-        else:
-            self.out_to = self.table.ike_sa(slot)[3]
-            self.out_via = PORT if self.out_to[-2:] == _PORT_500 else PORT_NAT
-        marker = MARKER if self.out_via == PORT_NAT else 0
-        self.out[:MARKER] = _NO_MARKER
-        length = owner.outgoing(self.out, marker, now)
+        """What the owner of an IKE SA has to say: responses go where the request came from, requests to the peer."""
+        out = self._out
+        length = owner.outgoing(out, MARKER, now)
+        if length:
+            response = out[MARKER + wire.FLAGS] & wire.RESPONSE
+            if response and slot == self._asked:
+                self.out_via = self._asked_via
+                self.out_to = self._asked_from
+            else:
+                self.out_to = self.table.ike_sa(slot)[3]
+                self.out_via = PORT if self.out_to[-2:] == _PORT_500 else PORT_NAT
+            if not response:
+                self._notifier.answered(slot)
+                self.expect(slot, out[MARKER + wire.EXCHANGE], out[MARKER + wire.MESSAGE_ID : MARKER + wire.LENGTH])
+            if self.out_via == PORT_NAT:
+                out[:MARKER] = _NO_MARKER
+                length += MARKER
+            else:
+                out[:length] = out[MARKER : MARKER + length]
+            self.out = out
         if owner.failed:
             self.detach(slot)
             self.table.remove_ike(slot)
-        elif length and not self.out[marker + wire.FLAGS] & wire.RESPONSE:
+        elif not owner.waiting and self._notifier.requests:
             self._notifier.answered(slot)
-            self.expect(
-                slot, self.out[marker + wire.EXCHANGE], self.out[marker + wire.MESSAGE_ID : marker + wire.LENGTH]
-            )
-        return length + marker if length else 0
+        return length
 
     def next_timer(self, now):
         """Milliseconds until `tick` is due; -1 if there is no hurry."""

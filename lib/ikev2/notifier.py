@@ -5,43 +5,60 @@ verdict. Whatever others tell us without proof is a hint at most: nothing here c
 The answers cost no more octets than their questions, and each is paid for out of the budget.
 """
 
-from . import wire
-from .wire import ESP, const
+from .slots import USED, VARIANT, find
+from .wire import (
+    answer,
+    blank_answer,
+    blank_invalid_spi,
+    const,
+    copy,
+    equal,
+    header_fits,
+    lone_notify,
+    micropython,
+    notify_data,
+    ptr8,
+)  # fmt: skip
 
 VERDICTS = (
-    "invalid-spi", "invalid-spi-protected", "invalid-ike-spi", "invalid-major-version",
-    "hint-invalid-spi", "hint-invalid-ike-spi", "hint-invalid-major-version",
-    "deliver-ike", "deliver-init", "deliver-esp", "deliver-ah",
+    "invalid-spi", "invalid-ike-spi", "invalid-major-version",
+    "invalid-spi-protected", "hint-invalid-spi", "hint-invalid-ike-spi", "hint-invalid-major-version", "deliver-ike",
+    "deliver-init", "deliver-esp", "deliver-ah",
     "drop-empty", "drop-source", "drop-keepalive", "drop-malformed", "drop-reserved-spi", "drop-old-version",
     "drop-response", "drop-unencrypted", "drop-amplification", "drop-limited",
 )  # fmt: skip
 
 INVALID_SPI = const(0)
-INVALID_SPI_PROTECTED = const(1)
-INVALID_IKE_SPI = const(2)
-INVALID_MAJOR_VERSION = const(3)
-HINT_INVALID_SPI = const(4)
-HINT_INVALID_IKE_SPI = const(5)
-HINT_INVALID_MAJOR_VERSION = const(6)
+INVALID_IKE_SPI = const(1)
+INVALID_MAJOR_VERSION = const(2)
+INVALID_SPI_PROTECTED = const(3)
+_HINT_INVALID_SPI = const(4)
+_HINT_INVALID_IKE_SPI = const(5)
+_HINT_INVALID_MAJOR_VERSION = const(6)
 DELIVER_IKE = const(7)
 DELIVER_INIT = const(8)
-DELIVER_ESP = const(9)
-DELIVER_AH = const(10)
-DROP_EMPTY = const(11)
-DROP_SOURCE = const(12)
-DROP_KEEPALIVE = const(13)
-DROP_MALFORMED = const(14)
-DROP_RESERVED_SPI = const(15)
-DROP_OLD_VERSION = const(16)
-DROP_RESPONSE = const(17)
-DROP_UNENCRYPTED = const(18)
-DROP_AMPLIFICATION = const(19)
-DROP_LIMITED = const(20)
+_DELIVER_ESP = const(9)
+_DELIVER_AH = const(10)
+_DROP_EMPTY = const(11)
+_DROP_SOURCE = const(12)
+_DROP_KEEPALIVE = const(13)
+_DROP_MALFORMED = const(14)
+_DROP_RESERVED_SPI = const(15)
+_DROP_OLD_VERSION = const(16)
+_DROP_RESPONSE = const(17)
+_DROP_UNENCRYPTED = const(18)
+_DROP_AMPLIFICATION = const(19)
+_DROP_LIMITED = const(20)
 
 # As wire.py has them, whose they are: MicroPython folds only the constants of the same file.
+_ESP = const(50)
+_AH = const(51)
+_AH_SPI = const(4)
+_ESP_HEADER = const(8)
 _PORT = const(500)
 _PORT_NAT = const(4500)
 _MARKER = const(4)
+_SPI_R = const(8)
 _NEXT_PAYLOAD = const(16)
 _VERSION = const(17)
 _EXCHANGE = const(18)
@@ -55,8 +72,12 @@ _IKE_SESSION_RESUME = const(38)
 _NOTIFY = const(41)
 _SK = const(46)
 _SKF = const(53)
+_ANSWER = const(36)
+_INVALID_SPI_MESSAGE = const(40)
+_TYPES = bytes((11, 4, 5))  # of the Notify in the answer, by verdict
 
 _UDP_HEADER = const(8)
+_NO_SPI = bytes(8)
 _REQUEST = const(6)  # an outstanding request: slot, exchange type, Message ID
 
 
@@ -78,135 +99,143 @@ def usable(via, source):
 class Notifier:
     """Decides over datagrams. After `decide`:
 
-    length, out, to, via -- octets of the answer, 0 for silence, the buffer, its endpoint and port of ours
+    out, to, via -- the answer, None for silence; the endpoint that it is for, the port of ours that it leaves from
     slot -- the IKE SA (Child SA for deliver-esp and deliver-ah) that the verdict is about
-    at -- where the IKE message, or the offending SPI, begins in the datagram
     """
 
-    def __init__(self, table, budget, out, protected_lengths):
+    def __init__(self, table, budget, protected_lengths):
         self.table = table
-        self.budget = budget
-        self.out = out
-        self.spis = bytearray(16)  # random, renewed by the node once they are spent
-        self.spent = False
+        self.out = None
+        self.answers = {at: blank_answer(at) for at in (0, _MARKER)}
+        bare = blank_invalid_spi(0)  # the node enters random IKE SPIs
+        self.hints = {_ESP: bare, _AH: bare, _PORT_NAT: blank_invalid_spi(_MARKER)}
+        self.spent = None  # the one of them that the last INVALID_SPI used
         self.protected_lengths = protected_lengths
         self.requests = bytearray()
-        self.length = 0
         self.to = None
         self.via = _PORT
         self.slot = -1
-        self.at = 0
-        self._to = {6: bytearray(6), 18: bytearray(18)}
+        self._allow = budget.allow
+        self._find_peer = table.find_peer
+        self._ike = table.ike
+        self._child = table.child
+        self._to = {6: bytearray(b"\0\0\0\0\1\xf4"), 18: bytearray(16) + b"\1\xf4"}  # endpoints with port 500
 
-    def decide(self, via, source, datagram, length, now):
+    @micropython.viper
+    def decide(self, via: int, source, datagram, length: int, now: int) -> int:
         """Verdict over datagram[:length] (bytes or bytearray) from endpoint `source` by `via`: 500, 4500, 50 or 51."""
-        self.length = 0
+        self.out = None
         if not length:
-            return DROP_EMPTY
-        if not ((0 < source[0] < 224 and (source[-1] or source[-2])) or usable(via, source)):
-            return DROP_SOURCE
+            return _DROP_EMPTY
+        octets = ptr8(datagram)
+        first = int(source[0])
+        if not (0 < first < 224 and (via <= _AH or source[-1] or source[-2])) and not usable(via, source):
+            return _DROP_SOURCE
         at = 0
-        if via != _PORT:
-            if via != _PORT_NAT:
-                return self._esp_or_ah(via, via, source, datagram, length, now)
-            if length == 1 and datagram[0] == 0xFF:
-                return DROP_KEEPALIVE
-            if length < _MARKER or datagram[0] or datagram[1] or datagram[2] or datagram[3]:
-                return self._esp_or_ah(ESP, via, source, datagram, length, now)
-            at = _MARKER
+        protocol = via
+        if via == _PORT:
+            protocol = 0
+        elif via == _PORT_NAT:
+            if length == 1 and octets[0] == 0xFF:
+                return _DROP_KEEPALIVE
+            protocol = _ESP
+            if length >= _MARKER and not (octets[0] or octets[1] or octets[2] or octets[3]):
+                protocol = 0
+                at = _MARKER
 
-        if not wire.header_fits(datagram, at, length):
-            return DROP_MALFORMED
-        version = datagram[at + _VERSION]
-        flags = datagram[at + _FLAGS]
-        if version < 0x20:
-            return DROP_OLD_VERSION
-        if version >= 0x30:
-            if flags & _RESPONSE:
-                return DROP_RESPONSE
-            return self._answer(
-                INVALID_MAJOR_VERSION, wire.INVALID_MAJOR_VERSION, via, source, datagram, at, length, now
-            )
-        if flags & _RESPONSE and self.requests:
-            hint = self._hint(source, datagram, at, length)
-            if hint:
-                return hint
-        first = datagram[at + _NEXT_PAYLOAD]
-        encrypted = first == _SK or first == _SKF
-        self.at = at
-        self.slot = self.table.find_ike(datagram, at if not flags & _INITIATOR else at + 8, not flags & _INITIATOR)
-        if self.slot >= 0:
-            return DELIVER_IKE if encrypted else DROP_UNENCRYPTED
-        if flags & _RESPONSE:
-            return DROP_RESPONSE
-        exchange = datagram[at + _EXCHANGE]
-        if exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME:
-            return DELIVER_INIT
-        if not encrypted:
-            if exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR:
-                return self._invalid_spi(source, datagram, at, length)
-            return DROP_UNENCRYPTED
-        octet = at + 8
-        while octet > at:
-            octet -= 1
-            if datagram[octet]:
-                return self._answer(INVALID_IKE_SPI, wire.INVALID_IKE_SPI, via, source, datagram, at, length, now)
-        return DROP_MALFORMED
-
-    def _esp_or_ah(self, protocol, via, source, packet, length, now):
-        """Section 1.5 case 1; RFC 4303 and 4302 section 2.1 and 2.4 for the reserved SPIs."""
-        at = wire.spi_offset(protocol, length)
-        if at < 0:
-            return DROP_MALFORMED
-        if not (packet[at] or packet[at + 1] or packet[at + 2]):
-            return DROP_RESERVED_SPI
-        self.at = at
-        self.slot = self.table.find_child(protocol, packet, at)
-        if self.slot >= 0:
-            return DELIVER_ESP if protocol == ESP else DELIVER_AH
-        self.slot = self.table.find_peer(source)
-        marker = _MARKER if via == _PORT_NAT else 0
-        answer = self.protected_lengths[self.slot] if self.slot >= 0 else wire.INVALID_SPI_MESSAGE + marker
-        if length < (answer if marker else answer + _UDP_HEADER):
-            return DROP_AMPLIFICATION
-        if not self.budget.allow(source, now):
-            return DROP_LIMITED
-        if self.slot >= 0:
-            return INVALID_SPI_PROTECTED
-        self.spent = True
-        self.length = wire.invalid_spi(self.out, marker, self.spis, packet, at)
-        if marker:
-            self.via = via
-            self.to = source
+        if protocol:  # RFC 4303 and 4302 sections 2.1 and 2.4; section 1.5 case 1
+            if protocol == _AH:
+                at = _AH_SPI
+            if length < at + _ESP_HEADER:
+                return _DROP_MALFORMED
+            if not (octets[at] or octets[at + 1] or octets[at + 2]):
+                return _DROP_RESERVED_SPI
+            slot = int(find(self._child, USED | VARIANT if protocol == _AH else USED, datagram, at))
+            if slot >= 0:
+                self.slot = slot
+                return _DELIVER_AH if protocol == _AH else _DELIVER_ESP
+            slot = int(self._find_peer(source))
+            self.slot = slot
+            verdict = INVALID_SPI_PROTECTED if slot >= 0 else INVALID_SPI
+            size = int(self.protected_lengths[slot]) if slot >= 0 else _INVALID_SPI_MESSAGE
+            if via <= _AH:
+                size += _UDP_HEADER
+            elif slot < 0:
+                size += _MARKER
         else:
-            self.via = _PORT
-            self.to = self._port_500(source)
-        return INVALID_SPI
+            if not header_fits(datagram, at, length):
+                return _DROP_MALFORMED
+            size = at + _ANSWER
+            flags = octets[at + _FLAGS]
+            verdict = INVALID_MAJOR_VERSION
+            if octets[at + _VERSION] < 0x20:
+                return _DROP_OLD_VERSION
+            if octets[at + _VERSION] < 0x30:
+                if flags & _RESPONSE and self.requests:
+                    hint = int(self._hint(source, datagram, at, length))
+                    if hint:
+                        return hint
+                if flags & _INITIATOR:
+                    slot = int(find(self._ike, USED, datagram, at + _SPI_R))
+                else:
+                    slot = int(find(self._ike, USED | VARIANT, datagram, at))
+                first = octets[at + _NEXT_PAYLOAD]
+                encrypted = first == _SK or first == _SKF
+                if slot >= 0:
+                    self.slot = slot
+                    return DELIVER_IKE if encrypted else _DROP_UNENCRYPTED
+                exchange = octets[at + _EXCHANGE]
+                if not flags & _RESPONSE:
+                    if exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME:
+                        return DELIVER_INIT
+                    if not encrypted:
+                        if exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR:
+                            return int(self._invalid_spi(source, datagram, at, length))
+                        return _DROP_UNENCRYPTED
+                    if not octets[at] and equal(datagram, at, _NO_SPI, 0, 8):
+                        return _DROP_MALFORMED
+                verdict = INVALID_IKE_SPI
+            if flags & _RESPONSE:
+                return _DROP_RESPONSE
 
-    def _answer(self, verdict, notify, via, source, request, at, length, now):
-        if length < at + wire.ANSWER:
-            return DROP_AMPLIFICATION
-        if not self.budget.allow(source, now):
-            return DROP_LIMITED
-        self.length = wire.answer(self.out, request, at, notify)
+        if length < size:
+            return _DROP_AMPLIFICATION
+        if not self._allow(source, now):
+            return _DROP_LIMITED
+        if verdict == INVALID_SPI_PROTECTED:
+            return verdict
+        if verdict == INVALID_SPI:
+            out = self.hints[via]
+            self.spent = out
+            copy(out, int(len(out)) - 4, datagram, at, 4)
+            if via <= _AH:
+                via = _PORT
+                size = int(len(source))
+                to = self._to[size]
+                copy(to, 0, source, 0, size - 2)
+                source = to
+        else:
+            out = self.answers[at]
+            answer(out, datagram, at, _TYPES[verdict])
+        self.out = out
         self.via = via
         self.to = source
         return verdict
 
     def _hint(self, source, response, at, length):
         """The hint in a response to one of our outstanding requests; 0 if it is none."""
-        notify = wire.lone_notify(response, at, length)
-        if notify == wire.INVALID_IKE_SPI:
-            verdict = HINT_INVALID_IKE_SPI
-        elif notify == wire.INVALID_MAJOR_VERSION:
-            verdict = HINT_INVALID_MAJOR_VERSION
+        notify = lone_notify(response, at, length)
+        if notify == _TYPES[INVALID_IKE_SPI]:
+            verdict = _HINT_INVALID_IKE_SPI
+        elif notify == _TYPES[INVALID_MAJOR_VERSION]:
+            verdict = _HINT_INVALID_MAJOR_VERSION
         else:
             return 0
         requests = self.requests
         for i in range(0, len(requests), _REQUEST):
             if (
                 requests[i + 1] == response[at + _EXCHANGE]
-                and wire.equal(requests, i + 2, response, at + _MESSAGE_ID, 4)
+                and equal(requests, i + 2, response, at + _MESSAGE_ID, 4)
                 and self.table.matches(requests[i], response, at, source)
             ):
                 self.slot = requests[i]
@@ -215,21 +244,13 @@ class Notifier:
 
     def _invalid_spi(self, source, message, at, length):
         """A one-way message that says INVALID_SPI: a hint if it names an SPI that we send to."""
-        if wire.lone_notify(message, at, length) == wire.INVALID_SPI:
-            data = wire.notify_data(message, at)
+        if lone_notify(message, at, length) == _TYPES[INVALID_SPI]:
+            data = notify_data(message, at)
             if length - data == 4:
                 self.slot = self.table.find_outbound(source, message, data)
                 if self.slot >= 0:
-                    return HINT_INVALID_SPI
-        return DROP_UNENCRYPTED
-
-    def _port_500(self, source):
-        to = self._to[len(source)]
-        for i in range(len(to) - 2):
-            to[i] = source[i]
-        to[len(to) - 2] = _PORT >> 8
-        to[len(to) - 1] = _PORT & 0xFF
-        return to
+                    return _HINT_INVALID_SPI
+        return _DROP_UNENCRYPTED
 
     def expect(self, slot, exchange, message_id):
         """Enter a request of ours over IKE SA `slot` that waits for its response: exchange type, Message ID octets."""

@@ -9,7 +9,9 @@ A record begins with an octet of flags and its SPI. Records that belong together
 of a chain has a flag that says "not empty" and the first slot, each member the next, the last one itself.
 """
 
-from .wire import const
+from array import array
+
+from .wire import const, micropython, ptr8, ptr32
 
 USED = const(0x01)
 VARIANT = const(0x02)
@@ -17,6 +19,33 @@ BUCKET = const(0x40)
 _PASSED = const(0x80)
 _KEY = const(0x03)  # USED and VARIANT: what must agree besides the SPI
 _INDEX = const(0xC0)  # BUCKET and _PASSED belong to the slot, not to who is in it
+
+
+@micropython.viper
+def find(slots, key: int, spi: ptr8, at: int) -> int:
+    """Slot of the record with these flags (USED, perhaps VARIANT) and the SPI spi[at:at+size]; -1."""
+    octets = ptr8(slots.octets)
+    shape = ptr32(slots.shape)
+    start = shape[0]
+    width = shape[1]
+    count = shape[2]
+    size = shape[3]
+    slot = spi[at + size - 1] % count
+    at -= 1
+    left = count
+    while left:
+        left -= 1
+        here = start + slot * width
+        if octets[here] & _KEY == key:
+            i = size
+            while i and octets[here + i] == spi[at + i]:
+                i -= 1
+            if not i:
+                return slot
+        if octets[here] < _PASSED:
+            return -1
+        slot = (slot + 1) % count
+    return -1
 
 
 class Slots:
@@ -28,29 +57,7 @@ class Slots:
         self.width = width
         self.count = count
         self.size = size
-
-    def find(self, key, spi, at):
-        """Slot of the record with these flags (USED, perhaps VARIANT) and the SPI spi[at:at+size]; -1."""
-        octets = self.octets
-        size = self.size
-        slot = spi[at + size - 1] % self.count
-        flags = octets[self.start + slot * self.width]
-        if flags & _KEY != key and flags < _PASSED:
-            return -1
-        at -= 1
-        for _ in range(self.count):
-            here = self.start + slot * self.width
-            flags = octets[here]
-            if flags & _KEY == key:
-                i = size
-                while i and octets[here + i] == spi[at + i]:
-                    i -= 1
-                if not i:
-                    return slot
-            if flags < _PASSED:
-                return -1
-            slot = (slot + 1) % self.count
-        return -1
+        self.shape = array("I", (start, width, count, size))
 
     def at(self, slot):
         """Offset of the record in a used slot; ValueError if there is none."""
@@ -70,12 +77,12 @@ class Slots:
             slots_with_last_octet = 256 // self.count
             spi[-1] = slot + self.count * (spi[-1] % slots_with_last_octet)
             # Not 0 to 255 and not a non-ESP marker; not somebody's already.
-            if any(spi[:3]) and self.find(USED, spi, 0) < 0 and self.find(USED | VARIANT, spi, 0) < 0:
+            if any(spi[:3]) and find(self, USED, spi, 0) < 0 and find(self, USED | VARIANT, spi, 0) < 0:
                 return bytes(spi)
 
     def claim(self, key, spi):
         """Put a record with these flags and SPI into a free slot, the rest zero; returns the slot."""
-        if self.find(key, spi, 0) >= 0:
+        if find(self, key, spi, 0) >= 0:
             raise ValueError("SPI %r is known" % bytes(spi))
         home = slot = spi[-1] % self.count
         while self.octets[self.start + slot * self.width] & USED:

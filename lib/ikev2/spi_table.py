@@ -12,7 +12,7 @@ that names the value and changes nothing.
 
 import hashlib
 
-from .slots import BUCKET, USED, VARIANT, Slots
+from .slots import BUCKET, USED, VARIANT, Slots, find
 from .wire import AH, ESP, PORT, PORT_NAT, const, equal
 
 # IKE record: flags, our SPI, the peer's SPI, three links, the peer's endpoint. VARIANT: we are the original initiator.
@@ -50,19 +50,19 @@ class SpiTable:
         width = _ENDPOINT + address + 2
         self._octets = bytearray(_PREFIX + ike * width + child * _CHILD_WIDTH)
         self._octets[:_SHAPE] = bytes((_LAYOUT, ike - 1, child - 1, address))
-        self._ike = Slots(self._octets, _PREFIX, width, ike, 8)
-        self._child = Slots(self._octets, _PREFIX + ike * width, _CHILD_WIDTH, child, 4)
+        self.ike = Slots(self._octets, _PREFIX, width, ike, 8)
+        self.child = Slots(self._octets, _PREFIX + ike * width, _CHILD_WIDTH, child, 4)
         self.size = ike, child
 
     # Look-ups: octets compared in place, nothing allocated.
 
     def find_ike(self, octets, at, initiator):
         """Slot of the IKE SA whose SPI on our side is octets[at:at+8], we being its original initiator or not; -1."""
-        return self._ike.find(USED | VARIANT if initiator else USED, octets, at)
+        return find(self.ike, USED | VARIANT if initiator else USED, octets, at)
 
     def find_child(self, protocol, octets, at):
         """Slot of the Child SA that receives ESP (50) or AH (51) with the SPI octets[at:at+4]; -1."""
-        return self._child.find(USED if protocol == ESP else USED | VARIANT, octets, at)
+        return find(self.child, USED if protocol == ESP else USED | VARIANT, octets, at)
 
     def find_peer(self, endpoint):
         """Slot of the newest established IKE SA with that peer; -1.
@@ -70,41 +70,41 @@ class SpiTable:
         The address decides (section 1.5). Ports count where one of them betrays a NAT (2.23): 500, 4500 and
         the 0 of bare ESP and AH are the host itself.
         """
-        port = len(endpoint) - 2
-        octets = self._octets
-        found = -1
         slot = self._first_peer(endpoint)
+        octets = self._octets
+        port = len(endpoint) - 2
+        found = -1
         while slot >= 0:
-            here = self._ike.start + slot * self._ike.width
+            here = self.ike.start + slot * self.ike.width
             if octets[here] & _ESTABLISHED and self._is_at(here, endpoint):
-                here += _ENDPOINT + port
-                if equal(octets, here, endpoint, port, 2):
+                at = here + _ENDPOINT + port
+                if equal(octets, at, endpoint, port, 2):
                     return slot
                 if found < 0 and (
                     not (endpoint[port] or endpoint[port + 1])
-                    or (_host_port(endpoint, port) and _host_port(octets, here))
+                    or (_host_port(endpoint, port) and _host_port(octets, at))
                 ):
                     found = slot
-            slot = self._ike.following(slot, _BUCKET_NEXT)
+            slot = self.ike.following(slot, _BUCKET_NEXT)
         return found
 
     def find_outbound(self, endpoint, octets, at):
         """Slot of the IKE SA with that peer address under which we send to the SPI octets[at:at+4]; -1."""
         slot = self._first_peer(endpoint)
         while slot >= 0:
-            here = self._ike.start + slot * self._ike.width
+            here = self.ike.start + slot * self.ike.width
             if self._is_at(here, endpoint):
-                child = self._child.first(here, _CHILDREN, _CHILD_FIRST)
+                child = self.child.first(here, _CHILDREN, _CHILD_FIRST)
                 while child >= 0:
-                    if equal(self._octets, self._child.start + child * _CHILD_WIDTH + _SPI_OUT, octets, at, 4):
+                    if equal(self._octets, self.child.start + child * _CHILD_WIDTH + _SPI_OUT, octets, at, 4):
                         return slot
-                    child = self._child.following(child, _CHILD_NEXT)
-            slot = self._ike.following(slot, _BUCKET_NEXT)
+                    child = self.child.following(child, _CHILD_NEXT)
+            slot = self.ike.following(slot, _BUCKET_NEXT)
         return -1
 
     def matches(self, slot, octets, at, endpoint):
         """True if the IKE header at octets[at:] has both SPIs of that IKE SA and the endpoint its peer's address."""
-        here = self._ike.at(slot)
+        here = self.ike.at(slot)
         own = 0 if self._octets[here] & VARIANT else 8
         return (
             equal(self._octets, here + 1, octets, at + own, 8)
@@ -116,7 +116,7 @@ class SpiTable:
 
     def add_ike(self, random, initiator, peer, spi_peer=bytes(8), established=False):
         """Enter an IKE SA under an SPI of our choice, made from random(n) -> n octets; returns its slot."""
-        own = self._ike.choose(random)
+        own = self.ike.choose(random)
         spi_i, spi_r = (own, spi_peer) if initiator else (spi_peer, own)
         return self.adopt_ike(spi_i, spi_r, initiator, peer, established)
 
@@ -126,7 +126,7 @@ class SpiTable:
         if len(own) != 8 or len(spi_peer) != 8 or not any(own):
             raise ValueError("IKE SPIs %r, %r" % (spi_i, spi_r))
         self._check(peer)
-        slot = self._ike.claim(USED | VARIANT if initiator else USED, own)
+        slot = self.ike.claim(USED | VARIANT if initiator else USED, own)
         self._set(slot, spi_peer, peer, established)
         return slot
 
@@ -147,42 +147,42 @@ class SpiTable:
         for child in self.children(slot):
             self.remove_child(child)
         self._unhang(slot)
-        self._ike.release(slot)
+        self.ike.release(slot)
 
     def add_child(self, ike, protocol, random, spi_out):
         """Enter a Child SA of IKE SA `ike` under an inbound SPI of our choice; returns its slot."""
-        return self.adopt_child(ike, protocol, self._child.choose(random), spi_out)
+        return self.adopt_child(ike, protocol, self.child.choose(random), spi_out)
 
     def adopt_child(self, ike, protocol, spi_in, spi_out):
         """Enter a Child SA of IKE SA `ike` for ESP (50) or AH (51) with given SPIs; returns its slot."""
-        owner = self._ike.at(ike)
+        owner = self.ike.at(ike)
         if protocol not in (ESP, AH):
             raise ValueError("protocol %r" % protocol)
         if len(spi_in) != 4 or len(spi_out) != 4 or not any(spi_in[:3]):
             raise ValueError("Child SA SPIs %r, %r" % (spi_in, spi_out))
-        slot = self._child.claim(USED if protocol == ESP else USED | VARIANT, spi_in)
-        here = self._child.at(slot)
+        slot = self.child.claim(USED if protocol == ESP else USED | VARIANT, spi_in)
+        here = self.child.at(slot)
         self._octets[here + _SPI_OUT : here + _IKE_SA] = spi_out
         self._octets[here + _IKE_SA] = ike
-        self._child.push(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
+        self.child.push(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
         return slot
 
     def remove_child(self, slot):
         """Forget a Child SA."""
-        owner = self._ike.at(self._octets[self._child.at(slot) + _IKE_SA])
-        self._child.unlink(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
-        self._child.release(slot)
+        owner = self.ike.at(self._octets[self.child.at(slot) + _IKE_SA])
+        self.child.unlink(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
+        self.child.release(slot)
 
     # Reading back.
 
     def ike_sas(self):
         """Slots of all IKE SAs."""
-        slots = self._ike
+        slots = self.ike
         return [i for i in range(slots.count) if self._octets[slots.start + i * slots.width] & USED]
 
     def ike_sa(self, slot):
         """(spi_i, spi_r, initiator, peer, established) of an IKE SA."""
-        here = self._ike.at(slot)
+        here = self.ike.at(slot)
         flags = self._octets[here]
         own = bytes(self._octets[here + 1 : here + _SPI_PEER])
         other = bytes(self._octets[here + _SPI_PEER : here + _BUCKET_FIRST])
@@ -193,15 +193,15 @@ class SpiTable:
     def children(self, slot):
         """Slots of the Child SAs of an IKE SA."""
         found = []
-        child = self._child.first(self._ike.at(slot), _CHILDREN, _CHILD_FIRST)
+        child = self.child.first(self.ike.at(slot), _CHILDREN, _CHILD_FIRST)
         while child >= 0:
             found.append(child)
-            child = self._child.following(child, _CHILD_NEXT)
+            child = self.child.following(child, _CHILD_NEXT)
         return found
 
     def child_sa(self, slot):
         """(ike, protocol, spi_in, spi_out) of a Child SA."""
-        here = self._child.at(slot)
+        here = self.child.at(slot)
         spis = bytes(self._octets[here + 1 : here + _IKE_SA])
         return self._octets[here + _IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
 
@@ -233,25 +233,27 @@ class SpiTable:
             raise ValueError("peer %r in a table for addresses of %d octets" % (peer, self._octets[3]))
 
     def _is_at(self, here, endpoint):
-        size = len(endpoint) - 2
-        return (size == 16) == (self._octets[here] & _IPV6 != 0) and equal(
-            self._octets, here + _ENDPOINT, endpoint, 0, size
-        )
+        octets = self._octets
+        size = 16 if octets[here] & _IPV6 else 4
+        return len(endpoint) == size + 2 and equal(octets, here + _ENDPOINT, endpoint, 0, size)
 
     def _bucket(self, endpoint):
-        return self._ike.start + endpoint[len(endpoint) - 3] % self._ike.count * self._ike.width
+        slots = self.ike
+        return slots.start + endpoint[-3] % slots.count * slots.width
 
     def _first_peer(self, endpoint):
-        return self._ike.first(self._bucket(endpoint), BUCKET, _BUCKET_FIRST)
+        slots = self.ike
+        here = slots.start + endpoint[-3] % slots.count * slots.width
+        return self._octets[here + _BUCKET_FIRST] if self._octets[here] & BUCKET else -1
 
     def _set(self, slot, spi_peer, peer, established):
-        here = self._ike.at(slot)
+        here = self.ike.at(slot)
         flags = self._octets[here] & ~(_IPV6 | _ESTABLISHED) & 0xFF
         self._octets[here] = flags | (_IPV6 if len(peer) == 18 else 0) | (_ESTABLISHED if established else 0)
         self._octets[here + _SPI_PEER : here + _BUCKET_FIRST] = spi_peer
         self._octets[here + _ENDPOINT : here + _ENDPOINT + len(peer)] = peer
-        self._ike.push(self._bucket(peer), BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+        self.ike.push(self._bucket(peer), BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
 
     def _unhang(self, slot):
         bucket = self._bucket(self.ike_sa(slot)[3])
-        self._ike.unlink(bucket, BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+        self.ike.unlink(bucket, BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)

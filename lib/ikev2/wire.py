@@ -7,20 +7,29 @@ a heap object on a 32-bit board. The composers take octets only, so no key and n
 unprotected message.
 """
 
-import struct
+from struct import pack_into
 
 try:
+    import micropython
     from micropython import const
 except ImportError:
+
+    class micropython:
+        """CPython runs what is compiled to machine code on a board as it stands."""
+
+        viper = staticmethod(lambda function: function)
 
     def const(value):
         return value
 
 
+ptr8 = ptr32 = lambda octets: octets  # to viper functions these are pointers
+
 PORT = const(500)
 PORT_NAT = const(4500)
 ESP = const(50)
 AH = const(51)
+AH_SPI = const(4)  # that of ESP is at 0 (RFC 4303 section 2.1, RFC 4302 section 2)
 
 # Section 3.1: offsets from the start of the IKE header.
 SPI_I = const(0)
@@ -57,13 +66,11 @@ ANSWER = const(36)
 INVALID_SPI_MESSAGE = const(40)
 
 _NOTIFY_HEADER = const(8)
-_ESP_HEADER = const(8)
-_AH_HEADER = const(12)
-_AH_SPI = const(4)
 _IPV4_HEADER = const(20)
 
 
-def equal(a, i, b, j, n):
+@micropython.viper
+def equal(a: ptr8, i: int, b: ptr8, j: int, n: int) -> bool:
     """True if a[i:i+n] and b[j:j+n] are the same octets."""
     while n:
         n -= 1
@@ -72,21 +79,23 @@ def equal(a, i, b, j, n):
     return True
 
 
+@micropython.viper
+def copy(out: ptr8, i: int, octets: ptr8, j: int, n: int):
+    """Make out[i:i+n] the same as octets[j:j+n]."""
+    while n:
+        n -= 1
+        out[i + n] = octets[j + n]
+
+
 def header_fits(octets, at, length):
     """True if a whole IKE message lies in octets[at:length]: header there, length field exact (section 3.1)."""
+    size = length - at
     return (
-        length - at >= HEADER
-        and (octets[at + 26] << 8) | octets[at + 27] == length - at
-        and not octets[at + 24]
-        and not octets[at + 25]
+        size >= HEADER
+        and octets[at + LENGTH + 3] | octets[at + LENGTH + 2] << 8 == size
+        and not octets[at + LENGTH + 1]
+        and not octets[at + LENGTH]
     )
-
-
-def spi_offset(protocol, length):
-    """Offset of the SPI in an ESP (50) or AH (51) packet of `length` octets; -1 if its fixed header is cut short."""
-    if protocol == ESP:
-        return 0 if length >= _ESP_HEADER else -1
-    return _AH_SPI if length >= _AH_HEADER else -1
 
 
 def lone_notify(octets, at, length):
@@ -105,33 +114,29 @@ def notify_data(octets, at):
     return at + HEADER + _NOTIFY_HEADER + octets[at + HEADER + 5]
 
 
-def answer(out, request, at, notify):
-    """Compose the answer to the IKE request at request[at:] into `out`; returns its length (sections 1.5, 2.21.4).
+def blank_answer(at):
+    """A buffer for `answer`, with all that is the same in each: `at` is 0, or 4 for a non-ESP marker in front."""
+    return bytearray(at + LENGTH) + bytes((0, 0, 0, ANSWER, 0, 0, 0, _NOTIFY_HEADER, 0, 0, 0, 0))
 
-    The request's header, edited: response flag set, I inverted, one Notify without data. `at` is 0, or 4
-    behind a non-ESP marker, which the answer then carries too. `request` is bytes or bytearray.
+
+def answer(blank, request, at, notify):
+    """Compose the answer to the IKE request at request[at:] in what blank_answer(at) made.
+
+    Sections 1.5, 2.21.4. The request's first octets, edited: response flag set, I inverted, one Notify without data.
     """
-    struct.pack_into(">32sBBHBBH" if at else ">28sBBHBBH", out, 0, request, 0, 0, _NOTIFY_HEADER, 0, 0, notify)
-    out[at + NEXT_PAYLOAD] = NOTIFY
-    out[at + VERSION] = VERSION_2
-    out[at + FLAGS] = RESPONSE | (~request[at + FLAGS] & INITIATOR)
-    out[at + 26] = 0
-    out[at + 27] = ANSWER
-    return at + ANSWER
+    copy(blank, at, request, at, LENGTH)
+    blank[at + NEXT_PAYLOAD] = NOTIFY
+    blank[at + VERSION] = VERSION_2
+    blank[at + FLAGS] = RESPONSE | INITIATOR ^ request[at + FLAGS] & INITIATOR
+    blank[at + ANSWER - 1] = notify
 
 
-def invalid_spi(out, at, spis, packet, spi_at):
-    """Compose the one-way INVALID_SPI message for the SPI at packet[spi_at:] into `out`; returns its length (1.5).
-
-    `at` is 0, or 4 to put a non-ESP marker first. `spis` are 16 octets for the two IKE SPIs.
-    """
-    if at:
-        out[0] = out[1] = out[2] = out[3] = 0
-    struct.pack_into(
-        ">16sBBBBIIBBHBBHBBBB", out, at, spis, NOTIFY, VERSION_2, INFORMATIONAL, INITIATOR, 0, INVALID_SPI_MESSAGE,
-        0, 0, 12, 0, 0, INVALID_SPI, packet[spi_at], packet[spi_at + 1], packet[spi_at + 2], packet[spi_at + 3],
-    )  # fmt: skip
-    return at + INVALID_SPI_MESSAGE
+def blank_invalid_spi(at):
+    """The one-way INVALID_SPI message of section 1.5, its SPIs still to be entered; `at` is 0, or 4 for a marker."""
+    out = bytearray(at + INVALID_SPI_MESSAGE)
+    header = NOTIFY, VERSION_2, INFORMATIONAL, INITIATOR, 0, INVALID_SPI_MESSAGE
+    pack_into(">BBBBIIBBHBBH", out, at + NEXT_PAYLOAD, *(header + (0, 0, _NOTIFY_HEADER + 4, 0, 0, INVALID_SPI)))
+    return out
 
 
 def ipv4_payload(packet, length):
