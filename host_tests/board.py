@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -16,6 +17,7 @@ from tools import BUILD
 
 FIRMWARE = BUILD / "QEMU_MPS2/firmware.elf"
 ADDRESS, PEER = "10.66.0.2", "10.66.0.1"
+TUN = "ikev2board"
 _END, _ESC, _ESC_END, _ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 
 
@@ -51,20 +53,24 @@ def udp(source_port, to_port, data):
 
 
 class Board:
-    """A running board. `icount` makes its clock count instructions: a nanosecond each."""
+    """A running board, until this thread ends at the latest. `icount` makes its clock count instructions: 1 ns each."""
 
     def __init__(self, icount=False):
         command = [
-            "qemu-system-arm", "-machine", "mps2-an385", "-nographic", "-monitor", "null", "-semihosting",
-            "-serial", "pty", "-serial", "pty", "-kernel", str(FIRMWARE), *(["-icount", "shift=0"] if icount else []),
+            "setpriv", "--pdeathsig", "KILL", "qemu-system-arm", "-machine", "mps2-an385", "-nographic",
+            "-monitor", "null", "-semihosting", "-serial", "pty", "-serial", "pty", "-kernel", str(FIRMWARE),
+            *(["-icount", "shift=0"] if icount else []),
         ]  # fmt: skip
+        # A session of its own: Ctrl-C on our terminal is for us.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
+        )  # fmt: skip
         self.repl_device = self._pty()
         self.link = os.open(self._pty(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self.link)
         self._frames = b""
+        self._printed = b""
         self._transport = None
 
     def _pty(self):
@@ -92,6 +98,7 @@ class Board:
         """mpremote's transport in raw REPL mode: main.py is interrupted first."""
         if not self._serial.in_raw_repl:
             self._serial.enter_raw_repl(soft_reset=False)
+            self._printed = b""
         return self._serial
 
     @property
@@ -110,17 +117,17 @@ class Board:
         self._serial.serial.write(b"\x04")
 
     def console(self, until, seconds=10):
-        """What the board prints, up to `until`."""
-        said = b""
+        """What the board prints, up to and with `until`."""
         end = time.monotonic() + seconds
-        while until not in said:
+        while until not in self._printed:
             if time.monotonic() > end:
-                raise TimeoutError(said.decode(errors="replace"))
+                raise TimeoutError(self._printed.decode(errors="replace"))
             if self._serial.serial.in_waiting:
-                said += self._serial.serial.read(self._serial.serial.in_waiting)
+                self._printed += self._serial.serial.read(self._serial.serial.in_waiting)
             else:
                 time.sleep(0.005)
-        return said.decode(errors="replace")
+        said, _, self._printed = self._printed.partition(until)
+        return (said + until).decode(errors="replace")
 
     def type(self, octets):
         """Press keys."""
@@ -181,29 +188,34 @@ class Board:
                     os.write(device, packet)
 
 
+def serve():
+    """Boot a board, say how to reach it, and carry its packets until it ends."""
+    with Board() as board:
+        print(f"REPL:    .venv/bin/mpremote connect {board.repl_device}")
+        device = None
+        try:
+            device = board.tun(TUN)
+        except OSError as error:
+            print(f"network: none without the TUN device {TUN}, which root may make ({error.strerror})")
+        else:
+            for command in (f"ip addr add {PEER} peer {ADDRESS} dev {TUN}", f"ip link set {TUN} up"):
+                subprocess.run(command.split(), check=True)
+            print(f"network: {ADDRESS}, through the TUN device {TUN}; make probe HOST={ADDRESS}")
+        print("Ctrl-C ends it", flush=True)
+        if device is None:
+            board.process.wait()
+        else:
+            board.bridge(device, lambda: board.process.poll() is not None)
+
+
 def main():
     if not FIRMWARE.exists():
         print("no firmware yet: make firmware BOARD=QEMU_MPS2")
         return 1
-    with Board() as board:
-        print(f"REPL:    .venv/bin/mpremote connect {board.repl_device}")
-        root = os.geteuid() == 0
-        stop = False
-        if root:
-            device = board.tun("ikev2board")
-            for command in (f"ip addr add {PEER} peer {ADDRESS} dev ikev2board", "ip link set ikev2board up"):
-                subprocess.run(command.split(), check=True)
-            print(f"network: {ADDRESS}, through the TUN device ikev2board; make probe HOST={ADDRESS}")
-        else:
-            print("network: as root only, it needs a TUN device")
-        print("Ctrl-C ends it", flush=True)
-        try:
-            if root:
-                board.bridge(device, lambda: stop or board.process.poll() is not None)
-            else:
-                board.process.wait()
-        except KeyboardInterrupt:
-            stop = True
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve()
     print("the board has ended")
     return 0
 
