@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import vector_files
 from node_process import UNLIMITED, node_process
+from peers import rate as beside_charon
 from tools import device_environment, micropython
 
 _SECONDS = 0.4
@@ -95,6 +96,7 @@ def main():
     costs = [float(line) for line in run.stdout.split()]
     for name, cost in zip(names, costs, strict=True):
         print(f"decision {name:42} {cost:6.2f} us   {cost / costs[0]:.2f} of an answer")
+    beside_charon.main()
 
 
 if __name__ == "__main__":

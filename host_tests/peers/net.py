@@ -97,6 +97,16 @@ class Host:
                 _enter(home)
 
 
+@contextlib.contextmanager
+def host():
+    """A Host for as long as it is needed."""
+    made = Host()
+    try:
+        yield made
+    finally:
+        made.delete()
+
+
 def _enter(namespace):
     if _libc.setns(namespace.fileno(), 0):
         raise OSError(ctypes.get_errno(), "setns")
@@ -179,16 +189,12 @@ class Cable:
 def network():
     """(asker, place, cable): two hosts at ASKER and PLACE."""
     with contextlib.ExitStack() as stack:
-        hosts = []
-        for _ in range(2):
-            hosts.append(Host())
-            stack.callback(hosts[-1].delete)
-        asker, place = hosts
+        asker, place = stack.enter_context(host()), stack.enter_context(host())
         asker.run(*f"ip link add cable type veth peer name cable netns {place.pid}".split())
-        for host, addresses in ((asker, (ASKER,)), (place, (THIRD, PLACE))):
+        for end, addresses in ((asker, (ASKER,)), (place, (THIRD, PLACE))):
             for address in addresses:
-                host.run("ip", "addr", "add", f"{address}/24", "dev", "cable")
-            host.run("ip", "link", "set", "cable", "up")
+                end.run("ip", "addr", "add", f"{address}/24", "dev", "cable")
+            end.run("ip", "link", "set", "cable", "up")
         cable = Cable(asker, "cable")
         stack.callback(cable.close)
         yield asker, place, cable

@@ -109,7 +109,7 @@ class Charon:
         ]  # fmt: skip
         (folder / "swanctl.conf").write_text("connections {\n" + "".join(texts) + "}\n" + _SECRETS)
         # A tunnel's route needs an address to start from; the pid file is always in /run.
-        start = f"""ip addr replace {INSIDE[local]} dev lo; mount --bind {folder}/run /run &&
+        start = f"""ip addr replace {INSIDE.get(local, local)} dev lo; mount --bind {folder}/run /run &&
             STRONGSWAN_CONF={folder}/strongswan.conf exec {CHARON}"""
         self.process = subprocess.Popen(
             [*host.prefix, "unshare", "--mount", "sh", "-c", start], stdin=subprocess.DEVNULL,
