@@ -185,7 +185,7 @@ def test_response_of_the_owner_goes_where_the_request_came_from_s2_4(node):
 def test_a_failed_ike_sa_goes_with_its_child_sas_p3(node):
     owner_of(node).failed = True
     assert sent(node) == []
-    assert node.table.ike_sas() == [] and node.table.find_child(50, bytes.fromhex("c0ffee01"), 0) < 0
+    assert node.table.ike_sas() == [] and node.table.find_outbound(PEER, OUTBOUND, 0) < 0
     assert ask(node, message()) == "invalid-ike-spi"
 
 
