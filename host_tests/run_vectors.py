@@ -124,7 +124,7 @@ def differences(case, result):
             if not same(octets, got_octets):
                 wrong += [f"    step {i}: octets differ", *dump(octets, got_octets)]
     if not result.get("unchanged", True):
-        wrong.append("    the SA table changed")
+        wrong.append("    the SA table changed, or is not what is left")
     if not result.get("counted", True):
         wrong.append("    the counters do not add up to the datagrams received")
     return wrong

@@ -80,6 +80,43 @@ def test_a_wrong_octet_is_found_and_shown():
     assert wrong[-1].index("^^") == wrong[-2].rindex("05")
 
 
+def keyed(**changes):
+    """An IKE SA with keys, and with what is wrong about it."""
+    keys = {"cipher": "aes-cbc-128", "sk_ei": "11" * 16, "sk_er": "22" * 16, "sk_ai": "33" * 32, "sk_ar": "44" * 32}
+    sa = {"spi_i": "11" * 8, "spi_r": "22" * 8, "role": "responder", "peer": ["192.0.2.1", 500], "established": True,
+          "keys": keys, "message_ids": [0, 1], "random": "55" * 16, "quiet_ms": 0}  # fmt: skip
+    for key, value in changes.items():
+        (keys if key in ("cipher", *keys) else sa)[key] = value
+    if not sa["keys"]:
+        sa = {key: sa[key] for key in sa if key not in ("keys", "message_ids", "random")}
+    return sa
+
+
+@pytest.mark.parametrize("target", ["cpython", "unix", "board"])
+def test_an_sa_that_speaks_needs_random_octets_and_one_without_keys_does_not_speak(target):
+    packet = "c0ffee9900000001" + "5a" * 90
+    step = {"at_ms": 0, "receive": {"via": "ip/50", "from": ["192.0.2.1", 0], "octets": packet},
+            "verdict": "invalid-spi-protected", "send": []}  # fmt: skip
+    case = {"name": "x", "rules": ["S1.1"], "given": {"ike_sas": [keyed()]}, "steps": [step]}
+    with run_vectors.machine(target) as run:
+        spoke = run(vector_files.compile_case(case, "here"))
+        assert len(spoke["steps"][0][1]) == 1
+        case["given"] = {"ike_sas": [keyed(random="55" * 15)]}
+        assert "no more random octets" in run(vector_files.compile_case(case, "here"))["error"]
+        case["given"] = {"ike_sas": [keyed(keys=None, quiet_ms=0)]}
+        case["given"]["ike_sas"][0].pop("quiet_ms")
+        compiled = vector_files.compile_case(case, "here")
+        assert run_vectors.differences(compiled, run(compiled)) == []
+
+
+def test_what_is_left_is_exactly_that():
+    case = next(case for case in CASES if case["name"] == "delete-of-a-child-sa-is-answered-with-its-other-half")
+    with run_vectors.machine("cpython") as run:
+        for left in (None, [[0], [0, 1, 2]], [[0], [1]], [[0], [0, 1]], [[], []]):
+            wrong = run_vectors.differences(case, run(dict(case, left=left)))
+            assert wrong == ["    the SA table changed, or is not what is left"], left
+
+
 def broken(change):
     case = {
         "name": "x", "rules": ["S1.1"],
@@ -109,6 +146,22 @@ def broken(change):
         (lambda case: case["steps"][0].update(send=[{"via": "ip/50"}]), "send[0]"),
         (lambda case: case.update(given={"child_sas": [{"ike_sa": 0}]}), "child_sas[0]"),
         (lambda case: case.update(steps=[]), "steps"),
+        (lambda case: case.update(given={"ike_sas": [keyed(quiet_ms=2**29)]}), "ike_sas[0].quiet_ms"),
+        (lambda case: case.update(given={"ike_sas": [keyed(message_ids=[1])]}), "ike_sas[0].message_ids"),
+        (lambda case: case.update(given={"ike_sas": [keyed(message_ids=[1, 2**32])]}), "message_ids[1]"),
+        (lambda case: case.update(given={"ike_sas": [keyed(random="0")]}), "ike_sas[0].random"),
+        (lambda case: case.update(given={"ike_sas": [keyed(cipher="aes-cbc-192")]}), "keys.cipher"),
+        (lambda case: case.update(given={"ike_sas": [keyed(cipher="aes-gcm-16-128")]}), "keys: has an unknown field"),
+        (lambda case: case.update(given={"ike_sas": [keyed(sk_er="00")]}), "keys.sk_er"),
+        (lambda case: case.update(given={"ike_sas": [keyed(keys=None)]}), "quiet_ms"),
+        (
+            lambda case: case.update(
+                given={"ike_sas": [keyed()], "outstanding": [{"ike_sa": 0, "exchange": 37, "message_id": 0}]}
+            ),
+            "outstanding[0].ike_sa",
+        ),
+        (lambda case: case.update(left={"ike_sas": []}), "left"),
+        (lambda case: case.update(left={"ike_sas": [0], "child_sas": []}), "left.ike_sas[0]"),
     ],
 )
 def test_a_broken_file_is_an_error_that_names_case_and_field(change, named, tmp_path):

@@ -1,4 +1,22 @@
-"""Reads and checks golden vectors; the format is VECTORS.md's. A file that breaks it is a FormatError."""
+"""Reads and checks golden vectors; the format is VECTORS.md's, with more in it. A file that breaks it is a FormatError.
+
+What is more: an entry of given.ike_sas may have the keys of the IKE SA, and then something speaks over it.
+
+    "keys": {"cipher": "aes-cbc-128", "sk_ei": "hex", "sk_er": "hex", "sk_ai": "hex", "sk_ar": "hex"},
+    "message_ids": [2, 0],
+    "random": "hex",
+    "quiet_ms": 0
+
+The cipher is one of CIPHERS; with AES-GCM there are no sk_ai and sk_ar, and the salt is the end of the key, as RFC
+5282 has it. `message_ids` are those of the next request of ours and of the peer's ([0, 0] if left out), `random` the
+octets of which IVs are made, in the order of need: 16 each for CBC, 4 for GCM; `quiet_ms` is how long the peer may be
+silent (0: for ever). These three make sense only with keys. An IKE SA without keys is VECTORS.md's: nothing is sent
+over it. A case that is to change the table says what is left of `given` after its last step, by index:
+
+    "left": {"ike_sas": [0], "child_sas": [1]}
+
+Without it the table must be the same octet for octet.
+"""
 
 import ipaddress
 import json
@@ -8,6 +26,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "vectors"
 VIAS = {"udp/500": 500, "udp/4500": 4500, "ip/50": 50, "ip/51": 51}
 VIA_NAMES = {number: name for name, number in VIAS.items()}
+# Octets of sk_ei and sk_er, and of sk_ai and sk_ar.
+CIPHERS = {"aes-cbc-128": (16, 32), "aes-cbc-256": (32, 32), "aes-gcm-16-128": (20, 0), "aes-gcm-16-256": (36, 0)}
 CONFIG = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
 VERDICTS = (
     "invalid-spi invalid-spi-protected invalid-ike-spi invalid-major-version "
@@ -16,6 +36,10 @@ VERDICTS = (
     "drop-empty drop-source drop-keepalive drop-malformed drop-reserved-spi drop-old-version "
     "drop-response drop-unencrypted drop-amplification drop-limited"
 ).split()
+
+
+_ONLY_WITH_KEYS = ("message_ids", "random", "quiet_ms")
+_KEYS = ("sk_ei", "sk_er", "sk_ai", "sk_ar")
 
 
 class FormatError(Exception):
@@ -104,10 +128,33 @@ def endpoint_text(endpoint):
     )
 
 
+def owner_of(sa):
+    """[cipher, keys, Message IDs, random octets, quiet_ms] of an entry of ike_sas; None without keys."""
+    if "keys" not in sa.value:
+        for key in _ONLY_WITH_KEYS:
+            if key in sa.value:
+                sa[key].fail("makes no sense without keys")
+        return None
+    cipher = sa["keys"].object(("cipher",), _KEYS)["cipher"].choice(CIPHERS)
+    sizes = dict(zip(_KEYS, [size for size in CIPHERS[cipher] for _ in range(2)], strict=True))
+    names = [name for name in _KEYS if sizes[name]]
+    sa["keys"].object(("cipher", *names))
+    ids = sa.get("message_ids", [0, 0])
+    if len(ids.items()) != 2:
+        ids.fail("is not [ours, the peer's]")
+    return [
+        cipher,
+        [sa["keys"][name].hex(sizes[name]) for name in names],
+        [number.number(0, 2**32 - 1) for number in ids.items()],
+        sa.get("random", "").hex(),
+        sa.get("quiet_ms", 0).number(0, 2**29 - 1),
+    ]
+
+
 def compile_case(case, where):
     """Check one case of a file; returns it in the form that vector_machine takes, with what is expected."""
     case = _Field(case, f"{where} {case['name']!r}" if isinstance(case, dict) and "name" in case else where)
-    case.object(("name", "rules", "steps"), ("config", "given"))["name"].text()
+    case.object(("name", "rules", "steps"), ("config", "given", "left"))["name"].text()
     rules = [rule.text() for rule in case["rules"].items()]
     if not rules:
         case["rules"].fail("is empty")
@@ -122,11 +169,10 @@ def compile_case(case, where):
     given = case.get("given", {}).object((), ("ike_sas", "child_sas", "outstanding"))
     ike_sas = []
     for sa in given.get("ike_sas", []).items():
-        sa.object(("spi_i", "spi_r", "role", "peer", "established"))
+        sa.object(("spi_i", "spi_r", "role", "peer", "established"), ("keys", *_ONLY_WITH_KEYS))
         initiator = sa["role"].choice(("initiator", "responder")) == "initiator"
-        ike_sas.append(
-            [sa["spi_i"].hex(8), sa["spi_r"].hex(8), initiator, sa["peer"].endpoint(), sa["established"].flag()]
-        )
+        spis = [sa["spi_i"].hex(8), sa["spi_r"].hex(8)]
+        ike_sas.append([*spis, initiator, sa["peer"].endpoint(), sa["established"].flag(), owner_of(sa)])
     child_sas = []
     for sa in given.get("child_sas", []).items():
         sa.object(("ike_sa", "protocol", "spi_in", "spi_out"))
@@ -137,9 +183,17 @@ def compile_case(case, where):
     for request in given.get("outstanding", []).items():
         request.object(("ike_sa", "exchange", "message_id"))
         message_id = request["message_id"].number(0, 2**32 - 1).to_bytes(4, "big").hex()
-        outstanding.append(
-            [request["ike_sa"].number(0, len(ike_sas) - 1), request["exchange"].number(0, 255), message_id]
-        )
+        ike = request["ike_sa"].number(0, len(ike_sas) - 1)
+        if ike_sas[ike][5]:
+            request["ike_sa"].fail("has keys: what is outstanding there is what it sends")
+        outstanding.append([ike, request["exchange"].number(0, 255), message_id])
+    left = None
+    if "left" in case.value:
+        kinds = case["left"].object(("ike_sas", "child_sas"))
+        left = [
+            [entry.number(0, len(sas) - 1) for entry in kinds[kind].items()]
+            for kind, sas in (("ike_sas", ike_sas), ("child_sas", child_sas))
+        ]
     steps = []
     expected = []
     clock = 0
@@ -166,7 +220,7 @@ def compile_case(case, where):
     endpoints = [sa[3] for sa in ike_sas] + [step[2] for step in steps]
     return {
         "name": case["name"].value, "rules": rules, "config": config.value, "ike_sas": ike_sas, "child_sas": child_sas,
-        "outstanding": outstanding, "steps": steps, "expected": expected,
+        "outstanding": outstanding, "left": left, "steps": steps, "expected": expected,
         "address": 16 if any(len(endpoint) == 36 for endpoint in endpoints) else 4,
     }  # fmt: skip
 
