@@ -8,7 +8,7 @@ from tools import device_environment, micropython
 CLOCK_NS = 40  # a tick of the board's timer under -icount shift=0, in nanoseconds and so in instructions
 CIPHERS = ("aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256")
 _COST = """
-import os, time
+import gc, os, time
 from ikev2 import sk
 from ikev2.informational import IkeSa
 from ikev2.node import Node
@@ -29,6 +29,7 @@ def protected(cipher, repeat):
     out = bytearray(256)
     made = verified = 0
     for _ in range(repeat):
+        gc.collect()
         here.wayward(b"\\xc0\\xff\\xee\\x99", 0)
         start = TICKS()
         length = here.outgoing(out, 0, 0)
