@@ -161,7 +161,7 @@ peers() {
         printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
     fi
     packages iproute2 nftables tshark libnss3-tools \
-        strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins \
+        strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins \
         libcap-ng0 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libldns3 libnss3 libunbound8
     [ -x "$build/libreswan/usr/libexec/ipsec/pluto" ] && return
     say "fetching libreswan"

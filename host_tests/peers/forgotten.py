@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 from dataclasses import dataclass, field
 
 import vector_files
@@ -12,8 +13,8 @@ from peers.net import ASKER, INSIDE, PLACE, THIRD, network, until
 from peers.place import node_at
 
 EXCHANGES = {"auth": wire.IKE_AUTH, "rekey": wire.CREATE_CHILD_SA, "dpd": wire.INFORMATIONAL}
-_DISCARD = 9
-_TRIES = 6
+DISCARD = 9
+_TRIES = 40
 _SA = 33  # payload
 
 
@@ -23,10 +24,19 @@ def newer_request(via):
     return bytes(4 if via == wire.PORT_NAT else 0) + header + bytes(32)
 
 
+def drain(sock):
+    """The datagrams that are there already."""
+    found = []
+    while select.select([sock], [], [], 0)[0]:
+        found.append(sock.recv(2048))
+    return found
+
+
 def ask(sock, to, question, sure):
     """The answer to a question; None if the answer to `sure`, put right behind it, is the first thing to come back."""
     at = 4 if to[1] == wire.PORT_NAT else 0
     for _ in range(_TRIES):
+        drain(sock)
         sock.sendto(question, to)
         sock.sendto(sure, to)
         with contextlib.suppress(TimeoutError):
@@ -104,8 +114,8 @@ def forgotten(daemon, machine, via, folder):
         if via in daemon.ESP:
             keeper.tunnel("esp")
             tunnel = stack.enter_context(asker.socket(INSIDE[ASKER]))
-            there = stack.enter_context(place.socket(INSIDE[PLACE], _DISCARD))
-            tunnel.sendto(b"known", (INSIDE[PLACE], _DISCARD))
+            there = stack.enter_context(place.socket(INSIDE[PLACE], DISCARD))
+            tunnel.sendto(b"known", (INSIDE[PLACE], DISCARD))
             there.recv(2048)
         place.deafen()
         deaf = len(cable.packets)
@@ -124,7 +134,7 @@ def forgotten(daemon, machine, via, folder):
             beside = stack.enter_context(asker.socket(ASKER))
             first_question, first_answer = mark(beside, cable, via)
             for _ in range(3 if tunnel else 0):
-                tunnel.sendto(bytes(64), (INSIDE[PLACE], _DISCARD))
+                tunnel.sendto(bytes(64), (INSIDE[PLACE], DISCARD))
             for number in EXCHANGES.values():
                 cable.wait(asked(number), first_question)
             last_question, last_answer = mark(beside, cable, via)

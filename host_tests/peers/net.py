@@ -75,7 +75,7 @@ class Host:
         with self.inside():
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind((address, port))
-        sock.settimeout(2)
+        sock.settimeout(0.5)
         return sock
 
     def deafen(self):

@@ -6,7 +6,7 @@ import subprocess
 from peers.net import INSIDE, run, until
 
 CHARON = "/usr/lib/ipsec/charon"
-_PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 %s kernel-netlink socket-default vici counters"
+_PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm %s kernel-netlink socket-default vici counters"
 _DAEMON = """charon {
     load = %(plugins)s
     port = %(port)d
@@ -170,6 +170,11 @@ class Charon:
     def is_model(asked):
         """True if it answers a request of a higher version, with those fields, as section 1.5 says."""
         return asked["exchange type"].endswith(")")  # those that it knows
+
+    def secrets(self):
+        """{name: octets} of the keys, 'Sk_ei' and so on, of the one IKE SA that was made; with `keys` only."""
+        found = re.findall(r"\] (Sk_[ae][ir]) secret => .*\n((?:[0-9]+\[IKE\] +[0-9]+: .*\n)+)", self.log())
+        return {name: bytes.fromhex("".join(re.findall(r": ((?:[0-9A-F]{2} ){1,16})", dump))) for name, dump in found}
 
     def counters(self):
         """{name: count} of its counters."""
