@@ -1,0 +1,213 @@
+"""Our node in the place of a charon whose keys it has: what it says over the IKE SA, and what the other charon says."""
+
+import contextlib
+import json
+import re
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass, field
+
+import capture
+from board import Board
+from ikev2 import wire
+from node_process import NodeProcess
+from tools import HERE, device_environment, micropython
+
+from peers.forgotten import DISCARD, exchange, mark
+from peers.net import ASKER, INSIDE, PLACE, network
+from peers.place import bridged
+from peers.strongswan import Charon
+
+PROPOSALS = {"aes-cbc-128": "aes128-sha256-x25519", "aes-gcm-16-256": "aes256gcm16-prfsha256-x25519"}
+A, B = (ASKER, wire.PORT_NAT), (PLACE, wire.PORT_NAT)
+# Any hint counts that comes a millisecond after another.
+_LIMITS = {"answers_per_s": 1000000, "burst": 1000000, "per_source_ms": 0, "hint_ms": 1}
+_UP = b"node on "
+
+
+@contextlib.contextmanager
+def holder_at(machine, place, given, file):
+    """Our node at PLACE with that SA, put into `file`; a function that ends it and gives what it tells."""
+    file.write_text(json.dumps(given))
+    if machine == "unix":
+        command = [*place.prefix, micropython(), str(HERE / "peers/holder.py"), PLACE, str(file)]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=device_environment()
+        )
+        node = NodeProcess(process)
+        try:
+            line = node.line()
+            if line is None or not line.startswith("node on"):
+                raise RuntimeError(f"the node did not start: {line} {node.stop() if line else ''}")
+            yield lambda: json.loads(node.stop()[-1])
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+        return
+    with Board() as board:
+        board.repl.enter_raw_repl(soft_reset=True)  # without main.py, whose sockets are gone with it
+        board.exec("import _boot")
+        board.repl.fs_writefile("holder.py", (HERE / "peers/holder.py").read_bytes())
+        board.repl.fs_writefile("sa.json", file.read_bytes())
+        code = """import holder, ikev2_main
+ikev2_main.node, owner = holder.node_of('sa.json')
+ikev2_main.run()
+holder.tell(ikev2_main.node, owner)
+"""
+        board.repl.exec_raw_no_follow(code)
+        board.console(_UP)
+        with bridged(board, place):
+
+            def told():
+                board.type(b"\x03")
+                board.console(b"{")
+                return json.loads("{" + board.console(b"\x04").strip("\x04\r\n"))
+
+            yield told
+
+
+def spoof(host, octets):
+    """Send a whole IP packet from a host, whatever its source address."""
+    with host.inside(), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
+        sock.sendto(octets, (socket.inet_ntoa(octets[16:20]), 0))
+
+
+@dataclass
+class Record:
+    """What was seen. An exchange is its request and its response, both packets."""
+
+    invalid_spi: list = field(default_factory=list)  # two of our exchanges, for an ESP packet each
+    check: tuple = ()  # our exchange between them, for a hint
+    liveness: tuple = ()  # charon's exchange
+    next_ids: tuple = ()  # Message IDs that our node had to go on with, for its requests and for charon's
+    survived: list = field(default_factory=list)  # what charon had before and after all that is no Delete
+    log: str = ""  # charon's since our node took the place
+    told: dict = field(default_factory=dict)  # what our node says of itself at its end
+    packets: list = field(default_factory=list)
+
+
+def message_id(packet):
+    """Of an IKE message behind a marker."""
+    return int.from_bytes(packet.octets[4 + wire.MESSAGE_ID : 4 + wire.LENGTH], "big")
+
+
+def is_response(packet):
+    """By its flag, behind a marker."""
+    return bool(packet.octets[4 + wire.FLAGS] & wire.RESPONSE)
+
+
+class _Wire:
+    """Finds exchanges on the cable."""
+
+    def __init__(self, cable):
+        self._cable = cable
+        self.since = 0
+
+    def now(self):
+        """Look only at what comes from here on."""
+        self.since = len(self._cable.packets)
+
+    def messages(self, source, to):
+        """IKE messages between two ends, up to now."""
+        return [p for p in self._cable.packets if (p.source, p.to) == (source, to) and exchange(p)]
+
+    def exchange(self, source, to):
+        """The first whole exchange that `source` begins."""
+
+        def is_request(packet):
+            return (packet.source, packet.to) == (source, to) and exchange(packet) and not is_response(packet)
+
+        request = self._cable.wait(is_request, self.since)
+
+        def is_its_response(packet):
+            ends = packet.source, packet.to
+            return ends == (to, source) and exchange(packet) and is_response(packet) and same(packet, request)
+
+        return request, self._cable.wait(is_its_response, self.since)
+
+
+def same(response, request):
+    """True for the same Message ID."""
+    return message_id(response) == message_id(request)
+
+
+def after(messages):
+    """The Message ID behind the last."""
+    return max(map(message_id, messages), default=-1) + 1
+
+
+def held(charon):
+    """SPIs and states of all SAs that it has."""
+    return re.findall(r"(?:[a-z]+-spi|spi-in|spi-out|state)=\w+", " ".join(charon.sas()))
+
+
+def protected(machine, cipher, initiator, folder):
+    """Record of all exchanges, with our node as the initiator of the IKE SA or not."""
+    record = Record()
+    with contextlib.ExitStack() as stack:
+        asker, place, cable = stack.enter_context(network())
+        same_for_both = {"connections": {"one": wire.PORT_NAT}, "proposal": PROPOSALS[cipher], "keys": True}
+        charon = Charon(asker, folder / "asker", ASKER, PLACE, dpd={"one": "1s"}, **same_for_both)
+        stack.callback(charon.kill)
+        forgetter = Charon(place, folder / "place", PLACE, ASKER, **same_for_both)
+        stack.callback(forgetter.kill)
+        (forgetter if initiator else charon).tunnel("one")
+        tunnel = stack.enter_context(asker.socket(INSIDE[ASKER]))
+        there = stack.enter_context(place.socket(INSIDE[PLACE], DISCARD))
+        beside = stack.enter_context(asker.socket(ASKER))
+        tunnel.sendto(b"known", (INSIDE[PLACE], DISCARD))
+        there.recv(2048)
+        forgetter.kill()
+
+        seen = _Wire(cable)
+        said = seen.messages(B, A)
+        record.next_ids = tuple(after([p for p in said if is_response(p) == of]) for of in (False, True))
+        (sa,) = [line for line in charon.sas() if "state=ESTABLISHED" in line]
+        spis = dict(re.findall(r"((?:initiator|responder)-spi|spi-in)=([0-9a-f]+)", sa))
+        secrets = charon.secrets()
+        given = {
+            "spi_i": spis["initiator-spi"], "spi_r": spis["responder-spi"], "initiator": initiator, "cipher": cipher,
+            "peer": (socket.inet_aton(ASKER) + wire.PORT_NAT.to_bytes(2, "big")).hex(),
+            "keys": [secrets[name].hex() for name in ("Sk_ei", "Sk_er", "Sk_ai", "Sk_ar") if name in secrets],
+            "message_ids": record.next_ids, "children": [["c0ffee01", spis["spi-in"]]], "limits": _LIMITS,
+        }  # fmt: skip
+        logged = len(charon.log())
+
+        with holder_at(machine, place, given, folder / "sa.json") as told:
+
+            def esp():
+                seen.now()
+                tunnel.sendto(bytes(64), (INSIDE[PLACE], DISCARD))
+                record.invalid_spi.append(seen.exchange(B, A))
+
+            def forge(octets):
+                spoof(asker, capture.packet(A, B, wire.PORT_NAT, octets))
+                mark(beside, cable, wire.PORT_NAT)  # until it has been read: the board has room for one
+
+            esp()
+            record.survived.append(held(charon))
+            seen.now()
+            record.liveness = seen.exchange(A, B)
+
+            # Three forged messages, while charon cannot answer; two of them once the check is on its way.
+            seen.now()
+            charon.process.send_signal(signal.SIGSTOP)
+            outbound = bytes.fromhex(spis["spi-in"])
+            hint = capture.answer("invalid-spi", wire.PORT_NAT, outbound + bytes(4), b"forged   message")
+            forge(hint)
+            request = cable.wait(lambda p: (p.source, p.to) == (B, A) and not is_response(p), seen.since)
+            forge(capture.answer("invalid-ike-spi", wire.PORT_NAT, request.octets, b""))
+            forge(hint)
+            charon.process.send_signal(signal.SIGCONT)
+            record.check = seen.exchange(B, A)
+
+            esp()
+            record.survived.append(held(charon))
+            for what in ("--child", "tunnel"), ("--ike", "one"):
+                charon.swanctl("--terminate", *what)
+            record.told = told()
+        record.log = charon.log()[logged:]
+        record.packets = cable.packets[:]
+    return record
