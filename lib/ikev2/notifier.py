@@ -76,7 +76,7 @@ _ANSWER = const(36)
 _INVALID_SPI_MESSAGE = const(40)
 _TYPES = bytes((11, 4, 5))  # of the Notify in the answer, by verdict
 
-_UDP_HEADER = const(8)
+_UDP_HEADER = const(8)  # bare ESP and AH have none, their answer has
 _NO_SPI = bytes(8)
 _REQUEST = const(6)  # an outstanding request: slot, exchange type, Message ID
 
@@ -159,7 +159,7 @@ class Notifier:
             verdict = INVALID_SPI_PROTECTED if slot >= 0 else INVALID_SPI
             size = int(self.protected_lengths[slot]) if slot >= 0 else _INVALID_SPI_MESSAGE
             if via <= _AH:
-                size += _UDP_HEADER
+                length -= _UDP_HEADER
             elif slot < 0:
                 size += _MARKER
         else:
@@ -175,23 +175,25 @@ class Notifier:
                     hint = int(self._hint(source, datagram, at, length))
                     if hint:
                         return hint
+                first = octets[at + _NEXT_PAYLOAD]
+                encrypted = first == _SK or first == _SKF
+                exchange = octets[at + _EXCHANGE]
+                starts = exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME
+                hints = exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR
+                if not (encrypted or starts or hints or flags & _RESPONSE):
+                    return _DROP_UNENCRYPTED  # whoever sent it
                 if flags & _INITIATOR:
                     slot = int(find(self._ike, USED, datagram, at + _SPI_R))
                 else:
                     slot = int(find(self._ike, USED | VARIANT, datagram, at))
-                first = octets[at + _NEXT_PAYLOAD]
-                encrypted = first == _SK or first == _SKF
                 if slot >= 0:
                     self.slot = slot
                     return DELIVER_IKE if encrypted else _DROP_UNENCRYPTED
-                exchange = octets[at + _EXCHANGE]
                 if not flags & _RESPONSE:
-                    if exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME:
+                    if starts:
                         return DELIVER_INIT
                     if not encrypted:
-                        if exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR:
-                            return int(self._invalid_spi(source, datagram, at, length))
-                        return _DROP_UNENCRYPTED
+                        return int(self._invalid_spi(source, datagram, at, length))
                     if not octets[at] and equal(datagram, at, _NO_SPI, 0, 8):
                         return _DROP_MALFORMED
                 verdict = INVALID_IKE_SPI
@@ -207,7 +209,7 @@ class Notifier:
         if verdict == INVALID_SPI:
             out = self.hints[via]
             self.spent = out
-            copy(out, int(len(out)) - 4, datagram, at, 4)
+            copy(out, size - 4, datagram, at, 4)
             if via <= _AH:
                 via = _PORT
                 size = int(len(source))

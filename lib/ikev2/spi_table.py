@@ -3,7 +3,8 @@
 RFC 7296 section 2.6 and RFC 4301 section 4.1 let the receiver choose its SPIs: `add_…` hands out SPIs that
 are their own index, `adopt_…` takes SPIs from elsewhere; slots.py explains how both are found. IKE SAs with
 one peer address hang on a chain from a bucket of the same array, the Child SAs of one IKE SA on a chain from
-its record: no look-up walks the table, and none allocates.
+its record: no look-up walks the table, and none allocates. By SPI they are found with slots.find in `table.ike`
+(USED, with VARIANT where we are the original initiator) and in `table.child` (USED for ESP, with VARIANT for AH).
 
 Slots number IKE SAs and Child SAs separately and stay the same for the life of an entry. Endpoints are 4 or
 16 address octets and 2 port octets; here they are only compared. Whatever cannot be done is a ValueError
@@ -12,7 +13,7 @@ that names the value and changes nothing.
 
 import hashlib
 
-from .slots import BUCKET, USED, VARIANT, Slots, find
+from .slots import BUCKET, USED, VARIANT, Slots
 from .wire import AH, ESP, PORT, PORT_NAT, const, equal
 
 # IKE record: flags, our SPI, the peer's SPI, three links, the peer's endpoint. VARIANT: we are the original initiator.
@@ -56,26 +57,20 @@ class SpiTable:
 
     # Look-ups: octets compared in place, nothing allocated.
 
-    def find_ike(self, octets, at, initiator):
-        """Slot of the IKE SA whose SPI on our side is octets[at:at+8], we being its original initiator or not; -1."""
-        return find(self.ike, USED | VARIANT if initiator else USED, octets, at)
-
-    def find_child(self, protocol, octets, at):
-        """Slot of the Child SA that receives ESP (50) or AH (51) with the SPI octets[at:at+4]; -1."""
-        return find(self.child, USED if protocol == ESP else USED | VARIANT, octets, at)
-
     def find_peer(self, endpoint):
         """Slot of the newest established IKE SA with that peer; -1.
 
         The address decides (section 1.5). Ports count where one of them betrays a NAT (2.23): 500, 4500 and
         the 0 of bare ESP and AH are the host itself.
         """
-        slot = self._first_peer(endpoint)
+        slots = self.ike
         octets = self._octets
+        here = slots.start + endpoint[-3] % slots.count * slots.width
+        slot = octets[here + _BUCKET_FIRST] if octets[here] & BUCKET else -1
         port = len(endpoint) - 2
         found = -1
         while slot >= 0:
-            here = self.ike.start + slot * self.ike.width
+            here = slots.start + slot * slots.width
             if octets[here] & _ESTABLISHED and self._is_at(here, endpoint):
                 at = here + _ENDPOINT + port
                 if equal(octets, at, endpoint, port, 2):
@@ -85,12 +80,12 @@ class SpiTable:
                     or (_host_port(endpoint, port) and _host_port(octets, at))
                 ):
                     found = slot
-            slot = self.ike.following(slot, _BUCKET_NEXT)
+            slot = slots.following(slot, _BUCKET_NEXT)
         return found
 
     def find_outbound(self, endpoint, octets, at):
         """Slot of the IKE SA with that peer address under which we send to the SPI octets[at:at+4]; -1."""
-        slot = self._first_peer(endpoint)
+        slot = self.ike.first(self._bucket(endpoint), BUCKET, _BUCKET_FIRST)
         while slot >= 0:
             here = self.ike.start + slot * self.ike.width
             if self._is_at(here, endpoint):
@@ -240,11 +235,6 @@ class SpiTable:
     def _bucket(self, endpoint):
         slots = self.ike
         return slots.start + endpoint[-3] % slots.count * slots.width
-
-    def _first_peer(self, endpoint):
-        slots = self.ike
-        here = slots.start + endpoint[-3] % slots.count * slots.width
-        return self._octets[here + _BUCKET_FIRST] if self._octets[here] & BUCKET else -1
 
     def _set(self, slot, spi_peer, peer, established):
         here = self.ike.at(slot)

@@ -87,15 +87,13 @@ def copy(out: ptr8, i: int, octets: ptr8, j: int, n: int):
         out[i + n] = octets[j + n]
 
 
-def header_fits(octets, at, length):
+@micropython.viper
+def header_fits(octets: ptr8, at: int, length: int) -> bool:
     """True if a whole IKE message lies in octets[at:length]: header there, length field exact (section 3.1)."""
     size = length - at
-    return (
-        size >= HEADER
-        and octets[at + LENGTH + 3] | octets[at + LENGTH + 2] << 8 == size
-        and not octets[at + LENGTH + 1]
-        and not octets[at + LENGTH]
-    )
+    if size < HEADER or octets[at + LENGTH] or octets[at + LENGTH + 1]:
+        return False
+    return (octets[at + LENGTH + 2] << 8) | octets[at + LENGTH + 3] == size
 
 
 def lone_notify(octets, at, length):
