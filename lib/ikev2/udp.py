@@ -96,6 +96,8 @@ class Udp:
         self._size = size
         self._sockets = {}
         self._wake = None
+        self._address = None  # the last one, as endpoint in _source
+        self._source = b""
         self._left_out = []
         for via in ports:
             self._sockets[via] = self._open(via)
@@ -152,13 +154,20 @@ class Udp:
                 while reads < _BATCH:
                     data, address = sock.recvfrom(self._size)
                     reads += 1
-                    failed = 0
                     if data:
-                        empty = 0
+                        empty = failed = 0
+                        if address != self._address:
+                            self._address = address
+                            self._source = endpoint(address)
+                        if via > wire.AH:
+                            self._receive(via, self._source, data, len(data), address)
+                        else:
+                            self._receive_raw(via, data, address)
                     else:
                         empty += 1
+                        failed = 0
                         self._clear(sock)
-                    self._receive(via, data, address)
+                        self._receive(via, b"", data, 0, address)
                 await asyncio.sleep(0)
             except OSError as error:
                 if error.errno not in _NOTHING:
@@ -170,36 +179,36 @@ class Udp:
                     empty = 0
                     self._close(via)
 
-    def _receive(self, via, data, address):
-        now = ticks_ms()
-        length = len(data)
-        if via == PORT or via == PORT_NAT:
-            source = endpoint(address) if length else b""
-        elif length and data[0] >> 4 == 4:
-            at = wire.ipv4_payload(data, length)
-            source = bytes(data[12:16]) + b"\0\0"
-            data = memoryview(data)[max(at, 0) :]
+    def _receive_raw(self, via, packet, address):
+        source = self._source[:-2] + b"\0\0"
+        length = len(packet)
+        if packet[0] >> 4 == 4:  # a raw IPv4 socket gives the IP header first, an IPv6 one does not
+            at = wire.ipv4_payload(packet, length)
+            packet = memoryview(packet)[max(at, 0) :]
             length = length - at if at >= 0 else 0
-        else:
-            source = endpoint(address)[:-2] + b"\0\0" if length else b""
-        verdict = self.node.receive(via, source, data, length, now)
-        self._send(now, source, address)
+        self._receive(via, source, packet, length, address)
+
+    def _receive(self, via, source, datagram, length, address):
+        node = self.node
+        now = ticks_ms()
+        verdict = node.receive(via, source, datagram, length, now)
+        size = node.outgoing(now)
+        while size:
+            self._send(size, address if node.out_to is source else None)
+            size = node.outgoing(now)
         if self.seen:
-            self.seen(verdict, via, source, data, length)
+            self.seen(verdict, via, source, datagram, length)
         if self._wake:
             self._wake.set()
             self._wake = None
 
-    def _send(self, now, source=None, address=None):
+    def _send(self, size, address):
         node = self.node
-        length = node.outgoing(now)
-        while length:
-            try:
-                to = address if node.out_to is source else address_of(node.out_to)
-                self._sockets[node.out_via].sendto(memoryview(node.out)[:length], to)
-            except (OSError, KeyError):
-                self.errors += 1
-            length = node.outgoing(now)
+        try:
+            out = node.out if size == len(node.out) else memoryview(node.out)[:size]
+            self._sockets[node.out_via].sendto(out, address or address_of(node.out_to))
+        except (OSError, KeyError):
+            self.errors += 1
 
     async def _timers(self):
         wake = self._wake
@@ -211,8 +220,12 @@ class Udp:
                 wake.clear()
             else:
                 await asyncio.sleep(min(wait, _TIMER_MS) / 1000)
-                self.node.tick(ticks_ms())
-                self._send(ticks_ms())
+                now = ticks_ms()
+                self.node.tick(now)
+                size = self.node.outgoing(now)
+                while size:
+                    self._send(size, None)
+                    size = self.node.outgoing(now)
 
     @staticmethod
     def _clear(sock):
