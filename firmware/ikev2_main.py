@@ -30,6 +30,7 @@ _DAY_MS = 86400000
 
 node = None
 last = []
+_udp = None
 _led = None
 _log = False
 _users = []  # the user's tasks
@@ -86,12 +87,14 @@ def run(*tasks):
         print("not started: %s" % error)
         return
     try:
-        asyncio.run(_serve(config, tasks))
+        asyncio.run(_serve(config, tasks))  # Ctrl-C leaves it at once: what is open is closed here
     except KeyboardInterrupt:
         print("stopped; status() shows the counters, run() goes on")
     except OSError as error:
         print("stopped: no socket (%s); run() tries again" % error)
     finally:
+        if _udp:
+            _udp.close()
         if WDT and config["watchdog_s"]:
             WDT(timeout=_DAY_MS)  # it cannot be stopped, but it leaves the REPL a day
         asyncio.new_event_loop()
@@ -118,7 +121,8 @@ async def _serve(config, tasks):
     _failed.clear()
     others = [asyncio.create_task(ikev2_network.keep_up(config, print))]
     await asyncio.sleep(0)
-    udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
+    global _udp
+    _udp = udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
     for protocol in udp.left_out:
         print("no raw socket for protocol %d: left out" % protocol)
     _users[:] = [asyncio.create_task(task) for task in tasks]
@@ -131,4 +135,3 @@ async def _serve(config, tasks):
     finally:
         for task in others + _users + [serving]:
             task.cancel()
-        udp.close()

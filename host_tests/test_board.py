@@ -112,9 +112,13 @@ def test_raw_esp_and_ah_are_answered_to_port_500(board, protocol, spi_at):
 
 
 def test_interrupted_and_gone_on(board):
-    """L6: Ctrl-C gives the REPL, status() the counters, a soft reset a node that starts over."""
+    """L6: Ctrl-C gives the REPL, status() the counters, run() goes on with them, a soft reset starts over."""
     check_answers(board)
     assert counters(board) == {"invalid-ike-spi": 1}
+    board.type(b"run()\r")
+    board.console(UP)
+    check_answers(board, 4500)
+    assert counters(board) == {"invalid-ike-spi": 2}
     board.type(b"import machine; machine.soft_reset()\r")
     assert "network up, address 10.66.0.2" in board.console(UP)
     check_answers(board, 4500)
