@@ -4,10 +4,14 @@ import json
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import vector_files
-from board import FIRMWARE, Board
+from board import ADDRESS, FIRMWARE, PEER, Board
+from live import canary
 from run_vectors import machine_source
+from tools import ROOT, compiled
 
 CORE = ("__init__", "wire", "slots", "spi_table", "budget", "notifier", "node")
 CLOCK_NS = 40  # a tick of the board's timer under -icount shift=0, in nanoseconds and so in instructions
@@ -26,6 +30,28 @@ for i in range(16):
         table.add_child(ike, 50, os.urandom, b"abcd")
 gc.collect(); filled = gc.mem_alloc()
 print(imported - start, filled - imported)
+"""
+_DATAGRAMS = 20
+_GARBAGE = """
+import asyncio, gc, link, os
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+from ikev2.udp import Udp
+link.up("ADDRESS", "PEER")
+seen = []
+def count(*_):
+    if not seen:
+        gc.collect()
+    seen.append(gc.mem_alloc())
+    if len(seen) > COUNT:
+        raise SystemExit
+udp = Udp(Node(SpiTable(), os.urandom, 1000, 1000, 0), ports=(500,), raw=(), seen=count)
+print("ready")
+try:
+    asyncio.run(udp.run())
+except SystemExit:
+    pass
+print((seen[-1] - seen[0]) / COUNT)
 """
 _COST = """
 import os, time
@@ -66,10 +92,34 @@ def flash():
 
 
 def ram():
-    """(after import, node with 16 IKE SAs and 32 Child SAs) in octets of heap."""
+    """(after import, node with 16 IKE SAs and 32 Child SAs) in octets of heap, main.py not run."""
     with Board() as board:
+        board.repl.exit_raw_repl()
+        board.repl.enter_raw_repl(soft_reset=True)
         imported, filled = board.exec(_RAM).split()
     return int(imported), int(filled)
+
+
+def garbage():
+    """Octets of heap that an answered datagram leaves to the collector, sockets and asyncio included."""
+    code = _GARBAGE.replace("ADDRESS", ADDRESS).replace("PEER", PEER).replace("COUNT", str(_DATAGRAMS))
+    with Board() as board:
+        board.repl.exec_raw_no_follow(code)
+        board.repl.read_until(1, b"ready")
+        for number in range(_DATAGRAMS + 1):
+            board.send_udp(500, canary(number))
+            board.receive_udp()
+        said, _ = board.repl.follow(10)
+        return round(float(said))
+
+
+def compiled_files():
+    """Octets of the core's modules as .mpy files for that machine, their names included."""
+    with tempfile.TemporaryDirectory() as folder:
+        targets = [Path(folder) / f"{name}.mpy" for name in CORE]
+        for name, target in zip(CORE, targets, strict=True):
+            compiled(ROOT / f"lib/ikev2/{name}.py", target, "armv7m")
+        return sum(target.stat().st_size for target in targets)
 
 
 def single_cases():
@@ -101,9 +151,11 @@ def main():
     sizes = flash()
     for name in sorted(sizes, key=lambda name: (name not in CORE, -sizes[name])):
         print(f"flash  {name:12} {sizes[name]:6} octets")
-    print(f"flash  section 1.5 core {sum(sizes.get(name, 0) for name in CORE)} octets")
+    print(f"flash  section 1.5 core {sum(sizes.get(name, 0) for name in CORE)} octets frozen, without its names")
+    print(f"flash  section 1.5 core {compiled_files()} octets as .mpy files, with its names")
     imported, filled = ram()
     print(f"RAM    {imported} octets after import, {filled} more for a node with 16 IKE SAs and 32 Child SAs")
+    print(f"RAM    0 octets a datagram in the node, {garbage()} for the collector with sockets and asyncio")
     for verdict, count in instructions().items():
         print(f"instructions  {verdict:28} {count:6}")
     return 0
