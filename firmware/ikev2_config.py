@@ -26,6 +26,8 @@ KEYS = {
 }
 _AT_LEAST = {"led": -1, "watchdog_s": 0, "sources": 1, "ike_sas": 1, "child_sas": 1}
 
+_NO_JSON = 'no valid JSON object: { "key": value, ... }'
+
 
 class ConfigError(Exception):
     """Says file, line and what is wrong."""
@@ -33,6 +35,47 @@ class ConfigError(Exception):
 
 def _fail(line, what):
     raise ConfigError("%s, line %d: %s" % (FILE, line, what))
+
+
+def _tokens(text):
+    """(kind, line) of what stands in the text: punctuation as itself, s for a string, v for any other value."""
+    at = 0
+    line = 1
+    while at < len(text):
+        kind = text[at]
+        at += 1
+        if kind == "\n":
+            line += 1
+        elif kind == '"':
+            while text[at : at + 1] not in ('"', ""):
+                at += 2 if text[at] == "\\" else 1
+            at += 1
+            yield "s", line
+        elif kind in "{}:,":
+            yield kind, line
+        elif kind not in " \t\r":
+            ends = "]" if kind == "[" else "{}:, \t\r\n"
+            before = line
+            while at < len(text) and text[at] not in ends:
+                line += text[at] == "\n"
+                at += 1
+            at += kind == "["
+            yield "v", before
+
+
+def _check_shape(text):
+    """MicroPython's json overlooks what is missing, a value for instance."""
+    follows = {"{": "s}", ",": "s", "s": ":", ":": "v", "v": ",}", "}": ""}
+    expected = "{"
+    line = 1
+    for kind, line in _tokens(text):
+        if kind == "s" and expected == "v":
+            kind = "v"
+        if kind not in expected:
+            _fail(line, _NO_JSON)
+        expected = follows[kind]
+    if expected:
+        _fail(line, _NO_JSON)
 
 
 def _line_of(text, key):
@@ -44,15 +87,14 @@ def _line_of(text, key):
 
 def parse(text):
     """All values, those of the text over the defaults."""
+    _check_shape(text)
     stream = io.StringIO(text)
     try:
         given = json.load(stream)
     except ValueError as error:
         # CPython knows the line; MicroPython stops reading there.
         read = len(text) - len(stream.read())
-        _fail(getattr(error, "lineno", text[:read].count("\n") + 1), "no valid JSON")
-    if not isinstance(given, dict):
-        _fail(1, "is not an object { }")
+        _fail(getattr(error, "lineno", text[:read].count("\n") + 1), _NO_JSON)
     config = {key: KEYS[key][1] for key in KEYS}
     for key in given:
         value = given[key]

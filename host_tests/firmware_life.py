@@ -145,6 +145,12 @@ def broken_configuration_is_named():
         ('{\n "ssid": "pasword",\n "pasword": "x"\n}', 3, "pasword"),
         ("[]", 1, "object"),
         ('{\n "ssid": "home",\n "burst": one\n}', 3, "JSON"),
+        ('{\n "log": true,\n "burst"\n}', 4, "JSON"),
+        ('{\n "log": true\n "burst": 1\n}', 3, "JSON"),
+        ('{\n "log": true,\n}', 3, "JSON"),
+        ('{\n "raw": [50,\n 51],\n "log" true\n}', 4, "JSON"),
+        ('{\n "ssid": "a\\"}b"', 2, "JSON"),
+        ("", 1, "JSON"),
     ):
         try:
             ikev2_config.parse(text)
