@@ -36,6 +36,11 @@ endif
 board: setup    ## boots the emulated board and says how to reach its REPL and network
 	@host_tests/setup.sh firmware
 	@$(RUN) host_tests/board.py
+peers: setup    ## real IKE daemons and the node in namespaces (root): tests, then who does what [ARGS=--markdown]
+	@host_tests/setup.sh firmware && host_tests/setup.sh peers
+	@$(RUN) -m pytest host_tests/peers >&2 && $(RUN) -m peers.compare $(ARGS)
+capture: setup  ## build/demo.pcap: the demo, to open in Wireshark
+	@$(RUN) host_tests/capture.py
 size: setup     ## flash, RAM and instructions on the emulated board
 	@host_tests/setup.sh firmware
 	@$(RUN) host_tests/size.py $(ARGS)
@@ -48,9 +53,9 @@ fuzz: setup     ## SECONDS=60 of coverage-guided fuzzing of the receive path
 lint: setup     ## ruff
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
 test: lint      ## everything: lint, host tests, every machine
-	@host_tests/setup.sh firmware
+	@host_tests/setup.sh firmware && host_tests/setup.sh peers
 	@$(RUN) -m pytest
 clean:          ## forget what was built and installed here
 	rm -rf build .venv
 
-.PHONY: help setup demo run probe vectors rules flash deploy image firmware board size bench soak fuzz lint test clean
+.PHONY: help setup demo run probe vectors rules flash deploy image firmware board peers capture size bench soak fuzz lint test clean

@@ -5,7 +5,7 @@ import subprocess
 
 from tools import BUILD
 
-from peers.net import run, until
+from peers.net import SECRET, run, until
 
 _TREE = BUILD / "libreswan/usr/libexec"
 _WHACK = _TREE / "ipsec/whack"
@@ -35,7 +35,7 @@ class Pluto:
         self._whack = "setpriv", "--pdeathsig", "KILL", _WHACK, "--ctlsocket", folder / "run/pluto.ctl"
         self._waiting = []
         run("certutil", "-N", "-d", f"sql:{folder}/nss", "--empty-password")
-        (folder / "secrets").write_text('%any %any : PSK "of no value, but long enough"\n')
+        (folder / "secrets").write_text(f'%any %any : PSK "{SECRET}"\n')
         # It starts programs from /usr/libexec.
         start = f"""mount --bind {_TREE} /usr/libexec && exec {_TREE}/ipsec/pluto --nofork --use-xfrm --no-dnssec \
             --nhelpers 0 --log-no-time --nssdir {folder}/nss --rundir {folder}/run --ipsecdir {folder}/ipsec.d \
@@ -112,6 +112,9 @@ class Pluto:
     def counters(self):
         """{name: count} of its counters."""
         return {}
+
+    def settled(self, unknown):
+        """It has one thread and answers in turn."""
 
     def kill(self):
         """End it at once, without a farewell to its peers."""

@@ -17,6 +17,7 @@ from ikev2 import wire
 ASKER, PLACE = "10.66.0.3", "10.66.0.2"  # a daemon that keeps its SAs; the place of the one that forgets them
 THIRD = "10.66.0.1"  # a stranger to both, who lives at the place
 INSIDE = {ASKER: "10.77.0.3", PLACE: "10.77.0.2"}  # what each may reach of the other through a tunnel
+SECRET = "of no value, but long enough"
 _libc = ctypes.CDLL(None, use_errno=True)
 _ALL_PROTOCOLS = 0x0003
 _OUTGOING = 4

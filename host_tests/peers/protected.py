@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import signal
 import socket
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 
 import capture
 from board import Board
-from ikev2 import wire
+from ikev2 import sk, wire
 from node_process import NodeProcess
 from tools import HERE, device_environment, micropython
 
@@ -27,11 +28,11 @@ _UP = b"node on "
 
 
 @contextlib.contextmanager
-def holder_at(machine, place, given, file):
-    """Our node at PLACE with that SA, put into `file`; a function that ends it and gives what it tells."""
+def holder_at(machine, place, given, file, address=PLACE):
+    """Our node at `address`, with that SA by way of `file`; a function that ends it and gives what it tells."""
     file.write_text(json.dumps(given))
     if machine == "unix":
-        command = [*place.prefix, micropython(), str(HERE / "peers/holder.py"), PLACE, str(file)]
+        command = [*place.prefix, micropython(), str(HERE / "peers/holder.py"), address, str(file)]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=device_environment()
         )
@@ -88,14 +89,19 @@ class Record:
     packets: list = field(default_factory=list)
 
 
+def header(packet):
+    """The IKE header in a packet."""
+    return packet.octets[4 if packet.via == wire.PORT_NAT else 0 :][: wire.HEADER]
+
+
 def message_id(packet):
-    """Of an IKE message behind a marker."""
-    return int.from_bytes(packet.octets[4 + wire.MESSAGE_ID : 4 + wire.LENGTH], "big")
+    """That of an IKE message."""
+    return int.from_bytes(header(packet)[wire.MESSAGE_ID : wire.LENGTH], "big")
 
 
 def is_response(packet):
-    """By its flag, behind a marker."""
-    return bool(packet.octets[4 + wire.FLAGS] & wire.RESPONSE)
+    """By the flag of an IKE message."""
+    return bool(header(packet)[wire.FLAGS] & wire.RESPONSE)
 
 
 class _Wire:
@@ -138,6 +144,19 @@ def after(messages):
     return max(map(message_id, messages), default=-1) + 1
 
 
+def given_of(charon, cipher, initiator, peer):
+    """What holder.py is given to go on with the one IKE SA of a charon, but for the Message IDs."""
+    (sa,) = [line for line in charon.sas() if "state=ESTABLISHED" in line]
+    spis = dict(re.findall(r"((?:initiator|responder)-spi|spi-in)=([0-9a-f]+)", sa))
+    secrets = charon.secrets()
+    return {
+        "spi_i": spis["initiator-spi"], "spi_r": spis["responder-spi"], "initiator": initiator, "cipher": cipher,
+        "peer": (socket.inet_aton(peer[0]) + peer[1].to_bytes(2, "big")).hex(), "limits": _LIMITS,
+        "keys": [secrets[name].hex() for name in ("Sk_ei", "Sk_er", "Sk_ai", "Sk_ar") if name in secrets],
+        "children": [["c0ffee01", spis["spi-in"]]] if "spi-in" in spis else [],
+    }  # fmt: skip
+
+
 def held(charon):
     """SPIs and states of all SAs that it has."""
     return re.findall(r"(?:[a-z]+-spi|spi-in|spi-out|state)=\w+", " ".join(charon.sas()))
@@ -164,15 +183,8 @@ def protected(machine, cipher, initiator, folder):
         seen = _Wire(cable)
         said = seen.messages(B, A)
         record.next_ids = tuple(after([p for p in said if is_response(p) == of]) for of in (False, True))
-        (sa,) = [line for line in charon.sas() if "state=ESTABLISHED" in line]
-        spis = dict(re.findall(r"((?:initiator|responder)-spi|spi-in)=([0-9a-f]+)", sa))
-        secrets = charon.secrets()
-        given = {
-            "spi_i": spis["initiator-spi"], "spi_r": spis["responder-spi"], "initiator": initiator, "cipher": cipher,
-            "peer": (socket.inet_aton(ASKER) + wire.PORT_NAT.to_bytes(2, "big")).hex(),
-            "keys": [secrets[name].hex() for name in ("Sk_ei", "Sk_er", "Sk_ai", "Sk_ar") if name in secrets],
-            "message_ids": record.next_ids, "children": [["c0ffee01", spis["spi-in"]]], "limits": _LIMITS,
-        }  # fmt: skip
+        given = given_of(charon, cipher, initiator, A)
+        given["message_ids"] = record.next_ids
         logged = len(charon.log())
 
         with holder_at(machine, place, given, folder / "sa.json") as told:
@@ -194,7 +206,7 @@ def protected(machine, cipher, initiator, folder):
             # Three forged messages, while charon cannot answer; two of them once the check is on its way.
             seen.now()
             charon.process.send_signal(signal.SIGSTOP)
-            outbound = bytes.fromhex(spis["spi-in"])
+            outbound = bytes.fromhex(given["children"][0][1])
             hint = capture.answer("invalid-spi", wire.PORT_NAT, outbound + bytes(4), b"forged   message")
             forge(hint)
             request = cable.wait(lambda p: (p.source, p.to) == (B, A) and not is_response(p), seen.since)
@@ -211,3 +223,43 @@ def protected(machine, cipher, initiator, folder):
         record.log = charon.log()[logged:]
         record.packets = cable.packets[:]
     return record
+
+
+def response_to_invalid_spi(daemon, folder):
+    """(payloads of the response to an INVALID_SPI over an IKE SA, what its sender held before that, and after it).
+
+    `daemon` has made the IKE SA with a charon whose place our node then takes; without a daemon it is our node, too.
+    """
+    a, b = (ASKER, wire.PORT), (PLACE, wire.PORT)
+    with contextlib.ExitStack() as stack:
+        asker, place, cable = stack.enter_context(network())
+        if daemon:
+            keeper = daemon(asker, folder / "asker", ASKER, PLACE, {"one": wire.PORT})
+            stack.callback(keeper.kill)
+            forgetter = Charon(place, folder / "place", PLACE, ASKER, {"one": wire.PORT}, keys=True)
+            stack.callback(forgetter.kill)
+            keeper.establish("one")
+            given = {**given_of(forgetter, "aes-cbc-128", False, a), "message_ids": (0, 2)}
+            forgetter.kill()
+            before = keeper.sas()
+        else:
+            folder.mkdir(parents=True)
+            given = {
+                "spi_i": "11" * 8, "spi_r": "22" * 8, "initiator": False, "cipher": "aes-cbc-128",
+                "message_ids": (0, 2), "peer": (socket.inet_aton(ASKER) + b"\x01\xf4").hex(),
+                "limits": _LIMITS, "children": [], "keys": [os.urandom(size).hex() for size in (16, 16, 32, 32)],
+            }  # fmt: skip
+            peer = (socket.inet_aton(PLACE) + b"\x01\xf4").hex()
+            mirrored = {**given, "initiator": True, "message_ids": (2, 0), "peer": peer}
+            theirs = stack.enter_context(holder_at("unix", asker, mirrored, folder / "their.json", ASKER))
+            before = [given["spi_i"]]
+        with holder_at("unix", place, given, folder / "sa.json") as told:
+            # ESP of nobody's; whoever sends it, it bears that address.
+            spoof(asker, capture.packet(a, b, wire.ESP, b"\xc0\xff\xee\1" + bytes(200)))
+            _, response = _Wire(cable).exchange(b, a)
+            mark(stack.enter_context(asker.socket(ASKER)), cable, wire.PORT)
+            ours = told()
+        after = keeper.sas() if daemon else theirs()["ike_sas"]
+        assert not ours["waiting"] and not ours["dropped"], ours
+    keys = sk.CbcHmac(False, *map(bytes.fromhex, given["keys"]))
+    return keys.open(bytearray(response.octets), 0, len(response.octets)), before, after

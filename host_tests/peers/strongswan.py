@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from peers.net import INSIDE, run, until
+from peers.net import INSIDE, SECRET, run, until
 
 CHARON = "/usr/lib/ipsec/charon"
 _PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm %s kernel-netlink socket-default vici counters"
@@ -61,7 +61,7 @@ _CONNECTION = """    %(name)s {
 """
 _SECRETS = """secrets {
     ike {
-        secret = "of no value"
+        secret = "%s"
     }
 }
 """
@@ -102,12 +102,12 @@ class Charon:
         texts = [
             _CONNECTION % {
                 "name": name, "local": local, "remote": remote, "encap": "no" if port == 500 else "yes",
-                "proposal": proposal, "dpd": (dpd or {}).get(name, "0s"), "id": f"{name}@{local}",
-                "other": f"{name}@{remote}", "local_inside": INSIDE[local], "remote_inside": INSIDE[remote],
+                "proposal": proposal, "dpd": (dpd or {}).get(name, "0s"), "id": f"{name}.{local}",
+                "other": f"{name}.{remote}", "local_inside": INSIDE[local], "remote_inside": INSIDE[remote],
             }
             for name, port in connections.items()
         ]  # fmt: skip
-        (folder / "swanctl.conf").write_text("connections {\n" + "".join(texts) + "}\n" + _SECRETS)
+        (folder / "swanctl.conf").write_text("connections {\n" + "".join(texts) + "}\n" + _SECRETS % SECRET)
         # A tunnel's route needs an address to start from; the pid file is always in /run.
         start = f"""ip addr replace {INSIDE.get(local, local)} dev lo; mount --bind {folder}/run /run &&
             STRONGSWAN_CONF={folder}/strongswan.conf exec {CHARON}"""
@@ -170,6 +170,10 @@ class Charon:
     def is_model(asked):
         """True if it answers a request of a higher version, with those fields, as section 1.5 says."""
         return asked["exchange type"].endswith(")")  # those that it knows
+
+    def settled(self, unknown):
+        """Wait until it has come to that many requests with unknown SPIs: other threads read them than answer."""
+        until(lambda: self.counters()["invalid-spi"] >= unknown, "charon has not read all requests")
 
     def secrets(self):
         """{name: octets} of the keys, 'Sk_ei' and so on, of the one IKE SA that was made; with `keys` only."""
