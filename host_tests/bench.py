@@ -6,6 +6,8 @@ import subprocess
 import time
 from contextlib import contextmanager
 
+import bench_protected
+import size
 import vector_files
 from node_process import UNLIMITED, node_process
 from peers import rate as beside_charon
@@ -96,6 +98,11 @@ def main():
     costs = [float(line) for line in run.stdout.split()]
     for name, cost in zip(names, costs, strict=True):
         print(f"decision {name:42} {cost:6.2f} us   {cost / costs[0]:.2f} of an answer")
+    answered = size.instructions()
+    for verdict in ("drop-malformed", "drop-unencrypted", "drop-limited"):
+        ratio = answered[verdict] / answered["invalid-ike-spi"]
+        print(f"on the board: {verdict} {answered[verdict]} instructions, {ratio:.2f} of an answer")
+    bench_protected.speed()
     beside_charon.main()
 
 

@@ -84,14 +84,3 @@ def speed():
             f"protected INVALID_SPI  {cipher:14}  made {made:7.1f} us, {made / answer:5.0f} of an unprotected answer   "
             f"response verified {verified:7.1f} us, {verified / answer:5.0f}"
         )
-
-
-def size():
-    """Prints the instructions that `make size` is for."""
-    for cipher, (made, verified) in instructions().items():
-        print(f"instructions  protected INVALID_SPI  {cipher:14}  made {made:8}   response verified {verified:8}")
-
-
-if __name__ == "__main__":
-    speed()
-    size()

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import bench_protected
 import vector_files
 from board import ADDRESS, FIRMWARE, PEER, Board
 from live import canary
@@ -14,6 +15,7 @@ from run_vectors import machine_source
 from tools import ROOT, compiled
 
 CORE = ("__init__", "wire", "slots", "spi_table", "budget", "notifier", "node")
+_FIRMWARE = ("main", "config", "network")
 CLOCK_NS = 40  # a tick of the board's timer under -icount shift=0, in nanoseconds and so in instructions
 _REPEAT = 20
 _RAM = """
@@ -87,6 +89,7 @@ def flash():
             found = re.match(r".*?ikev2_(__init__|[a-z]+(?:_table)?)(?=__|_|$)", fields[3])
             if found:
                 name = found.group(1)
+                name = f"ikev2_{name}" if name in _FIRMWARE else name
                 sizes[name] = sizes.get(name, 0) + int(fields[1], 16)
     return sizes
 
@@ -123,14 +126,15 @@ def compiled_files():
 
 
 def single_cases():
-    """One case of one datagram for each verdict: the longest of its questions, IPv4."""
+    """(case, step) for each verdict: the longest question that begins a case, IPv4; without credit for drop-limited."""
     found = {}
     for case in vector_files.all_cases():
-        if case["address"] == 4 and not case["config"]:
-            for step, (verdict, _) in zip(case["steps"], case["expected"], strict=True):
-                if verdict and (verdict not in found or len(step[3]) > len(found[verdict][1][3])):
-                    if len(case["steps"]) == 1:
-                        found[verdict] = (case, step)
+        step, verdict = case["steps"][0], case["expected"][0][0]
+        if verdict and case["address"] == 4 and not case["config"] and not any(sa[5] for sa in case["ike_sas"]):
+            if verdict not in found or len(step[3]) > len(found[verdict][1][3]):
+                found[verdict] = (case, step)
+    case, step = found["invalid-ike-spi"]
+    found["drop-limited"] = ({**case, "config": {"burst": 0}}, step)
     return found
 
 
@@ -147,17 +151,40 @@ def instructions():
     return found
 
 
-def main():
+def versions():
+    """What was measured with."""
+    with Board() as board:
+        firmware = board.exec(
+            "import sys; print(sys.version.split('; ')[1].split(' on ')[0], sys.implementation._machine)"
+        )
+    compiler = subprocess.run(["arm-none-eabi-gcc", "-dumpfullversion"], check=True, capture_output=True, text=True)
+    emulator = subprocess.run(["qemu-system-arm", "--version"], check=True, capture_output=True, text=True)
+    return f"{firmware.strip()}, arm-none-eabi-gcc {compiler.stdout.strip()}, QEMU {emulator.stdout.split()[3]}"
+
+
+def figures():
+    """(what, number, unit) of everything that is measured here."""
     sizes = flash()
     for name in sorted(sizes, key=lambda name: (name not in CORE, -sizes[name])):
-        print(f"flash  {name:12} {sizes[name]:6} octets")
-    print(f"flash  section 1.5 core {sum(sizes.get(name, 0) for name in CORE)} octets frozen, without its names")
-    print(f"flash  section 1.5 core {compiled_files()} octets as .mpy files, with its names")
+        yield f"flash, {name}", sizes[name], "octets"
+    yield "flash, section 1.5 core, frozen", sum(sizes[name] for name in CORE), "octets"
+    yield "flash, section 1.5 core as .mpy files, with all names", compiled_files(), "octets"
     imported, filled = ram()
-    print(f"RAM    {imported} octets after import, {filled} more for a node with 16 IKE SAs and 32 Child SAs")
-    print(f"RAM    0 octets a datagram in the node, {garbage()} for the collector with sockets and asyncio")
+    yield "RAM, core imported", imported, "octets"
+    yield "RAM, node with 16 IKE SAs and 32 Child SAs", filled, "octets"
+    yield "RAM, a datagram in the node", 0, "octets"
+    yield "RAM, a datagram with socket and asyncio, until collected", garbage(), "octets"
     for verdict, count in instructions().items():
-        print(f"instructions  {verdict:28} {count:6}")
+        yield verdict, count, "instructions"
+    for cipher, (made, verified) in bench_protected.instructions().items():
+        yield f"INVALID_SPI over an IKE SA, {cipher}, made", made, "instructions"
+        yield f"INVALID_SPI over an IKE SA, {cipher}, response verified", verified, "instructions"
+
+
+def main():
+    print(versions())
+    for what, number, unit in figures():
+        print(f"{what:62} {number:>9,} {unit}", flush=True)
     return 0
 
 
