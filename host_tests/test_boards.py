@@ -78,7 +78,7 @@ def test_board_folder_is_whole(board):
     assert (folder / "sdkconfig.board").exists() and (ROOT / "boards/esp32_common/sdkconfig").exists()
 
 
-@pytest.mark.parametrize("package", ["package.json", "core.json"])
+@pytest.mark.parametrize("package", ["package.json", "udp.json", "core.json"])
 def test_mip_package_is_whole(package):
     listed = dict(json.loads((ROOT / "lib" / package).read_text())["urls"])
     for target, source in listed.items():

@@ -99,8 +99,11 @@ def test_ports_without_a_board():
         os.close(theirs)
 
 
-@pytest.mark.parametrize("package", ["package.json", "core.json"])
-def test_mip_installs_the_local_package(machine, package):
+@pytest.mark.parametrize(
+    ("package", "extra"),
+    [("core.json", set()), ("udp.json", {"udp.py"}), ("package.json", {"udp.py", "sk.py", "informational.py"})],
+)
+def test_mip_installs_the_local_package(machine, package, extra):
     target = f"/{package[:4]}"
     command = [sys.executable, "-m", "mpremote", "connect", machine.repl_device, "resume", "mip", "install", "--no-mpy",
                "--target", target, str(ROOT / "lib" / package)]  # fmt: skip
@@ -109,6 +112,7 @@ def test_mip_installs_the_local_package(machine, package):
     connected = deploy.connect(machine.repl_device)
     try:
         there = {entry.name for entry in connected.fs_listdir(f"{target}/ikev2")}
-        assert {"node.py", "wire.py"} <= there and ("udp.py" in there) == (package == "package.json")
+        assert {"node.py", "wire.py"} <= there
+        assert there & {"udp.py", "sk.py", "informational.py"} == extra
     finally:
         connected.close()
