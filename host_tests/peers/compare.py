@@ -4,6 +4,7 @@ make peers ARGS=--markdown prints it as the README has it.
 """
 
 import contextlib
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -181,7 +182,7 @@ def see_ours(folder):
             cells.append(limits(stranger, beside, PLACE))
     record = protected.protected("unix", "aes-cbc-128", False, folder / "protected")
     cells.append("INVALID_SPI over it" if record.told["counters"]["invalid-spi-protected"] == 2 else SILENT)
-    checked = protected.message_id(record.check[0]) == protected.message_id(record.invalid_spi[1][0]) - 1
+    checked = forgotten.message_id(record.check[0]) == forgotten.message_id(record.invalid_spi[1][0]) - 1
     for counter in ("hint-invalid-spi", "hint-invalid-ike-spi"):
         cells.append(_HINT if checked and record.told["counters"].get(counter) else IGNORED)
     return [*cells, over_the_ike_sa(None, folder / "both"), "begins none"]
@@ -207,6 +208,8 @@ def markdown(rows):
 
 
 def main(arguments):
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     rows = see()
     if arguments == ["--markdown"]:
         print(markdown(rows), end="")

@@ -55,11 +55,37 @@ def exchange(packet):
     return 0 if any(packet.octets[:at]) else packet.octets[at + wire.EXCHANGE]
 
 
+def header(packet):
+    """The IKE header in a packet."""
+    return packet.octets[4 if packet.via == wire.PORT_NAT else 0 :][: wire.HEADER]
+
+
+def message_id(packet):
+    """That of an IKE message."""
+    return int.from_bytes(header(packet)[wire.MESSAGE_ID : wire.LENGTH], "big")
+
+
+def is_response(packet):
+    """By the flag of an IKE message."""
+    return bool(header(packet)[wire.FLAGS] & wire.RESPONSE)
+
+
+def send_esp(tunnel, cable, wanted):
+    """The packet that comes of a datagram through a tunnel, sent again if none does."""
+    for _ in range(_TRIES):
+        since = len(cable.packets)
+        tunnel.sendto(bytes(64), (INSIDE[PLACE], DISCARD))
+        with contextlib.suppress(TimeoutError):
+            return cable.wait(wanted, since, 2)
+    raise TimeoutError("ESP through the tunnel is not answered")
+
+
 @dataclass
 class Record:
-    """What was seen on one port. Questions and answers are packets, one for one in the order of the node's socket."""
+    """What was seen on one port. Questions and answers are packets in the order of the node's socket."""
 
     daemon: type
+    machine: str
     via: int
     questions: list = field(default_factory=list)
     answers: list = field(default_factory=list)
@@ -79,27 +105,37 @@ def questions_of_a_higher_version(via):
     return sorted({bytes.fromhex(octets) for _, port, _, octets in found if port == via})
 
 
+def answer_to(sock, to, question):
+    """The answer to a question that is put until it comes: a socket of the board has room for one datagram only."""
+    at = 4 if to[1] == wire.PORT_NAT else 0
+    for _ in range(_TRIES):
+        drain(sock)
+        sock.sendto(question, to)
+        with contextlib.suppress(TimeoutError):
+            answer = sock.recv(2048)
+            while answer[: at + 16] != question[: at + 16]:
+                answer = sock.recv(2048)
+            return answer
+    raise TimeoutError(f"{to} does not answer {question.hex()}")
+
+
 def mark(sock, cable, via):
     """Numbers on the cable of a question to our node and of its answer: where they stand in the order of its socket."""
-    at = 4 if via == wire.PORT_NAT else 0
-    question = bytes(at) + canary(1)
-    for _ in range(_TRIES):
-        sock.sendto(question, (PLACE, via))
-        with contextlib.suppress(TimeoutError):
-            while True:
-                answer = sock.recv(2048)
-                if answer[: at + 16] == question[: at + 16]:
-                    return cable.find(question), cable.find(answer)
-    raise TimeoutError(f"our node does not answer {question.hex()}")
+    question = bytes(4 if via == wire.PORT_NAT else 0) + canary(1)
+    answer = answer_to(sock, (PLACE, via), question)
+    return cable.find(question), cable.find(answer)
 
 
 def forgotten(daemon, machine, via, folder):
     """Record of a `daemon`, Charon or Pluto, and `machine` in the place of another such daemon, all on one port."""
-    record = Record(daemon, via)
+    record = Record(daemon, machine, via)
     a, b = (ASKER, via), (PLACE, via)
 
     def asked(of):
         return lambda packet: (packet.source, packet.to) == (a, b) and exchange(packet) == of
+
+    def answered(of):
+        return lambda packet: (packet.source, packet.to) == (b, a) and exchange(packet) == of and is_response(packet)
 
     with contextlib.ExitStack() as stack:
         asker, place, cable = stack.enter_context(network())
@@ -134,21 +170,25 @@ def forgotten(daemon, machine, via, folder):
             beside = stack.enter_context(asker.socket(ASKER))
             first_question, first_answer = mark(beside, cable, via)
             for _ in range(3 if tunnel else 0):
-                tunnel.sendto(bytes(64), (INSIDE[PLACE], DISCARD))
+                send_esp(tunnel, cable, lambda packet: (packet.source, packet.to) == (b, a) and not is_response(packet))
             for number in EXCHANGES.values():
-                cable.wait(asked(number), first_question)
+                cable.wait(answered(number), first_answer)
             last_question, last_answer = mark(beside, cable, via)
             with place.socket(THIRD) as to_them:
                 for question in questions_of_a_higher_version(via):
                     sure = newer_request(via)
-                    pair = ask(to_them, (ASKER, via), question, sure), ask(beside, (PLACE, via), question, sure)
+                    pair = ask(to_them, (ASKER, via), question, sure), answer_to(beside, (PLACE, via), question)
                     record.major.append((question, *pair))
 
         between = cable.packets[first_question:last_question], cable.packets[first_answer:last_answer]
         record.questions = [p for p in between[0] if (p.source, p.to) == (a, b)]
         record.answers = [p for p in between[1] if (p.source, p.to) == (b, a)]
-        record.heard = [p for p in cable.packets[first_question:] if (p.source, p.to) == (b, a)]
-        until(lambda: keeper.refused(logged) >= len(record.heard), "the daemon has not read all answers")
+
+        def heard():
+            return [p for p in cable.packets[first_question:] if (p.source, p.to) == (b, a)]
+
+        until(lambda: keeper.refused(logged) == len(heard()), "the daemon has not read all answers")
+        record.heard = heard()
         record.log = keeper.log()[logged:]
         record.after = keeper.sas()
         record.counters = counters, keeper.counters()

@@ -15,7 +15,7 @@ from ikev2 import sk, wire
 from node_process import NodeProcess
 from tools import HERE, device_environment, micropython
 
-from peers.forgotten import DISCARD, exchange, mark
+from peers.forgotten import DISCARD, exchange, is_response, mark, message_id, send_esp
 from peers.net import ASKER, INSIDE, PLACE, network
 from peers.place import bridged
 from peers.strongswan import Charon
@@ -87,21 +87,6 @@ class Record:
     log: str = ""  # charon's since our node took the place
     told: dict = field(default_factory=dict)  # what our node says of itself at its end
     packets: list = field(default_factory=list)
-
-
-def header(packet):
-    """The IKE header in a packet."""
-    return packet.octets[4 if packet.via == wire.PORT_NAT else 0 :][: wire.HEADER]
-
-
-def message_id(packet):
-    """That of an IKE message."""
-    return int.from_bytes(header(packet)[wire.MESSAGE_ID : wire.LENGTH], "big")
-
-
-def is_response(packet):
-    """By the flag of an IKE message."""
-    return bool(header(packet)[wire.FLAGS] & wire.RESPONSE)
 
 
 class _Wire:
@@ -191,7 +176,7 @@ def protected(machine, cipher, initiator, folder):
 
             def esp():
                 seen.now()
-                tunnel.sendto(bytes(64), (INSIDE[PLACE], DISCARD))
+                send_esp(tunnel, cable, lambda p: (p.source, p.to) == (B, A) and exchange(p) and not is_response(p))
                 record.invalid_spi.append(seen.exchange(B, A))
 
             def forge(octets):
@@ -206,6 +191,7 @@ def protected(machine, cipher, initiator, folder):
             # Three forged messages, while charon cannot answer; two of them once the check is on its way.
             seen.now()
             charon.process.send_signal(signal.SIGSTOP)
+            mark(beside, cable, wire.PORT_NAT)
             outbound = bytes.fromhex(given["children"][0][1])
             hint = capture.answer("invalid-spi", wire.PORT_NAT, outbound + bytes(4), b"forged   message")
             forge(hint)

@@ -9,8 +9,9 @@ import decode
 import pytest
 from ikev2 import wire
 
+from peers.forgotten import is_response, message_id
 from peers.place import MACHINES
-from peers.protected import is_response, message_id, protected
+from peers.protected import protected
 
 # Cipher and our role: one of each would do as well the other way round.
 SAS = [("aes-cbc-128", False), ("aes-gcm-16-256", True)]
