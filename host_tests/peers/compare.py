@@ -1,6 +1,7 @@
 """What each implementation does with what section 1.5 is about: asked here and now, in namespaces; a table.
 
-make peers ARGS=--markdown prints it as the README has it.
+make peers ARGS=--markdown prints it as the README has it. OpenIKED is not in it: it ends at once where the kernel has
+no PF_KEY sockets, and namespaces have the kernel that there is.
 """
 
 import contextlib
