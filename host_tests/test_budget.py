@@ -1,5 +1,7 @@
 """Budgets: the node's rate, the pause of a source, and time that wraps."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,7 +108,7 @@ def test_rate_zero_and_errors():
         {"answers_per_s": -1},
         {"burst": -1},
         {"per_source_ms": -1},
-        {"per_source_ms": PERIOD},
+        {"per_source_ms": PERIOD // 4},
         {"sources": 0},
     ):
         with pytest.raises(ValueError):
@@ -116,3 +118,34 @@ def test_rate_zero_and_errors():
 def test_no_burst_is_no_answer():
     budget = Budget(burst=0)
     assert not any(budget.allow(source(i), 1000 * i) for i in range(50))
+
+
+def test_no_source_twice_in_its_pause_with_the_default_limits_l1():
+    """Whoever asks in whatever order: with a burst of five and one a second, eight places are enough."""
+    dice = random.Random(3)
+    budget = Budget()
+    now, last, granted = 0, {}, 0
+    for _ in range(60000):
+        now += dice.choice((0, 1, 3, 250, 1000, 1001))
+        who = dice.randrange(12)
+        if budget.next_timer(now % PERIOD) == 0:
+            budget.tick(now % PERIOD)
+        if budget.allow(source(who), now % PERIOD):
+            assert now - last.get(who, -PERIOD) >= 3000
+            last[who] = now
+            granted += 1
+    assert granted > 5000
+
+
+def test_fractions_are_rounded():
+    for rate, expected in ((1.005, 1005), (0.251, 251), (0.0005, 1), (0.0004, 0)):
+        assert Budget(answers_per_s=rate).words[6] == expected
+
+
+def test_a_place_is_free_again_however_long_nothing_is_refilled_l5():
+    budget = Budget(answers_per_s=0, burst=2, per_source_ms=PERIOD // 4 - 1)
+    clock = Clock(budget, 0)
+    assert budget.allow(source(1), clock.advance(clock.now))
+    for days in range(1, 30):
+        clock.advance(days * 86400000)
+    assert budget.allow(source(1), clock.advance(clock.now))

@@ -1,9 +1,10 @@
 """How often we may speak because of octets that anyone could have sent (RFC 7296 sections 2.4, 2.21.4).
 
 A token bucket for the node, and for each of the last few source addresses, whatever its port, a pause after
-an answer. An address is remembered from its answer on. A hand goes round to the next one that makes room for a
-new one, and on when that one asks again: who keeps asking stays remembered. So a flood from one source silences
-that source only, and a flood of forged sources gets the node's rate and not an octet of memory more.
+an answer. An address is remembered from its answer on. A new one takes a place whose pause is over, of which there
+is always one with the default limits; with looser ones a hand goes round to the next that makes room, and on when that
+one asks again: who keeps asking stays remembered. So a flood from one source silences that source only, and a flood of
+forged sources gets the node's rate and not an octet of memory more.
 
 Time is a millisecond counter that wraps at 2**30. Within half a period the past is the past; `tick`, called
 when `next_timer` says so, forgets all times before they could be mistaken, so limits hold across the wrap.
@@ -15,6 +16,7 @@ from .wire import const, micropython, ptr8, ptr32
 
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
+_SWEEP_MS = const(0x10000000)  # twice that may pass between two looks at a time
 
 # The words of a budget, none of them negative. Credit is counted in answers times _PRICE.
 _CREDIT = const(0)
@@ -59,12 +61,12 @@ class Budget:
     """Answers a second and in a burst for the node, milliseconds between two for a source, sources remembered."""
 
     def __init__(self, answers_per_s=1, burst=5, per_source_ms=3000, sources=8):
-        if answers_per_s < 0 or burst < 0 or not 0 <= per_source_ms < _HALF or sources < 1:
+        if answers_per_s < 0 or burst < 0 or not 0 <= per_source_ms < _SWEEP_MS or sources < 1:
             raise ValueError("Budget(%r, %r, %r, %r)" % (answers_per_s, burst, per_source_ms, sources))
-        scale = 1 if answers_per_s == int(answers_per_s) else 1000
+        scale = 1 if answers_per_s == int(answers_per_s) else 1000  # thousandths of an answer
         self.words = words = array("I", [0] * (_TIMES + sources))
         self.sources = bytearray(_ENTRY * sources)
-        words[_RATE] = int(answers_per_s * scale)
+        words[_RATE] = int(answers_per_s * scale + 0.5)
         words[_PRICE] = 1000 * scale
         words[_FULL] = words[_CREDIT] = min(burst, _HALF // words[_PRICE]) * words[_PRICE]
         words[_FILL_MS] = min(words[_FULL] // words[_RATE] + 1, _HALF - 1) if words[_RATE] else _HALF - 1
@@ -79,22 +81,23 @@ class Budget:
         address = ptr8(source)
         size = int(_len(source)) - 2
         count = words[_SOURCES]
+        spare = words[_HAND]
+        refused = False
         mine = 0
         while mine < count:
             at = mine * _ENTRY
             n = size
+            past = (now - words[_TIMES + mine]) & _WRAP
+            waits = past < words[_PAUSE] or past >= _HALF
             if sources[at] == n:
                 while n and sources[at + n] == address[n - 1]:
                     n -= 1
-                if not n:
-                    break
+            if not n:
+                refused = waits
+                break
+            if not (sources[at] and waits):
+                spare = mine
             mine += 1
-        refused = False
-        if mine < count:
-            past = (now - words[_TIMES + mine]) & _WRAP
-            if past >= _HALF:
-                past = 0
-            refused = past < words[_PAUSE]
         if not refused:
             if words[_CREDIT] < words[_FULL]:
                 _fill(words, now)
@@ -102,7 +105,7 @@ class Budget:
         if mine == count:
             if refused:
                 return False
-            mine = words[_HAND]
+            mine = spare
         if mine == words[_HAND]:
             words[_HAND] = (mine + 1) % count
         if refused:
@@ -125,14 +128,14 @@ class Budget:
         words = self.words
         if not words[_USED]:
             return -1
-        return max(0, min(words[_FILL_MS] + words[_PAUSE], _HALF - 1) - elapsed(now, words[_SWEPT]))
+        return max(0, min(words[_FILL_MS] + words[_PAUSE], _SWEEP_MS) - elapsed(now, words[_SWEPT]))
 
     def tick(self, now):
         """Forget what no longer limits anything."""
         if self.next_timer(now):
             return
         words = self.words
-        words[_USED] = _fill(words, now) < words[_FULL]
+        words[_USED] = _fill(words, now) < words[_FULL] and words[_RATE] > 0
         words[_SWEPT] = now
         for i in range(words[_SOURCES]):
             if elapsed(now, words[_TIMES + i]) >= words[_PAUSE]:
