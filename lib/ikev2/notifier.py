@@ -82,18 +82,18 @@ _REQUEST = const(6)  # an outstanding request: slot, exchange type, Message ID
 
 
 def usable(via, source):
-    """False for a source that no answer could reach: port 0, unspecified, multicast, broadcast, reserved."""
+    """False for a source that no answer could reach: port 0 (of UDP), unspecified, multicast, broadcast."""
     size = len(source) - 2
-    if not (source[size] or source[size + 1]) and (via == _PORT or via == _PORT_NAT):
+    if via > _AH and not (source[size] or source[size + 1]):
         return False
     first = source[0]
-    if first:
-        return first < 224 if size == 4 else first < 0xFF
-    while size:
+    if first == 0xFF if size == 16 else 224 <= first < 240:
+        return False
+    while first == source[size - 1]:
         size -= 1
-        if source[size]:
-            return True
-    return False
+        if not size:
+            return 0 < first < 0xFF
+    return True
 
 
 class Notifier:
