@@ -117,6 +117,12 @@ def test_an_old_hint_is_forgotten_before_time_comes_round_l5(node):
     assert len(owner_of(node).told) == 2
 
 
+def test_overdue_is_due_l5(node):
+    """A driver that comes late is told to tick at once, not that there is no hurry."""
+    ask(node, HINT, 0)
+    assert node.next_timer(10000) == 0 and node.next_timer(10002) == 0
+
+
 def test_a_hint_is_void_after_protected_traffic_r5(node):
     assert ask(node, message(), 100) == "deliver-ike"
     ask(node, HINT, 200)
@@ -162,15 +168,22 @@ def test_no_unprotected_message_changes_the_table_r2(node):
 
 
 def test_wayward_packet_goes_to_the_owner_s1_1(node):
-    packet = bytes.fromhex("c0ffee9900000001") + bytes(80)
+    packet = bytes.fromhex("c0ffee9900000001") + bytes(84)
     assert ask(node, packet, via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected"
     assert owner_of(node).told == [("wayward", bytes.fromhex("c0ffee99"))] and sent(node) == []
 
 
 def test_protected_answer_is_no_amplification_l2(node):
-    packet = bytes.fromhex("c0ffee9900000001") + bytes(79)
+    packet = bytes.fromhex("c0ffee9900000001") + bytes(83)
     assert ask(node, packet, via=50, source=PEER[:4] + b"\0\0") == "drop-amplification"
     assert ask(node, packet + b"\0", via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected"
+
+
+def test_a_peer_that_moves_to_4500_gets_no_more_than_it_sent_l2(node):
+    packet = bytes.fromhex("c0ffee9900000001")
+    node.table.update_ike(node.table.ike_sas()[0], peer=PEER[:4] + b"\x11\x94")
+    for size, verdict in ((83, "drop-amplification"), (84, "invalid-spi-protected")):
+        assert ask(node, packet + bytes(size - 8), via=4500, source=PEER[:4] + b"\x11\x94") == verdict
 
 
 def test_response_of_the_owner_goes_where_the_request_came_from_s2_4(node):

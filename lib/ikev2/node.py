@@ -40,7 +40,7 @@ class Node:
     """A node over an SpiTable; random(n) gives n random octets; the limits are those of Budget, and L4's."""
 
     def __init__(self, table, random, answers_per_s=1, burst=5, per_source_ms=3000, sources=8, hint_ms=10000):
-        if not 0 <= hint_ms <= _SATURATED >> 1:
+        if not 0 <= hint_ms <= _SATURATED >> 2:
             raise ValueError("hint_ms %r" % hint_ms)
         slots = table.size[0]
         self.table = table
@@ -164,7 +164,7 @@ class Node:
         """Milliseconds until `tick` is due; -1 if there is no hurry."""
         wait = self._budget.next_timer(now)
         if self._swept >= 0:
-            wait = sooner(wait, self._hint_ms - elapsed(now, self._swept))
+            wait = sooner(wait, max(0, self._hint_ms - elapsed(now, self._swept)))
         for slot in self._owned:
             wait = sooner(wait, self.owners[slot].next_timer(now))
         return wait
@@ -187,8 +187,7 @@ class Node:
         self.owners[slot] = owner
         if slot not in self._owned:
             self._owned.append(slot)
-        peer = self.table.ike_sa(slot)[3]
-        self._lengths[slot] = owner.invalid_spi_length + (0 if peer[-2:] == _PORT_500 else MARKER)
+        self._lengths[slot] = owner.invalid_spi_length + MARKER  # the peer may move to 4500
 
     def detach(self, slot):
         """Nobody speaks for IKE SA `slot` any longer."""
