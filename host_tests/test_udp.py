@@ -224,6 +224,44 @@ def test_real_sockets_survive_empty_datagrams_f5_l6(interpreter):
     assert "socket errors                0" in lines
 
 
+def test_what_the_user_does_wrong_ends_nothing(monkeypatch):
+    bench = Bench(monkeypatch)
+
+    async def story(bench):
+        def seen(*_):
+            raise bench.wrongs.pop() if bench.wrongs else StopAsyncIteration
+
+        bench.wrongs = [ValueError("mine"), MemoryError()]
+        bench.udp.seen = seen
+        await bench.asked(500)
+        await bench.asked(500)
+        bench.udp.seen = None
+        await bench.asked(500)
+        assert bench.udp.errors >= 2 and isinstance(bench.udp.error, ValueError)
+
+    bench.run(story)
+
+
+def test_no_port_is_kept_if_another_is_taken():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 14533))
+        with pytest.raises(OSError, match="in use"):
+            udp.Udp(Node(SpiTable(), os.urandom), "127.0.0.1", local={500: 15533, 4500: 14533}, raw=())
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 15533))
+
+
+def test_raw_ipv6_has_no_ip_header_s1_5():
+    """An SPI may look like the first octet of an IPv4 header."""
+    seen = []
+    served = udp.Udp(
+        Node(SpiTable(1, 1, 16), os.urandom), "::1", ports=(), raw=(), seen=lambda *what: seen.append(what)
+    )
+    for spi in ("45c0ffee", "41c0ffee", "4fc0ffee"):
+        served._receive_raw(50, bytes(15) + b"\1", bytes.fromhex(spi) + bytes(60), None)
+    assert [(VERDICTS[what[0]], what[4]) for what in seen] == [("invalid-spi", 64), *[("drop-limited", 64)] * 2]
+
+
 def test_raw_sockets_hear_bare_esp_and_ah_s1_5(interpreter):
     """Root only: bare ESP and AH over loopback, answered from 500 to 500."""
     if os.geteuid():

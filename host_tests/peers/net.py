@@ -13,6 +13,7 @@ import time
 from typing import NamedTuple
 
 from ikev2 import wire
+from ikev2.udp import ipv4_payload
 
 ASKER, PLACE = "10.66.0.3", "10.66.0.2"  # a daemon that keeps its SAs; the place of the one that forgets them
 THIRD = "10.66.0.1"  # a stranger to both, who lives at the place
@@ -148,7 +149,7 @@ class Cable:
                 octets, (_, _, kind, *_) = self._socket.recvfrom(4096)
             except TimeoutError:
                 continue
-            at = wire.ipv4_payload(octets, len(octets))
+            at = ipv4_payload(octets, len(octets))
             if at >= 0 and octets[9] == _UDP:
                 source, to = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
                 packet = Packet(

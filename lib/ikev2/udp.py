@@ -1,7 +1,7 @@
 """Sockets for a node: UDP 500 and 4500, and raw ESP and AH where the port has them. All I/O is in here.
 
-Every socket is a task of asyncio. Nothing that the network or a socket does ends one: what cannot be read or
-sent is counted, and a socket that keeps failing is closed and opened anew, more and more slowly.
+Every socket is a task of asyncio. Nothing that the network, a socket or a full heap does ends one: what cannot be read
+or sent is counted, and a socket that keeps failing is closed and opened anew, more and more slowly.
 
 The ESP32 port takes an empty datagram for the end of a stream: from then on recvfrom() returns b"" at once,
 for ever. listen() fails on a UDP socket everywhere, and there it also clears that mark. So after an empty
@@ -24,6 +24,7 @@ except ImportError:
     EAGAIN = const(11)
     ETIMEDOUT = const(110)
 
+_IPV4_HEADER = const(20)
 _BATCH = const(8)
 _PAUSE_MS = const(20)
 _PAUSE_MAX_MS = const(10000)
@@ -70,14 +71,22 @@ def endpoint(address):
     return (octets[8:24] if len(octets) >= 28 else octets[4:8]) + octets[2:4]
 
 
-def address_of(to):
-    """Socket address of an endpoint."""
+def address_of(to, over_ipv6=False):
+    """Socket address of an endpoint, for a socket of IPv4 or of IPv6."""
     size = len(to) - 2
     if size == 4:
-        host = "%d.%d.%d.%d" % (to[0], to[1], to[2], to[3])
+        host = ("::ffff:" if over_ipv6 else "") + "%d.%d.%d.%d" % (to[0], to[1], to[2], to[3])
     else:
         host = ":".join(["%x" % (to[i] << 8 | to[i + 1]) for i in range(0, 16, 2)])
     return socket.getaddrinfo(host, to[size] << 8 | to[size + 1])[0][-1]
+
+
+def ipv4_payload(packet, length):
+    """Offset of the payload in what a raw IPv4 socket delivers, IP options honoured (RFC 791 3.1); -1 if none."""
+    if length < _IPV4_HEADER or packet[0] >> 4 != 4:
+        return -1
+    at = (packet[0] & 15) << 2
+    return at if _IPV4_HEADER <= at <= length else -1
 
 
 class Udp:
@@ -90,7 +99,8 @@ class Udp:
     def __init__(self, node, host="0.0.0.0", ports=(PORT, PORT_NAT), raw=(50, 51), local={}, size=2048, seen=None):  # noqa: B006
         self.node = node
         self.seen = seen
-        self.errors = 0
+        self.errors = 0  # how often something could not be read, sent or done
+        self.error = None  # the last reason
         self._host = host
         self._local = local
         self._size = size
@@ -99,8 +109,12 @@ class Udp:
         self._address = None  # the last one, as endpoint in _source
         self._source = b""
         self._left_out = []
-        for via in ports:
-            self._sockets[via] = self._open(via)
+        try:
+            for via in ports:
+                self._sockets[via] = self._open(via)
+        except OSError:
+            self.close()
+            raise
         for via in raw:
             try:
                 self._sockets[via] = self._open(via)
@@ -127,7 +141,7 @@ class Udp:
         return sock
 
     async def run(self):
-        """Serve for ever; cancel the task, or `close`, to end it."""
+        """Serve for ever; cancel the task to end it, which gives the ports back."""
         self._wake = asyncio.Event()
         tasks = [asyncio.create_task(self._serve(via)) for via in list(self._sockets)]
         try:
@@ -138,7 +152,7 @@ class Udp:
             self.close()
 
     def close(self):
-        """Give the ports back."""
+        """Give the ports back, where `run` never ran or its loop has gone."""
         for via in list(self._sockets):
             self._close(via)
 
@@ -162,31 +176,30 @@ class Udp:
                         if via > wire.AH:
                             self._receive(via, self._source, data, len(data), address)
                         else:
-                            self._receive_raw(via, data, address)
+                            self._receive_raw(via, self._source[:-2], data, address)
                     else:
                         empty += 1
                         failed = 0
                         self._clear(sock)
                         self._receive(via, b"", data, 0, address)
                 await asyncio.sleep(0)
-            except OSError as error:
-                if error.errno not in _NOTHING:
+            except Exception as error:
+                if not isinstance(error, OSError) or error.errno not in _NOTHING:
                     failed += 1
-                    self.errors += 1
+                    self._count(error)
             if failed or empty >= _BATCH or not reads:
-                await asyncio.sleep(min(_PAUSE_MS << failed, _PAUSE_MAX_MS) / 1000)
+                await asyncio.sleep(min(_PAUSE_MS << min(failed, _BATCH + 1), _PAUSE_MAX_MS) / 1000)
                 if empty >= _BATCH or failed >= _BATCH:
                     empty = 0
                     self._close(via)
 
-    def _receive_raw(self, via, packet, address):
-        source = self._source[:-2] + b"\0\0"
+    def _receive_raw(self, via, host, packet, address):
         length = len(packet)
-        if packet[0] >> 4 == 4:  # a raw IPv4 socket gives the IP header first, an IPv6 one does not
-            at = wire.ipv4_payload(packet, length)
+        if len(host) == 4:  # a raw socket of IPv4 gives the IP header first, one of IPv6 does not
+            at = ipv4_payload(packet, length)
             packet = memoryview(packet)[max(at, 0) :]
             length = length - at if at >= 0 else 0
-        self._receive(via, source, packet, length, address)
+        self._receive(via, host + b"\0\0", packet, length, address)
 
     def _receive(self, via, source, datagram, length, address):
         node = self.node
@@ -206,9 +219,13 @@ class Udp:
         node = self.node
         try:
             out = node.out if size == len(node.out) else memoryview(node.out)[:size]
-            self._sockets[node.out_via].sendto(out, address or address_of(node.out_to))
-        except (OSError, KeyError):
-            self.errors += 1
+            self._sockets[node.out_via].sendto(out, address or address_of(node.out_to, ":" in self._host))
+        except (OSError, KeyError, MemoryError) as error:
+            self._count(error)
+
+    def _count(self, error):
+        self.errors += 1
+        self.error = error
 
     async def _timers(self):
         wake = self._wake
@@ -218,14 +235,17 @@ class Udp:
                 self._wake = wake
                 await wake.wait()
                 wake.clear()
-            else:
-                await asyncio.sleep(min(wait, _TIMER_MS) / 1000)
-                now = ticks_ms()
+                continue
+            await asyncio.sleep(min(wait, _TIMER_MS) / 1000)
+            now = ticks_ms()
+            try:
                 self.node.tick(now)
                 size = self.node.outgoing(now)
                 while size:
                     self._send(size, None)
                     size = self.node.outgoing(now)
+            except MemoryError as error:
+                self._count(error)
 
     @staticmethod
     def _clear(sock):

@@ -66,7 +66,6 @@ ANSWER = const(36)
 INVALID_SPI_MESSAGE = const(40)
 
 _NOTIFY_HEADER = const(8)
-_IPV4_HEADER = const(20)
 
 
 @micropython.viper
@@ -135,11 +134,3 @@ def blank_invalid_spi(at):
     header = NOTIFY, VERSION_2, INFORMATIONAL, INITIATOR, 0, INVALID_SPI_MESSAGE
     pack_into(">BBBBIIBBHBBH", out, at + NEXT_PAYLOAD, *(header + (0, 0, _NOTIFY_HEADER + 4, 0, 0, INVALID_SPI)))
     return out
-
-
-def ipv4_payload(packet, length):
-    """Offset of the payload in what a raw IPv4 socket delivers, IP options honoured (RFC 791 3.1); -1 if none."""
-    if length < _IPV4_HEADER or packet[0] >> 4 != 4:
-        return -1
-    at = (packet[0] & 15) << 2
-    return at if _IPV4_HEADER <= at <= length else -1
