@@ -42,6 +42,8 @@ def status():
     for number, name in enumerate(VERDICTS):
         if node and node.counters[number]:
             print("%-28s %d" % (name, node.counters[number]))
+    if _udp and _udp.errors:
+        print("%-28s %d, the last: %r" % ("socket errors", _udp.errors, _udp.error))
     print("last:", ", ".join([VERDICTS[verdict] for verdict in last]))
 
 
@@ -86,23 +88,26 @@ def run(*tasks):
     except (ikev2_config.ConfigError, ValueError) as error:
         print("not started: %s" % error)
         return
+    seconds = config["watchdog_s"] if WDT else 0
+    watchdog = WDT(timeout=seconds * 1000) if seconds else None
     try:
-        asyncio.run(_serve(config, tasks))  # Ctrl-C leaves it at once: what is open is closed here
+        asyncio.run(_serve(config, tasks, watchdog))  # Ctrl-C leaves it at once: what is open is closed here
     except KeyboardInterrupt:
         print("stopped; status() shows the counters, run() goes on")
+        if watchdog:
+            WDT(timeout=_DAY_MS)  # it cannot be stopped, but it leaves the REPL a day
     except OSError as error:
         print("stopped: no socket (%s); run() tries again" % error)
+        if watchdog:
+            print("nobody is there? the watchdog starts the board anew after %d s" % seconds)
     finally:
         if _udp:
             _udp.close()
-        if WDT and config["watchdog_s"]:
-            WDT(timeout=_DAY_MS)  # it cannot be stopped, but it leaves the REPL a day
         asyncio.new_event_loop()
 
 
-async def _feed(serving, seconds):
+async def _feed(watchdog, serving, seconds):
     """Feed the watchdog for as long as the node serves and nothing in it has failed."""
-    watchdog = WDT(timeout=seconds * 1000)
     while not serving.done() and not _failed:
         watchdog.feed()
         await asyncio.sleep(seconds / _FEEDS)
@@ -116,7 +121,7 @@ def _note(loop, context):
         _failed.append(error)
 
 
-async def _serve(config, tasks):
+async def _serve(config, tasks, watchdog):
     asyncio.get_event_loop().set_exception_handler(_note)
     _failed.clear()
     others = [asyncio.create_task(ikev2_network.keep_up(config, print))]
@@ -127,8 +132,8 @@ async def _serve(config, tasks):
         print("no raw socket for protocol %d: left out" % protocol)
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
-    if WDT and config["watchdog_s"]:
-        others.append(asyncio.create_task(_feed(serving, config["watchdog_s"])))
+    if watchdog:
+        others.append(asyncio.create_task(_feed(watchdog, serving, config["watchdog_s"])))
     print("node on UDP %s" % ", ".join([str(port) for port in config["ports"]]))
     try:
         await serving

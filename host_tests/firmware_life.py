@@ -164,6 +164,30 @@ def broken_configuration_is_named():
     assert ikev2_main.node is None
 
 
+def without_sockets_the_watchdog_stays():
+    """Nobody may be there to call run() again."""
+    _configure(ssid="home", watchdog_s=1)
+
+    class NoUdp:
+        def __init__(self, node, **options):
+            raise OSError(112)
+
+    class FullUdp(_PcUdp):
+        async def run(self):
+            raise MemoryError
+
+    ikev2_main.Udp = NoUdp
+    ikev2_main.run()
+    assert Watchdog.timeouts == (1000,), Watchdog.timeouts
+    ikev2_main.Udp = FullUdp
+    try:
+        ikev2_main.run()
+        raise AssertionError
+    except MemoryError:
+        pass
+    assert Watchdog.timeouts == (1000, 1000), Watchdog.timeouts
+
+
 def failed_task_starves_the_watchdog():
     _configure(ssid="home", watchdog_s=1)
 
@@ -178,7 +202,7 @@ def failed_task_starves_the_watchdog():
         asyncio.get_event_loop().set_exception_handler(ikev2_main._note)
         ikev2_main._users[:] = [asyncio.create_task(user())]
         serving = asyncio.create_task(forever())
-        feeding = asyncio.create_task(ikev2_main._feed(serving, 0.04))
+        feeding = asyncio.create_task(ikev2_main._feed(Watchdog(40), serving, 0.04))
         await asyncio.sleep(0.1)
         fed = Watchdog.fed
         assert fed >= 3 and not ikev2_main._failed

@@ -9,7 +9,7 @@ from tools import ROOT, micropython
 
 CASES = (
     "answers_blinks_and_feeds", "no_ssid_is_said", "lost_and_back_and_moved", "table_survives_deep_sleep",
-    "broken_configuration_is_named", "failed_task_starves_the_watchdog",
+    "broken_configuration_is_named", "failed_task_starves_the_watchdog", "without_sockets_the_watchdog_stays",
 )  # fmt: skip
 
 
