@@ -98,7 +98,7 @@ class Live:
         return None
 
     def run(self, case):
-        """Result in the form of vector_machine.run. The verdict itself cannot be seen: it is the expected one."""
+        """Result in the form of run_vectors.conversation. The verdict itself cannot be seen: it is the expected one."""
         why = self.why_not(case)
         if why:
             return {"skipped": why}

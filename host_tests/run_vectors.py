@@ -8,9 +8,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import vector_files
+from mpremote.transport import TransportExecError
 from tools import ROOT, device_environment, micropython
 
 HERE = Path(__file__).parent
+_AT_ONCE = 4000  # characters of steps in a message
+
+
+def conversation(tell):
+    """A function that runs a case by telling it to a machine, as vector_machine.Run has it."""
+
+    def run(case):
+        parts = [{"begin": {key: case[key] for key in case if key not in ("steps", "expected")}}]
+        size = _AT_ONCE
+        for step in case["steps"]:
+            if size >= _AT_ONCE:
+                parts.append({"steps": []})
+                size = 0
+            parts[-1]["steps"].append(step)
+            size += 100 + len(step[3])
+        results = []
+        for part in [*parts, {"end": True}]:
+            answer = json.loads(tell(json.dumps(part)))
+            if "error" in answer:
+                return answer
+            results += answer.get("steps", [])
+        return {**answer, "steps": results}
+
+    return run
 
 
 @contextmanager
@@ -18,7 +43,7 @@ def cpython():
     """The library in this process."""
     import vector_machine
 
-    yield lambda case: json.loads(vector_machine.run_json(json.dumps(case)))
+    yield conversation(vector_machine.tell)
 
 
 @contextmanager
@@ -29,13 +54,13 @@ def unix():
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
     ) as process:
 
-        def run(case):
-            process.stdin.write(json.dumps(case) + "\n")
+        def tell(message):
+            process.stdin.write(message + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
-            return json.loads(line) if line else {"error": f"micropython ended: exit status {process.wait()}"}
+            return line or json.dumps({"error": f"micropython ended: exit status {process.wait()}"})
 
-        yield run
+        yield conversation(tell)
         process.stdin.close()
 
 
@@ -51,7 +76,14 @@ def board():
 
     with Board() as machine:
         machine.exec(machine_source())
-        yield lambda case: json.loads(machine.exec(f"print(run_json({json.dumps(case)!r}))"))
+
+        def tell(message):
+            try:
+                return machine.exec(f"print(tell({message!r}))")
+            except TransportExecError as error:
+                return json.dumps({"error": error.error_output.strip().splitlines()[-1]})
+
+        yield conversation(tell)
 
 
 @contextmanager

@@ -41,19 +41,32 @@ def test_the_heap_lock_is_one():
     with run_vectors.machine("unix") as run:
         case = dict(CASES[0], config={"answers_per_s": 1, "burst": 2**70})
         assert "error" not in run(case)
-        code = "import vector_machine as v; v.Node.receive = lambda *a: bytearray(9)[0]; v.main()"
-        assert "heap is locked" in run_on_unix(code, CASES[0])["error"]
+    code = "import vector_machine as v; v.Node.receive = lambda *a: bytearray(9)[0]; v.main()"
+
+    def tell(message):
+        ran = subprocess.run(
+            [tools.micropython(), "-c", code], input="".join(f"{line}\n" for line in [*told, message]),
+            capture_output=True, text=True, env=tools.device_environment(),
+        )  # fmt: skip
+        told.append(message)
+        return ran.stdout.splitlines()[-1]
+
+    told = []
+    assert "heap is locked" in run_vectors.conversation(tell)(CASES[0])["error"]
 
 
-def run_on_unix(code, case):
-    ran = subprocess.run(
-        [tools.micropython(), "-c", code],
-        input=json.dumps(case) + "\n",
-        capture_output=True,
-        text=True,
-        env=tools.device_environment(),
-    )
-    return json.loads(ran.stdout)
+def test_a_long_case_is_told_in_parts():
+    """A thousand datagrams, far more than a board has room for at once; one of 9,000 octets."""
+    case = json.loads(json.dumps(next(case for case in CASES if case["name"] == "unencrypted-informational")))
+    case["steps"] = [[at_ms, *case["steps"][0][1:]] for at_ms in range(1000)]
+    case["expected"] *= 1000
+    case["steps"][7][3] += "00" * 9000
+    case["expected"][7] = ["drop-malformed", []]
+    with run_vectors.machine("board") as run:
+        assert run_vectors.differences(case, run(case)) == []
+        case["steps"][7][3] += "00" * 60000
+        assert "MemoryError" in run(case)["error"]
+        assert run_vectors.differences(CASES[0], run(CASES[0])) == []
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -136,6 +149,12 @@ def broken(change):
         (lambda case: case.update(colour="red"), "colour"),
         (lambda case: case.update(config={"bursts": 1}), "bursts"),
         (lambda case: case.update(config={"burst": "1"}), "config.burst"),
+        (lambda case: case.update(config={"burst": 2.5}), "config.burst"),
+        (lambda case: case.update(config={"sources": 0}), "config.sources"),
+        (lambda case: case.update(config={"per_source_ms": 2**28}), "config.per_source_ms"),
+        (lambda case: case.update(config={"answers_per_s": float("nan")}), "config.answers_per_s"),
+        (lambda case: case.update(config={"answers_per_s": float("inf")}), "config.answers_per_s"),
+        (lambda case: case["steps"][0]["receive"].update(via="ip/50"), "receive.from"),
         (lambda case: case["steps"][0].pop("verdict"), "verdict"),
         (lambda case: case["steps"][0].update(verdict="drop"), "steps[0].verdict"),
         (lambda case: case["steps"][0].update(at_ms=-1), "steps[0].at_ms"),
@@ -171,6 +190,13 @@ def test_a_broken_file_is_an_error_that_names_case_and_field(change, named, tmp_
         vector_files.read(path)
     assert str(path) in str(error.value) and "'x'" in str(error.value) and named in str(error.value)
     assert run_vectors.main("cpython", [str(path)]) == 2
+
+
+def test_what_is_no_json_is_an_error(tmp_path):
+    for text in ("[" * 100000, "{", "[1]", "17"):
+        path = tmp_path / "broken.json"
+        path.write_text(text)
+        assert run_vectors.main("cpython", [str(path)]) == 2
 
 
 def test_an_unknown_target_is_an_error(capsys):

@@ -28,7 +28,10 @@ VIAS = {"udp/500": 500, "udp/4500": 4500, "ip/50": 50, "ip/51": 51}
 VIA_NAMES = {number: name for name, number in VIAS.items()}
 # Octets of sk_ei and sk_er, and of sk_ai and sk_ar.
 CIPHERS = {"aes-cbc-128": (16, 32), "aes-cbc-256": (32, 32), "aes-gcm-16-128": (20, 0), "aes-gcm-16-256": (36, 0)}
-CONFIG = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
+CONFIG = {  # from, to
+    "answers_per_s": (0, 10**6), "burst": (0, 10**9), "per_source_ms": (0, 2**28 - 1), "sources": (1, 10**4),
+    "hint_ms": (0, 2**28 - 1),
+}  # fmt: skip
 VERDICTS = (
     "invalid-spi invalid-spi-protected invalid-ike-spi invalid-major-version "
     "hint-invalid-spi hint-invalid-ike-spi hint-invalid-major-version "
@@ -93,8 +96,13 @@ class _Field:
             self.fail(f"is not a whole number from {low} to {high}: {self.value!r}")
         return self.value
 
+    def rate(self):
+        low, high = CONFIG["answers_per_s"]
+        if isinstance(self.value, bool) or not isinstance(self.value, (int, float)) or not low <= self.value <= high:
+            self.fail(f"is not a number from {low} to {high}: {self.value!r}")
+
     def hex(self, octets=None, any_nibble=False):
-        text = self.value.replace(" ", "").lower() if isinstance(self.value, str) else None
+        text = "".join(self.value.split()).lower() if isinstance(self.value, str) else None
         if text is None or len(text) % 2 or not re.fullmatch("[0-9a-fx]*" if any_nibble else "[0-9a-f]*", text):
             self.fail("is not octets in hex")
         if octets is not None and len(text) != 2 * octets:
@@ -156,16 +164,15 @@ def compile_case(case, where):
     case = _Field(case, f"{where} {case['name']!r}" if isinstance(case, dict) and "name" in case else where)
     case.object(("name", "rules", "steps"), ("config", "given", "left"))["name"].text()
     rules = [rule.text() for rule in case["rules"].items()]
-    if not rules:
-        case["rules"].fail("is empty")
     for rule in rules:
         if not re.fullmatch(r"[A-Z]+[0-9]+(\.[0-9]+)?", rule):
             case["rules"].fail(f"names no rule: {rule!r}")
     config = case.get("config", {}).object((), CONFIG)
     for key in config.value:
-        value = config[key].value
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-            config[key].fail(f"is not a number of at least 0: {value!r}")
+        if key == "answers_per_s":
+            config[key].rate()
+        else:
+            config[key].number(*CONFIG[key])
     given = case.get("given", {}).object((), ("ike_sas", "child_sas", "outstanding"))
     ike_sas = []
     for sa in given.get("ike_sas", []).items():
@@ -208,7 +215,10 @@ def compile_case(case, where):
             steps.append([at_ms, 0, "", ""])
         else:
             got = step["receive"].object(("via", "from", "octets"))
-            steps.append([at_ms, VIAS[got["via"].choice(VIAS)], got["from"].endpoint(), got["octets"].hex()])
+            via, source = VIAS[got["via"].choice(VIAS)], got["from"].endpoint()
+            if via < 100 and source[-4:] != "0000":
+                got["from"].fail("has a port")
+            steps.append([at_ms, via, source, got["octets"].hex()])
         sends = []
         for send in step["send"].items():
             send.object(("via", "to", "octets"))
@@ -229,16 +239,9 @@ def read(path):
     """All cases of one file."""
     try:
         cases = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"{path}: {error}") from None
-    names = set()
-    compiled = []
-    for case in _Field(cases, str(path)).items():
-        compiled.append(compile_case(case.value, case.where))
-        if compiled[-1]["name"] in names:
-            case["name"].fail("is there twice")
-        names.add(compiled[-1]["name"])
-    return compiled
+    return [compile_case(case.value, case.where) for case in _Field(cases, str(path)).items()]
 
 
 def paths(names=()):

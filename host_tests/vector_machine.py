@@ -110,24 +110,38 @@ def expected_entries(case):
     return sorted(found)
 
 
-def run(case):
-    """[verdict or None, what was sent] for each step; whether the SA table is as it has to be, and the counters."""
-    node = build(case)
-    before = node.table.snapshot()
-    results = []
-    clock = 0
-    for at_ms, via, source, octets in case["steps"]:
+class Run:
+    """A case on its way, told in messages, because a board has no room for a long one at once.
+
+    {"begin": the case without its steps}, {"steps": some of them} as often as need be, {"end": true}.
+    """
+
+    def __init__(self, case):
+        self.case = case
+        self.node = build(case)
+        self.before = self.node.table.snapshot()
+        self.clock = 0
+        self.received = 0
+
+    def steps(self, steps):
+        """[verdict or None, what was sent] for each."""
+        return [self.step(*step) for step in steps]
+
+    def step(self, at_ms, via, source, octets):
+        """Let time pass until then, and receive."""
+        node = self.node
         out = []
-        wait = node.next_timer(clock % _PERIOD)
-        while 0 <= wait <= at_ms - clock:
-            clock += max(1, wait)
-            node.tick(clock % _PERIOD)
-            out += sent(node, clock % _PERIOD)
-            wait = node.next_timer(clock % _PERIOD)
-        clock = max(clock, at_ms)
-        now = clock % _PERIOD
+        wait = node.next_timer(self.clock % _PERIOD)
+        while 0 <= wait <= at_ms - self.clock:
+            self.clock += max(1, wait)
+            node.tick(self.clock % _PERIOD)
+            out += sent(node, self.clock % _PERIOD)
+            wait = node.next_timer(self.clock % _PERIOD)
+        self.clock = max(self.clock, at_ms)
+        now = self.clock % _PERIOD
         verdict = None
         if via:
+            self.received += 1
             source = unhexlify(source)
             octets = bytearray(unhexlify(octets))
             length = len(octets)
@@ -140,28 +154,40 @@ def run(case):
         else:
             node.tick(now)
         out += sent(node, now)
-        results.append([verdict, out])
-    received = sum(1 for step in case["steps"] if step[1])
-    if case["left"] is None:
-        as_expected = node.table.snapshot() == before
-    else:
-        as_expected = entries(node.table) == expected_entries(case)
-    return {"steps": results, "unchanged": as_expected, "counted": sum(node.counters) == received}
+        return [verdict, out]
+
+    def end(self):
+        """Whether the SA table is as it has to be, and the counters add up."""
+        table = self.node.table
+        if self.case["left"] is None:
+            as_expected = table.snapshot() == self.before
+        else:
+            as_expected = entries(table) == expected_entries(self.case)
+        return {"unchanged": as_expected, "counted": sum(self.node.counters) == self.received}
 
 
-def run_json(line):
-    """Results of `run` as JSON, or {"error": …} for whatever it raised."""
+_run = None
+
+
+def tell(line):
+    """The answer to a message, both JSON; {"error": …} for whatever was raised."""
+    global _run
     try:
-        return json.dumps(run(json.loads(line)))
+        message = json.loads(line)
+        if "begin" in message:
+            _run = None
+            _run = Run(message["begin"])
+            return "{}"
+        return json.dumps({"steps": _run.steps(message["steps"])} if "steps" in message else _run.end())
     except Exception as error:
         return json.dumps({"error": "%s: %s" % (type(error).__name__, error)})
 
 
 def main():
-    """One case a line on standard input, one result a line on standard output."""
+    """One message a line on standard input, one answer a line on standard output."""
     line = sys.stdin.readline()
     while line.strip():
-        print(run_json(line))
+        print(tell(line))
         line = sys.stdin.readline()
 
 
