@@ -3,7 +3,7 @@
 A driver (udp.py, or a test) does, for each datagram and whenever `next_timer` has run out:
 
     verdict = node.receive(via, source, datagram, length, now)      or node.tick(now)
-    while length := node.outgoing(now):
+    while length := node.outgoing(now):             (needless after verdicts beyond DELIVER_IKE)
         ... send node.out[:length] from our port node.out_via to node.out_to
 
 `receive` allocates nothing up to the verdict and the unprotected answer. `now` is in milliseconds and wraps

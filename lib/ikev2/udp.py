@@ -16,6 +16,7 @@ import sys
 import time
 
 from . import wire
+from .notifier import DELIVER_IKE
 from .wire import PORT, PORT_NAT, const
 
 try:
@@ -205,10 +206,11 @@ class Udp:
         node = self.node
         now = ticks_ms()
         verdict = node.receive(via, source, datagram, length, now)
-        size = node.outgoing(now)
-        while size:
-            self._send(size, address if node.out_to is source else None)
+        if verdict <= DELIVER_IKE:  # nothing else makes anybody speak
             size = node.outgoing(now)
+            while size:
+                self._send(size, address if node.out_to is source else None)
+                size = node.outgoing(now)
         if self.seen:
             self.seen(verdict, via, source, datagram, length)
         if self._wake:
