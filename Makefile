@@ -41,7 +41,7 @@ peers: setup    ## real IKE daemons and the node in namespaces (root): tests, th
 	@$(RUN) -m pytest host_tests/peers >&2 && $(RUN) -m peers.compare $(ARGS)
 capture: setup  ## build/demo.pcap: the demo, to open in Wireshark
 	@$(RUN) host_tests/capture.py
-size: setup     ## flash, RAM and instructions on the emulated board
+size: setup     ## flash, RAM and instructions on the emulated board [ARGS=--readme]
 	@host_tests/setup.sh firmware
 	@$(RUN) host_tests/size.py $(ARGS)
 bench: setup    ## speed, as ratios

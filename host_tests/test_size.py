@@ -1,7 +1,10 @@
 """What the library may take of a board, measured on the emulated one: flash, RAM, instructions."""
 
+import re
+
 import pytest
 import size
+from tools import ROOT
 
 ANSWERS = ("invalid-spi", "invalid-ike-spi", "invalid-major-version")
 
@@ -29,3 +32,13 @@ def test_answers(instructions):
 def test_cheap_drops_are_the_cheapest(instructions):
     assert instructions["drop-malformed"] <= 4000
     assert max(instructions["drop-malformed"], instructions["drop-unencrypted"]) * 3 <= instructions["invalid-ike-spi"]
+
+
+def test_readme_says_what_was_measured():
+    """Instructions may differ a little with what else the firmware holds."""
+    readme = (ROOT / "README.md").read_text()
+    said = re.findall(r"^(\S.*?) {2,}([0-9,]+) (?:octets|instructions)$", readme, re.MULTILINE)
+    measured = {what: number for what, number, _ in size.figures()}
+    assert len(said) > 15
+    for what, number in said:
+        assert abs(int(number.replace(",", "")) - measured[what]) <= 0.1 * measured[what], what
