@@ -69,15 +69,17 @@ class Live:
                     return got
                 if answered:
                     time.sleep(max(0, _ROUND_S - (time.monotonic() - started)))
-            return None if answered else self._silence(sock)
+            return None if answered else self._silence(sock, via)
 
-    def _silence(self, sock):
+    def _silence(self, sock, via):
+        """What came all the same, once a request to the same port is answered; from another address, on loopback."""
+        marker = bytes(wire.MARKER) if via == wire.PORT_NAT else b""
         for _ in range(_TRIES):
-            probe = canary(next(self._counter))
-            with self.socket(wire.PORT) as beside:
+            probe = marker + canary(next(self._counter))
+            with self.socket(via) as beside:
                 beside.send(probe)
                 reply = self.receive(beside, _ROUND_S)
-            if reply is not None and reply[:16] == probe[:16]:
+            if reply is not None and reply[: len(marker) + 16] == probe[: len(marker) + 16]:
                 return self.receive(sock, 0)
         raise NoAnswer(f"{self.host} does not answer an encrypted request with unknown IKE SPIs")
 
