@@ -125,6 +125,50 @@ def test_invalid_spi_from_end_to_end_p1_p2(cipher, at):
         assert here.says(now) is None
 
 
+def failing_once(monkeypatch, end, what):
+    """Let the heap be full once: for the random octets of an IV, or for the answer."""
+    left = [True]
+
+    def failing(function):
+        def call(*arguments):
+            if left and left.pop():
+                raise MemoryError
+            return function(*arguments)
+
+        return call
+
+    if what == "random":
+        end.sa._random = failing(end.sa._random)
+    else:
+        monkeypatch.setattr(informational, "answer_to", failing(informational.answer_to))
+
+
+@pytest.mark.parametrize("what", ["random", "answer"])
+def test_a_full_heap_never_repeats_an_iv_p4(cipher, what, monkeypatch):
+    """What could not be answered is answered anew; no old answer goes out under a new Message ID."""
+    end = End(cipher, False)
+    assert end.hears(end.of_peer(5)) == FRESH
+    first = end.says()
+    failing_once(monkeypatch, end, what)
+    state = end.state()
+    with pytest.raises(MemoryError):
+        end.hears(end.of_peer(6, payloads.DELETE, bytes((0, 0, 0, 12, 3, 4, 0, 1)) + spi(1, 0)))
+    assert end.state() == state and end.says() is None
+    assert end.hears(end.of_peer(6)) == FRESH
+    answer = end.says()
+    assert end.opened(answer)[2] == 6
+    assert answer[32 : 32 + len(iv_of(cipher))] != first[32 : 32 + len(iv_of(cipher))]
+
+
+def test_a_full_heap_skips_no_message_id_p1(cipher, monkeypatch):
+    end = End(cipher, True)
+    failing_once(monkeypatch, end, "random")
+    end.sa.wayward(WAYWARD, 0)
+    with pytest.raises(MemoryError):
+        end.says()
+    assert end.opened(end.says()) == (37, 0x08, 2, 41, INVALID_SPI)
+
+
 def test_liveness_check_both_ways_at_once_p3(cipher):
     ends = two(cipher)
     for end in ends:

@@ -178,16 +178,16 @@ class IkeSa:
         if self.next_timer(now):
             return False
         message_id = self._get(_SENT_ID) + 1 & _LAST_ID
+        iv = self._sa.iv(self._random, False, message_id)
+        # From here on nothing can fail: a Message ID that is skipped would be the end of the IKE SA.
         self._put(_SENT_ID, message_id)
-        state[_SPI:_NEXT_SPI] = state[_NEXT_SPI:_IV]
+        for i in range(len(iv)):
+            state[_IV + i] = iv[i]
+        for i in range(4):
+            state[_SPI + i] = state[_NEXT_SPI + i]
         what = _SAYS_SPI if state[_IS] & _SPI_WANTED else 0
         state[_IS] = state[_IS] & ~(_CHECK_WANTED | _SPI_WANTED | _SAYS_SPI) | what
-        self._draw(_IV, False, message_id)
         return True
-
-    def _draw(self, at, response, message_id):
-        iv = self._sa.iv(self._random, response, message_id)
-        self._state[at : at + len(iv)] = iv
 
     def _seal(self, out, at, exchange, flags, message_id, first, payloads, iv):
         spi_i, spi_r, initiator, _, _ = self._table.ike_sa(self._state[_SLOT])
@@ -221,12 +221,16 @@ class IkeSa:
                 state[_IS] |= _OVER
             return FRESH
         if not repeated:
-            self._put(_ANSWERED_ID, message_id)
             first = message[at + wire.HEADER]
-            self._answer, over = answer_to(self._table, state[_SLOT], exchange, first, octets)
+            iv = self._sa.iv(self._random, True, message_id)
+            answer, over = answer_to(self._table, state[_SLOT], exchange, first, octets)
+            # From here on nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
+            self._answer = answer
+            self._put(_ANSWERED_ID, message_id)
+            for i in range(len(iv)):
+                state[_ANSWER_IV + i] = iv[i]
+            state[_ANSWER_EXCHANGE] = exchange
             if over or message_id == _LAST_ID:
                 state[_IS] |= _LAST_ANSWER
-            state[_ANSWER_EXCHANGE] = exchange
-            self._draw(_ANSWER_IV, True, message_id)
         state[_IS] |= _ANSWER_DUE
         return REPEATED if repeated else FRESH
