@@ -20,7 +20,6 @@ NONCE = const(12)
 _HASH_BLOCK = const(64)
 _ECB = const(1)
 _CBC = const(2)
-_STREAM = const(32)  # where the key stream begins, behind H and the mask of the tag
 # What the four bits that drop out at x**128 come back as (SP 800-38D section 6.3).
 _REDUCED = array("H", (
     0x0000, 0x1C20, 0x3840, 0x2460, 0x7080, 0x6CA0, 0x48C0, 0x54E0,
@@ -92,26 +91,32 @@ def cbc_decrypt(key, iv, octets):
 
 
 class Gcm:
-    """AES-GCM for one message of `size` octets: a key and a 12-octet nonce that it has never had before."""
+    """AES-GCM for one message: a key and a 12-octet nonce that it has never had before."""
 
-    def __init__(self, key, nonce, size):
-        octets = bytearray(_STREAM + (size + BLOCK - 1) // BLOCK * BLOCK)
-        for at in range(BLOCK, len(octets), BLOCK):
-            octets[at : at + NONCE] = nonce
-            struct.pack_into(">I", octets, at + NONCE, at // BLOCK)
-        _aes(key, _ECB).encrypt(octets, octets)
-        self._octets = octets
+    def __init__(self, key, nonce):
+        self._cipher = _aes(key, _ECB)
+        self._nonce = nonce
+        self._h = self._blocks(0, 1)
+        self._mask = self._blocks(1, 1, nonce)
+
+    def _blocks(self, first, count, nonce=bytes(NONCE)):
+        """Encrypted counter blocks from number `first` on."""
+        octets = bytearray(BLOCK * count)
+        for i in range(count):
+            struct.pack_into(">12sI", octets, BLOCK * i, nonce, first + i)
+        self._cipher.encrypt(octets, octets)
+        return octets
 
     def crypt(self, octets, start, end):
         """Encrypt or decrypt octets[start:end] in place."""
-        _add(octets, start, self._octets, _STREAM, end - start)
+        size = end - start
+        _add(octets, start, self._blocks(2, (size + BLOCK - 1) // BLOCK, self._nonce), 0, size)
 
     def tag(self, data, ciphertext):
         """The 16-octet tag over the additional authenticated data and the ciphertext."""
-        mask = self._octets
         lengths = struct.pack(">IIII", 0, len(data) * 8, 0, len(ciphertext) * 8)
-        tag = ghash(mask[:BLOCK], data, ciphertext, lengths)
-        _add(tag, 0, mask, BLOCK, BLOCK)
+        tag = ghash(self._h, data, ciphertext, lengths)
+        _add(tag, 0, self._mask, 0, BLOCK)
         return tag
 
 

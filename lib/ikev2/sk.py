@@ -118,12 +118,12 @@ class Gcm(_Encrypted):
 
     def _protect(self, out, at, start, end):
         octets = memoryview(out)
-        gcm = self._of(self._outbound(), octets, start, end)
+        gcm = self._of(self._outbound(), octets, start)
         gcm.crypt(out, start, end)
         return gcm.tag(octets[at : at + _IV], octets[start:end])
 
     def _verified(self, message, at, start, end):
-        gcm = self._of(self._inbound(), message, start, end)
+        gcm = self._of(self._inbound(), message, start)
         if not crypto.same(gcm.tag(message[at : at + _IV], message[start:end]), message[end : end + ICV]):
             return None
         payloads = bytearray(message[start:end])
@@ -131,6 +131,6 @@ class Gcm(_Encrypted):
         return payloads
 
     @staticmethod
-    def _of(key, message, start, end):
+    def _of(key, message, start):
         nonce = bytes(key[-4:]) + bytes(message[start - 8 : start])
-        return crypto.Gcm(key[:-4], nonce, end - start)
+        return crypto.Gcm(key[:-4], nonce)
