@@ -15,6 +15,7 @@ from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
 from live import Live, canary
 from node_process import UNLIMITED, node_process
+from test_node import PEER, Owner
 from tools import device_environment, micropython
 
 ASKER = ("192.0.2.9", 40000)
@@ -238,6 +239,20 @@ def test_what_the_user_does_wrong_ends_nothing(monkeypatch):
         bench.udp.seen = None
         await bench.asked(500)
         assert bench.udp.errors >= 2 and isinstance(bench.udp.error, ValueError)
+
+    bench.run(story)
+
+
+def test_an_owner_that_comes_late_is_heard(monkeypatch):
+    """P3: attached while there is nothing to wait for, it speaks before anybody else does."""
+    bench = Bench(monkeypatch)
+
+    async def story(bench):
+        await asyncio.sleep(0.01)
+        owner = Owner()
+        owner.to_send.append(canary(1))
+        bench.node.attach(bench.node.table.adopt_ike(bytes(range(8)), bytes(8), True, PEER, True), owner)
+        await bench.until(lambda: bench.network.sent)
 
     bench.run(story)
 

@@ -29,7 +29,7 @@ _IPV4_HEADER = const(20)
 _BATCH = const(8)
 _PAUSE_MS = const(20)
 _PAUSE_MAX_MS = const(10000)
-_TIMER_MS = const(2000)
+_IDLE_MS = const(500)
 _MICROPYTHON = sys.implementation.name == "micropython"
 _NOTHING = (EAGAIN, ETIMEDOUT, 116)  # 116: lwIP's ETIMEDOUT on the ESP32
 
@@ -106,7 +106,6 @@ class Udp:
         self._local = local
         self._size = size
         self._sockets = {}
-        self._wake = None
         self._address = None  # the last one, as endpoint in _source
         self._source = b""
         self._left_out = []
@@ -143,7 +142,6 @@ class Udp:
 
     async def run(self):
         """Serve for ever; cancel the task to end it, which gives the ports back."""
-        self._wake = asyncio.Event()
         tasks = [asyncio.create_task(self._serve(via)) for via in list(self._sockets)]
         try:
             await self._timers()
@@ -213,9 +211,6 @@ class Udp:
                 size = node.outgoing(now)
         if self.seen:
             self.seen(verdict, via, source, datagram, length)
-        if self._wake:
-            self._wake.set()
-            self._wake = None
 
     def _send(self, size, address):
         node = self.node
@@ -230,15 +225,10 @@ class Udp:
         self.error = error
 
     async def _timers(self):
-        wake = self._wake
         while True:
             wait = self.node.next_timer(ticks_ms())
-            if wait < 0:
-                self._wake = wake
-                await wake.wait()
-                wake.clear()
-                continue
-            await asyncio.sleep(min(wait, _TIMER_MS) / 1000)
+            # An owner may be attached, or asked to speak, while there is nothing to wait for.
+            await asyncio.sleep((min(wait, _IDLE_MS) if wait >= 0 else _IDLE_MS) / 1000)
             now = ticks_ms()
             try:
                 self.node.tick(now)
