@@ -24,7 +24,9 @@ KEYS = {
     "led": (int, -1),  # number of a pin that flickers with every verdict; -1: none
     "watchdog_s": (int, 30),  # 0: none
 }
-_AT_LEAST = {"led": -1, "watchdog_s": 0, "sources": 1, "ike_sas": 1, "child_sas": 1}
+_AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1}
+_AT_MOST = {"led": 60, "watchdog_s": 86400, "sources": 255, "ike_sas": 256, "child_sas": 256, "answers_per_s": 1000000}
+_MS_MAX = 0xFFFFFFF  # of the limits in milliseconds; the rest has room for as many
 
 _NO_JSON = 'no valid JSON object: { "key": value, ... }'
 
@@ -87,6 +89,7 @@ def _line_of(text, key):
 
 def parse(text):
     """All values, those of the text over the defaults."""
+    text = text.lstrip("\ufeff")
     _check_shape(text)
     stream = io.StringIO(text)
     try:
@@ -103,13 +106,14 @@ def parse(text):
         kind = KEYS[key][0]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             _fail(_line_of(text, key), "%r is to be %s, not %r" % (key, kind.__name__, value))
-        if kind is int and value < _AT_LEAST.get(key, 0):
-            _fail(_line_of(text, key), "%r is to be at least %d, not %r" % (key, _AT_LEAST.get(key, 0), value))
+        if kind is int and not _AT_LEAST.get(key, 0) <= value <= _AT_MOST.get(key, _MS_MAX):
+            bounds = key, _AT_LEAST.get(key, 0), _AT_MOST.get(key, _MS_MAX), value
+            _fail(_line_of(text, key), "%r is to be at least %d and at most %d, not %r" % bounds)
         config[key] = value
     for key, known in (("ports", (500, 4500)), ("raw", (50, 51))):
         for value in config[key]:
-            if value not in known:
-                _fail(_line_of(text, key), "%r may hold %d and %d, not %r" % (key, known[0], known[1], value))
+            if value not in known or config[key].count(value) > 1:
+                _fail(_line_of(text, key), "%r may hold %d and %d, not %r" % (key, known[0], known[1], config[key]))
     return config
 
 

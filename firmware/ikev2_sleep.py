@@ -5,7 +5,10 @@ slot. It outlives deep sleep, not power loss. A snapshot is good for one waking:
 that are gone.
 """
 
-import machine
+from machine import RTC, deepsleep
+
+if not hasattr(RTC, "memory"):
+    raise ImportError("no RTC memory")
 
 _RTC_OCTETS = 2048
 
@@ -17,14 +20,14 @@ def sleep(node, ms):
         raise ValueError(
             "a table of %d octets; RTC memory holds %d: fewer ike_sas or child_sas" % (len(snapshot), _RTC_OCTETS)
         )
-    machine.RTC().memory(snapshot)
-    machine.deepsleep(ms)
+    RTC().memory(snapshot)
+    deepsleep(ms)
 
 
 def restore(table):
     """Fill the table with what `sleep` kept and return True; False if there is nothing, or nothing whole."""
-    memory = machine.RTC().memory()
+    memory = RTC().memory()
     if not memory or not table.restore(memory):
         return False
-    machine.RTC().memory(b"")
+    RTC().memory(b"")
     return True

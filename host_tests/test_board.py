@@ -108,10 +108,11 @@ def test_raw_esp_and_ah_are_answered_to_port_500(board, protocol, spi_at):
     unknown = bytes(spi_at) + b"\xc0\xff\xee\1" + bytes(60)
     source, _ = new_source()
     board.send(ipv4(source, ADDRESS, protocol, reserved))
-    got = None
-    while got is None:  # a raw socket of this port has room for one packet
+    for _ in range(50):  # a raw socket of this port has room for one packet
         board.send(ipv4(source, ADDRESS, protocol, unknown))
         got = board.receive_udp(0.1)
+        if got:
+            break
     via, to, message = got
     assert (via, to) == (500, (source, 500))
     assert message[16:] == bytes.fromhex("29202508 00000000 00000028 0000000c 0000000b c0ffee01")

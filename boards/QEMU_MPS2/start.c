@@ -40,10 +40,7 @@ int __wrap_pyexec_friendly_repl(void) {
     if (!started) {
         started = true;
         pyexec_frozen_module("_boot.py", false);
-        int ended = pyexec_file_if_exists("main.py");
-        if (!ended) {
-            pyexec_frozen_module("main.py", false);
-        }
+        pyexec_file_if_exists("main.py");
     }
     int ended = __real_pyexec_friendly_repl();
     started = !ended;
