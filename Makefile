@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 RUN := PYTHONPATH=lib:host_tests PYTHONUNBUFFERED=1 $(PYTHON)
 BOARD ?= QEMU_MPS2
 ELF := build/QEMU_MPS2/firmware.elf
-export TARGET FILES HOST PORT PORT_NAT SECONDS COUNT BOARD FIRMWARE CONFIG MICROPYTHON
+export TARGET FILES HOST PORT PORT_NAT SECONDS COUNT BOARD FIRMWARE FLASH CONFIG MICROPYTHON
 
 help:           ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | column -t -s '#'
@@ -25,7 +25,7 @@ flash: setup    ## PORT=/dev/ttyUSB0 BOARD=ESP32_GENERIC FIRMWARE=file.bin: stoc
 	@$(RUN) host_tests/flash.py
 deploy: setup   ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json]: everything onto a board that runs MicroPython
 	@$(RUN) host_tests/deploy.py
-image: setup    ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json]: stock MicroPython and everything in one file
+image: setup    ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: stock MicroPython and everything in one file
 	@$(RUN) host_tests/image.py
 firmware:       ## [BOARD=QEMU_MPS2]: the image of a board with the library frozen; an ESP32 needs ESP-IDF and MPY_DIR=…
 ifeq ($(BOARD),QEMU_MPS2)

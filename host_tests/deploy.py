@@ -2,7 +2,7 @@
 
 Each file is written beside its place, verified by hash and only then renamed, so that a cable pulled out in
 between leaves the old one. An old configuration, and a main.py that does not start the node, are kept under other
-names.
+names. A board whose firmware holds the library gets its configuration only.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from mpremote.transport_serial import SerialTransport
 from onboard import Refused
 
 _WATCH_S = 4
+_KEPT_CONFIG = "/ikev2_before.json"
 
 
 def connect(port):
@@ -53,6 +54,13 @@ def check(board):
     return tools.architecture(mpy), (mpy & 0xFF, mpy >> 8 & 3) != ours
 
 
+def holds_library(board):
+    """Where the firmware itself has the library, frozen or in ROMFS, and would not look for another; else ''."""
+    code = "try:\n import ikev2\n print(ikev2.__file__)\nexcept ImportError:\n print('/lib/')"
+    path = board.exec(code).decode().strip()
+    return "" if path.startswith("/lib/") else path
+
+
 def room(board, needed):
     """Refuse a board without a sound file system, or without room in it."""
     try:
@@ -75,12 +83,13 @@ def digest(board, path):
 
 
 def rename(board, old, new):
-    """Rename on the board; a file in the place of `new` is replaced only now."""
-    board.exec(f"import os\ntry:\n os.remove({new!r})\nexcept OSError:pass\nos.rename({old!r},{new!r})")
+    """Rename on the board, over a file that is in the place of `new`; FAT wants that removed first."""
+    move = f"os.rename({old!r},{new!r})"
+    board.exec(f"import os\ntry:\n {move}\nexcept OSError:\n os.remove({new!r})\n {move}")
 
 
-def put(board, path, octets):
-    """Write a file and verify it; False if it was there already."""
+def put(board, path, octets, keeping=False):
+    """Write a file and verify it; False if it was there already. What it replaces stays under another name, or not."""
     wanted = hashlib.sha256(octets).digest()
     if digest(board, path) == wanted:
         return False
@@ -94,6 +103,8 @@ def put(board, path, octets):
         raise Refused(
             f"{path} did not arrive whole; what was there before is untouched: try again, with a shorter cable perhaps"
         )
+    if keeping and board.fs_exists(path):
+        keep(board, path)
     rename(board, path + ".new", path)
     return True
 
@@ -114,21 +125,27 @@ def keep(board, path):
 def deploy(board, config=None):
     """Put everything onto a connected board."""
     architecture, source = check(board)
-    if source:
-        print("mpy-cross makes other bytecode than this firmware runs: sources go onto the board")
-    files = onboard.files(architecture, source=source)
     there = board.fs_exists("/" + onboard.CONFIG)
+    if config is None and not there and board.fs_exists(_KEPT_CONFIG):
+        raise Refused(
+            f"the board has {_KEPT_CONFIG} and no {onboard.CONFIG} any more: fetch the old one (mpremote resume cp "
+            f":{_KEPT_CONFIG} {onboard.CONFIG}) and give it as CONFIG={onboard.CONFIG}; nothing was changed"
+        )
+    held = holds_library(board)
+    if held:
+        print(f"the library on this board is {held}, part of its firmware: only {onboard.CONFIG} goes onto it")
+    elif source:
+        print("mpy-cross makes other bytecode than this firmware runs: sources go onto the board")
+    files = {} if held else onboard.files(architecture, source=source)
     if config is not None or not there:
         files["/" + onboard.CONFIG] = config or onboard.TEMPLATE
-    if board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):
+    if not held and board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):
         del files["/main.py"]
         print("/main.py starts the node already: it stays")
     missing = {path: octets for path, octets in files.items() if digest(board, path) != hashlib.sha256(octets).digest()}
     room(board, sum(map(len, missing.values())) + 4096)
     for path, octets in missing.items():
-        if path in ("/main.py", "/" + onboard.CONFIG) and board.fs_exists(path):
-            keep(board, path)
-        put(board, path, octets)
+        put(board, path, octets, path in ("/main.py", "/" + onboard.CONFIG))
         print(f"{path}: {len(octets)} octets, verified")
     for path in files:
         # What an earlier deploy left in the other form would be found first, or by mistake.

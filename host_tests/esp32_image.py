@@ -14,6 +14,9 @@ WITH_ROMFS = (
     PARTITIONS[3],
 )
 
+WITHOUT_VFS = PARTITIONS[:3]  # as from 1.26 on
+VERSION = b"MicroPython v1.26.1 on 2025-09-11"
+
 
 def boot_image(number):
     """An image of one segment of 16 octets with its checksum and digest."""
@@ -36,6 +39,8 @@ def stock(board, partitions=PARTITIONS):
     image = bytearray(b"\xff" * (0x12000 - offset))
     boot = boot_image(number)
     image[: len(boot)] = boot
+    at = 0x11000 - offset
+    image[at : at + len(VERSION)] = VERSION
     at = 0x8000 - offset
     for label, kind, subtype, start, size in partitions:
         image[at : at + 32] = struct.pack("<HBBII16sI", 0x50AA, kind, subtype, start, size, label.encode(), 0)

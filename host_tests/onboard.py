@@ -1,5 +1,6 @@
 """What goes onto a board, compiled for it; the messages for boards that cannot be reached."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,6 +10,7 @@ import tools
 from tools import ROOT
 
 CONFIG = "ikev2.json"
+PARTITION_TABLE = 0x8000
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
 CHIPS = {  # board: chip name, its number in an image header, octets of flash in front of the image
     "ESP32_GENERIC": ("esp32", 0, 0x1000),
@@ -29,6 +31,8 @@ def port_there(port):
         raise Refused("PORT is missing: PORT=/dev/ttyUSB0, say; `mpremote connect list` shows what is plugged in")
     if not Path(port).exists():
         raise Refused(f"no port {port}: is the board plugged in? `mpremote connect list` shows the ports there are")
+    if not os.access(port, os.R_OK | os.W_OK):
+        raise Refused(f"no right to {port}: put this user into its group, dialout as a rule, and log in anew")
 
 
 def chip_of(board):
@@ -40,7 +44,7 @@ def chip_of(board):
 
 def firmware_for(board, path):
     """Octets of a firmware file; refused if it is no image for that board's chip."""
-    chip, number, _ = chip_of(board)
+    chip, number, offset = chip_of(board)
     if not path:
         raise Refused("FIRMWARE is missing: FIRMWARE=file.bin, the image for this board that micropython.org offers")
     try:
@@ -55,6 +59,8 @@ def firmware_for(board, path):
         raise Refused(
             f"{path} is for {names.get(found, f'chip {found}')}, BOARD={board} has {chip}: nothing was written"
         )
+    if image[PARTITION_TABLE - offset :][:2] != b"\xaa\x50":
+        raise Refused(f"{path} has no partition table: a whole image is needed, no .app-bin; nothing was written")
     return image
 
 

@@ -12,6 +12,12 @@ import onboard
 import pytest
 from tools import HERE, ROOT
 
+_AS_STOCK = b"""import sys
+sys.path.insert(0, "/lib")
+import ikev2_main
+print("runs", ikev2_main.__file__)
+"""
+
 
 @pytest.fixture(scope="module")
 def machine():
@@ -27,7 +33,8 @@ def board(machine):
     connected.close()
 
 
-def test_a_board_gets_everything_and_loses_nothing(board, capsys):
+def test_a_board_gets_everything_and_loses_nothing(board, capsys, monkeypatch):
+    monkeypatch.setattr(deploy, "holds_library", lambda board: "")  # this one's does, a stock firmware does not
     board.fs_writefile("/main.py", b"print('somebody else was here')")
     board.fs_writefile("/data.txt", b"precious")
     deploy.deploy(board)
@@ -54,9 +61,11 @@ def test_a_board_gets_everything_and_loses_nothing(board, capsys):
     deploy.deploy(board, b'{"log": true}')
     assert board.fs_readfile("/ikev2.json") == b'{"log": true}'
     assert board.fs_readfile("/ikev2_before.json") == onboard.TEMPLATE
+    # From there on as if it had no library frozen.
+    board.fs_writefile("/main.py", _AS_STOCK + onboard.files()["/main.py"])
     deploy.watch(board)
     said = capsys.readouterr().out
-    assert "network up" in said and "node on UDP 500, 4500" in said
+    assert "runs /lib/ikev2_main.mpy" in said and "network up" in said and "node on UDP 500, 4500" in said
 
 
 def test_an_octet_lost_on_the_way_leaves_the_old_file(board, monkeypatch):
@@ -66,6 +75,32 @@ def test_an_octet_lost_on_the_way_leaves_the_old_file(board, monkeypatch):
     with pytest.raises(onboard.Refused, match="did not arrive whole"):
         deploy.put(board, "/old.py", b"the new one")
     assert board.fs_readfile("/old.py") == b"old"
+
+
+def test_a_cable_pulled_out_leaves_the_old_configuration(board, monkeypatch):
+    board.fs_writefile("/ikev2.json", b'{"ssid": "home"}')
+    monkeypatch.setattr(board, "fs_writefile", lambda path, octets: (_ for _ in ()).throw(OSError("gone")))
+    with pytest.raises(OSError, match="gone"):
+        deploy.deploy(board, b'{"ssid": "other"}')
+    assert board.fs_readfile("/ikev2.json") == b'{"ssid": "home"}'
+
+
+def test_no_template_in_place_of_a_configuration_that_was_put_aside(board):
+    board.exec("import os\nfor n in os.listdir('/'):\n if n[:5]=='ikev2' and n[-5:]=='.json': os.remove('/'+n)")
+    board.fs_writefile("/ikev2_before.json", b'{"ssid": "home"}')
+    with pytest.raises(onboard.Refused, match="nothing was changed"):
+        deploy.deploy(board)
+    assert not board.fs_exists("/ikev2.json")
+    board.exec("import os\nos.remove('/ikev2_before.json')")
+
+
+def test_firmware_that_holds_the_library_gets_its_configuration(board, capsys):
+    board.exec("import sys\nwhile '/lib' in sys.path: sys.path.remove('/lib')")
+    board.exec("for n in list(sys.modules):\n if n[:5]=='ikev2': del sys.modules[n]")
+    deploy.deploy(board, b'{"log": true}')
+    said = capsys.readouterr().out
+    assert "the library on this board is ikev2/__init__.py, part of its firmware" in said
+    assert "/ikev2.json: 13 octets" in said and "node" not in said
 
 
 def test_no_room(board):

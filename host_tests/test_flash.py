@@ -6,7 +6,7 @@ import pty
 import flash
 import onboard
 import pytest
-from esp32_image import stock
+from esp32_image import boot_image, stock
 
 
 @pytest.fixture
@@ -42,6 +42,21 @@ def test_each_chip_has_its_offset(environ, board, offset, tmp_path):
 def test_refusals(environ, change, word):
     with pytest.raises(onboard.Refused, match=word):
         flash.arguments({**environ, **change})
+
+
+def test_no_part_of_an_image_is_written(environ, tmp_path):
+    """An .app-bin begins as a whole image does; so does one that did not arrive whole."""
+    for octets in (boot_image(0), stock("ESP32_GENERIC")[:0x6000]):
+        path = tmp_path / "part.bin"
+        path.write_bytes(octets)
+        with pytest.raises(onboard.Refused, match=r"no partition table: a whole image is needed, no .app-bin"):
+            flash.arguments({**environ, "FIRMWARE": str(path)})
+
+
+def test_no_right_to_the_port(environ, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(onboard.Refused, match="dialout"):
+        flash.arguments(environ)
 
 
 def test_no_chip_answers():

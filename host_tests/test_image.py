@@ -7,7 +7,7 @@ import subprocess
 import image
 import onboard
 import pytest
-from esp32_image import WITH_ROMFS, stock
+from esp32_image import WITH_ROMFS, WITHOUT_VFS, stock
 from flash import esptool
 from tools import HERE, ROOT, micropython
 
@@ -19,7 +19,7 @@ def mounted(kind, octets, folder):
     path = folder / "disk.bin"
     path.write_bytes(octets)
     done = subprocess.run(
-        [micropython(), "-X", "heapsize=16m", HERE / "mount_image.py", kind, path], capture_output=True, text=True
+        [micropython(), "-X", "heapsize=64m", HERE / "mount_image.py", kind, path], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -62,9 +62,23 @@ def test_library_goes_into_romfs_where_there_is_one(tmp_path):
     (_, _), (start, rom), (at, disk) = image.pieces("ESP32_GENERIC", path)
     assert (start, at) == (0x1E0000, 0x200000) and rom[:3] == b"\xd2\xcd\x31"
     files = onboard.files(chip="esp32")
-    for path_there, octets in files.items():
-        assert (octets in rom) == path_there.startswith("/lib/")
+    assert mounted("romfs", rom, tmp_path) == digests(
+        {path_there: octets for path_there, octets in files.items() if path_there.startswith("/lib/")}
+    )
     assert set(mounted("littlefs", disk, tmp_path)) == {"/main.py", "/ikev2.json"}
+
+
+@pytest.mark.parametrize(("flash", "size"), [("", 4), ("8mb", 8)])
+def test_the_file_system_is_the_rest_of_the_flash(flash, size, tmp_path, capsys):
+    path = tmp_path / "stock.bin"
+    path.write_bytes(stock("ESP32_GENERIC_S3", WITHOUT_VFS))
+    _, (at, disk) = image.pieces("ESP32_GENERIC_S3", path, CONFIG, flash)
+    assert at == 0x200000 and len(disk) == (size << 20) - at
+    assert f"a flash of {size} MB" in capsys.readouterr().out
+    assert mounted("littlefs", disk, tmp_path) == digests({**onboard.files(chip="esp32s3"), "/ikev2.json": CONFIG})
+    for wrong in ("many", "1MB"):
+        with pytest.raises(onboard.Refused, match=f"FLASH={wrong}"):
+            image.pieces("ESP32_GENERIC_S3", path, CONFIG, wrong)
 
 
 def test_refusals(tmp_path):
@@ -73,8 +87,9 @@ def test_refusals(tmp_path):
         (stock("ESP32_GENERIC_C3"), "is for esp32c3"),
         (b"MZ" * 100, "no ESP32 image"),
         (b"", "no ESP32 image"),
-        (stock("ESP32_GENERIC", ()), "no partition vfs"),
-        (stock("ESP32_GENERIC")[:0x3000], "no partition vfs"),
+        (stock("ESP32_GENERIC", ()), "no partition table"),
+        (stock("ESP32_GENERIC")[:0x3000], "no partition table"),
+        (stock("ESP32_GENERIC").replace(b"v1.26.1", b"v1.23.0"), r"v1.23; 1.24 or newer"),
         (stock("ESP32_GENERIC").ljust(0x210000, b"\xff"), "file system already"),
         (stock("ESP32_GENERIC", (("vfs", 1, 0x81, 0x200000, 0x8000),)), "cannot hold"),
     ):
