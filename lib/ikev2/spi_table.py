@@ -66,7 +66,9 @@ class SpiTable:
         slots = self.ike
         octets = self._octets
         here = slots.start + endpoint[-3] % slots.count * slots.width
-        slot = octets[here + _BUCKET_FIRST] if octets[here] & BUCKET else -1
+        if not octets[here] & BUCKET:
+            return -1
+        slot = octets[here + _BUCKET_FIRST]
         port = len(endpoint) - 2
         found = -1
         while slot >= 0:
