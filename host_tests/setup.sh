@@ -177,6 +177,7 @@ esp32() {
     command -v idf.py >/dev/null || { say "idf.py is not on PATH: install ESP-IDF 5.2 or newer and source its export.sh"; exit 1; }
     [ -e "${1:-}/ports/esp32/Makefile" ] || { say "MPY_DIR=${1:-} is no MicroPython source tree: git clone it, 1.24 or newer"; exit 1; }
     make -C "$1/mpy-cross"
+    make -C "$1/ports/esp32" BOARD="$BOARD" BOARD_DIR="$here/boards/$BOARD" submodules
     make -C "$1/ports/esp32" BOARD="$BOARD" BOARD_DIR="$here/boards/$BOARD" BUILD="$build/$BOARD"
     say "make flash PORT=... BOARD=$BOARD FIRMWARE=build/$BOARD/firmware.bin"
 }
