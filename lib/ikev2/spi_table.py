@@ -5,7 +5,6 @@ are their own index, `adopt_…` takes SPIs from elsewhere; slots.py explains ho
 one peer address hang on a chain from a bucket of the same array, the Child SAs of one IKE SA on a chain from
 its record: no look-up walks the table, and none allocates. By SPI they are found with slots.find in `table.ike`
 (USED, with VARIANT where we are the original initiator) and in `table.child` (USED for ESP, with VARIANT for AH).
-
 Slots number IKE SAs and Child SAs separately and stay the same for the life of an entry. Endpoints are 4 or
 16 address octets and 2 port octets; here they are only compared. Whatever cannot be done is a ValueError
 that names the value and changes nothing.

@@ -108,7 +108,7 @@ class Udp:
         self._sockets = {}
         self._address = None  # the last one, as endpoint in _source
         self._source = b""
-        self._left_out = []
+        self.left_out = []  # of `raw`, what this port has no socket for, or the user no right to
         try:
             for via in ports:
                 self._sockets[via] = self._open(via)
@@ -119,12 +119,7 @@ class Udp:
             try:
                 self._sockets[via] = self._open(via)
             except (OSError, AttributeError):
-                self._left_out.append(via)
-
-    @property
-    def left_out(self):
-        """Protocols of `raw` for which this port has no socket, or the user no right to one."""
-        return self._left_out
+                self.left_out.append(via)
 
     def _open(self, via):
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
