@@ -196,24 +196,25 @@ class Udp:
         self._receive(via, host + b"\0\0", packet, length, address)
 
     def _receive(self, via, source, datagram, length, address):
-        node = self.node
         now = ticks_ms()
-        verdict = node.receive(via, source, datagram, length, now)
+        verdict = self.node.receive(via, source, datagram, length, now)
         if verdict <= DELIVER_IKE:  # nothing else makes anybody speak
-            size = node.outgoing(now)
-            while size:
-                self._send(size, address if node.out_to is source else None)
-                size = node.outgoing(now)
+            self._send(now, source, address)
         if self.seen:
             self.seen(verdict, via, source, datagram, length)
 
-    def _send(self, size, address):
+    def _send(self, now, source=None, address=None):
+        """All that the node has to say now; `address` is where `source` is."""
         node = self.node
-        try:
-            out = node.out if size == len(node.out) else memoryview(node.out)[:size]
-            self._sockets[node.out_via].sendto(out, address or address_of(node.out_to, ":" in self._host))
-        except (OSError, KeyError, MemoryError) as error:
-            self._count(error)
+        size = node.outgoing(now)
+        while size:
+            try:
+                to = address if node.out_to is source else address_of(node.out_to, ":" in self._host)
+                out = node.out if size == len(node.out) else memoryview(node.out)[:size]
+                self._sockets[node.out_via].sendto(out, to)
+            except (OSError, KeyError, MemoryError) as error:
+                self._count(error)
+            size = node.outgoing(now)
 
     def _count(self, error):
         self.errors += 1
@@ -227,10 +228,7 @@ class Udp:
             now = ticks_ms()
             try:
                 self.node.tick(now)
-                size = self.node.outgoing(now)
-                while size:
-                    self._send(size, None)
-                    size = self.node.outgoing(now)
+                self._send(now)
             except MemoryError as error:
                 self._count(error)
 
