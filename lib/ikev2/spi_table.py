@@ -64,7 +64,7 @@ class SpiTable:
         """
         slots = self.ike
         octets = self._octets
-        here = slots.start + endpoint[-3] % slots.count * slots.width
+        here = slots.start + endpoint[-3] % slots.count * slots.width  # as _bucket has it, without the call
         if not octets[here] & BUCKET:
             return -1
         slot = octets[here + _BUCKET_FIRST]
