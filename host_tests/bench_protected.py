@@ -2,10 +2,9 @@
 
 import subprocess
 
-from board import Board
+from board import CLOCK_NS, Board
 from tools import device_environment, micropython
 
-CLOCK_NS = 40  # a tick of the board's timer under -icount shift=0, in nanoseconds and so in instructions
 CIPHERS = ("aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256")
 _COST = """
 import gc, os, time

@@ -18,6 +18,7 @@ from tools import BUILD
 FIRMWARE = BUILD / "QEMU_MPS2/firmware.elf"
 ADDRESS, PEER = "10.66.0.2", "10.66.0.1"
 TUN = "ikev2board"
+CLOCK_NS = 40  # a tick of the board's timer; with `icount` so many instructions
 _END, _ESC, _ESC_END, _ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 
 
