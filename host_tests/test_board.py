@@ -4,7 +4,6 @@ That all vectors pass there, under the heap lock, is in test_vectors.py.
 """
 
 import contextlib
-import ctypes
 import itertools
 import json
 import os
@@ -17,6 +16,7 @@ import time
 import pytest
 from board import ADDRESS, TUN, Board, ipv4
 from live import canary
+from peers.net import host
 from tools import HERE
 
 UP = b"node on UDP 500, 4500\r\n"
@@ -185,23 +185,8 @@ def inside():
     if not ROOT:
         yield [], contextlib.nullcontext
         return
-    name = f"ikev2-{os.getpid()}"
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    @contextlib.contextmanager
-    def enter():
-        with open("/proc/thread-self/ns/net") as home, open(f"/run/netns/{name}") as there:
-            assert libc.setns(there.fileno(), 0) == 0
-            try:
-                yield
-            finally:
-                assert libc.setns(home.fileno(), 0) == 0
-
-    subprocess.run(["ip", "netns", "add", name], check=True)
-    try:
-        yield ["ip", "netns", "exec", name], enter
-    finally:
-        subprocess.run(["ip", "netns", "del", name], check=True)
+    with host() as own:
+        yield own.prefix, own.inside
 
 
 @contextlib.contextmanager
