@@ -1,9 +1,7 @@
 """Ratios from one run: the node against a bare echo loop in the same interpreter, a drop against an answer."""
 
-import socket
 import statistics
 import subprocess
-import time
 from contextlib import contextmanager
 
 import bench_protected
@@ -13,8 +11,7 @@ from node_process import UNLIMITED, node_process
 from peers import rate as beside_charon
 from tools import device_environment, micropython
 
-_SECONDS = 0.4
-_ROUNDS = 7
+_ROUNDS = 15
 _ECHO = """
 import socket
 sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -42,23 +39,6 @@ for via, octets in %r:
 """
 
 
-def rate(port, question, window):
-    """Answers a second with `window` questions on their way."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(5)
-        sock.connect(("127.0.0.1", port))
-        for _ in range(window):
-            sock.send(question)
-        answers = 0
-        start = time.perf_counter()
-        while True:
-            sock.recv(2048)
-            sock.send(question)
-            answers += 1
-            if not answers % 256 and time.perf_counter() - start > _SECONDS:
-                return answers / (time.perf_counter() - start)
-
-
 @contextmanager
 def echo(port):
     process = subprocess.Popen([micropython(), "-c", _ECHO % port], stdout=subprocess.PIPE, env=device_environment())
@@ -82,7 +62,8 @@ def main():
     with echo(15501), node_process(local, *UNLIMITED, "quiet=1"):
         for window in (1, 64):
             print(f"{window} outstanding ...", flush=True)
-            rounds = [(rate(15501, request, window), rate(local[500], request, window)) for _ in range(_ROUNDS)]
+            clients = [beside_charon.Client(request, window, port) for port in (15501, local[500])]
+            rounds = [[client.rate() for client in clients] for _ in range(_ROUNDS)]
             bare, node = (statistics.median(column) for column in zip(*rounds, strict=True))
             print(f"    echo loop {bare:8.0f}/s   node {node:8.0f}/s   ratio {node / bare:.2f}")
     names = (

@@ -56,17 +56,18 @@ class _Batch:
 
 
 class Client:
-    """Keeps `window` questions to UDP 500 on their way."""
+    """Keeps `window` questions to a UDP port of loopback on their way."""
 
-    def __init__(self, question, window):
+    def __init__(self, question, window, port=500):
         self._window = window
+        self._port = port
         self._questions = _Batch(question, window)
         self._answers = _Batch(bytes(256), window)
 
     def rate(self):
         """Answers a second."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-            sock.connect((_LOCAL, 500))
+            sock.connect((_LOCAL, self._port))
             self._limit(sock)
             fd = sock.fileno()
             count, answers, start = self._window, 0, time.perf_counter()
