@@ -10,6 +10,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build"
+PACKAGES = ("ikev2", "ipsec")
 # The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
 _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
                   "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
@@ -39,13 +40,19 @@ def plain(source):
     return re.sub("^ *@micropython.viper\n", "", source, flags=re.MULTILINE)
 
 
+def library():
+    """{path below lib: the file} of every module of the library."""
+    paths = sorted(path for package in PACKAGES for path in (ROOT / "lib" / package).rglob("*.py"))
+    return {str(path.relative_to(ROOT / "lib")): path for path in paths}
+
+
 @cache
 def plain_library():
     """Folder with the library as `plain` makes it."""
     folder = BUILD / "plain"
-    (folder / "ikev2").mkdir(parents=True, exist_ok=True)
-    for path in (ROOT / "lib/ikev2").glob("*.py"):
-        (folder / "ikev2" / path.name).write_text(plain(path.read_text()))
+    for name, path in library().items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(plain(path.read_text()))
     return folder
 
 
@@ -70,9 +77,9 @@ def compiled(source, target, architecture):
 
 
 def compiled_library(*modules):
-    """Compile lib/ikev2, and modules from here, into build/mpy: for a heap in which the compiler does not fit."""
-    sources = [(path, BUILD / "mpy/ikev2" / f"{path.stem}.mpy") for path in (ROOT / "lib/ikev2").glob("*.py")]
-    sources += [(HERE / f"{name}.py", BUILD / "mpy" / f"{name}.mpy") for name in modules]
+    """Compile the library, and modules from here, into build/mpy: for a heap in which the compiler does not fit."""
+    sources = [(path, (BUILD / "mpy" / name).with_suffix(".mpy")) for name, path in library().items()]
+    sources += [(HERE / f"{name}.py", BUILD / "mpy" / f"{Path(name).name}.mpy") for name in modules]
     for source, target in sources:
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
             compiled(source, target, unix_architecture())

@@ -10,8 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-import capture
-import vector_files
+from commands import capture
+from golden import vector_files
 from ikev2 import wire
 from rich.console import Console
 from rich.table import Table

@@ -5,9 +5,9 @@ import os
 import select
 from dataclasses import dataclass, field
 
-import vector_files
+from golden import vector_files
+from golden.live import canary
 from ikev2 import wire
-from live import canary
 
 from peers.net import ASKER, INSIDE, PLACE, THIRD, network, until
 from peers.place import node_at

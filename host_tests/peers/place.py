@@ -6,9 +6,9 @@ import os
 import threading
 from pathlib import Path
 
-from board import Board
+from boards.board import Board
+from commands.node_process import UNLIMITED, node_process
 from ikev2 import wire
-from node_process import UNLIMITED, node_process
 
 from peers.net import PLACE
 

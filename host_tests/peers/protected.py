@@ -9,10 +9,10 @@ import socket
 import subprocess
 from dataclasses import dataclass, field
 
-import capture
-from board import Board
+from boards.board import Board
+from commands import capture
+from commands.node_process import NodeProcess
 from ikev2 import sk, wire
-from node_process import NodeProcess
 from tools import HERE, device_environment, micropython
 
 from peers.forgotten import DISCARD, exchange, is_response, mark, message_id, send_esp

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import vector_files
-from node_process import UNLIMITED, node_process
+from commands.node_process import UNLIMITED, node_process
+from golden import vector_files
 
 from peers.net import host
 from peers.strongswan import CHARON, Charon, version

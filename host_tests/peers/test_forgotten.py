@@ -4,9 +4,8 @@ nothing that the first one holds changes. On the unix port and on the emulated b
 
 import collections
 
-import capture
-import decode
 import pytest
+from commands import capture, decode
 from ikev2 import wire
 
 from peers.forgotten import EXCHANGES, exchange, forgotten

@@ -4,9 +4,8 @@ decrypts and answers what we say, and we what it says. On the unix port and on t
 
 import re
 
-import capture
-import decode
 import pytest
+from commands import capture, decode
 from ikev2 import wire
 
 from peers.forgotten import is_response, message_id

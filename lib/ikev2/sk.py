@@ -10,7 +10,9 @@ read: we send no others, and the node lets no others through.
 
 import struct
 
-from . import crypto, wire
+from . import wire
+from .crypto import aes, gcm
+from .crypto.hmac import hmac_sha256, same
 from .wire import HEADER, SK, const
 
 ICV = const(16)
@@ -71,31 +73,31 @@ class _Encrypted:
 class CbcHmac(_Encrypted):
     """ENCR_AES_CBC with keys of 16 or 32 octets and AUTH_HMAC_SHA2_256_128 (RFC 3602, RFC 4868)."""
 
-    block = crypto.BLOCK
-    iv_size = crypto.BLOCK
+    block = aes.BLOCK
+    iv_size = aes.BLOCK
 
     def __init__(self, initiator, sk_ei, sk_er, sk_ai, sk_ar):
         if len(sk_ei) not in (16, 32) or len(sk_er) != len(sk_ei) or len(sk_ai) != 32 or len(sk_ar) != 32:
             raise ValueError("ENCR_AES_CBC: keys of %r octets" % [len(key) for key in (sk_ei, sk_er, sk_ai, sk_ar)])
-        crypto.need_aes("ENCR_AES_CBC")
+        aes.need_aes("ENCR_AES_CBC")
         super().__init__(initiator, sk_ai + sk_ei, sk_ar + sk_er)
 
     def iv(self, random, response, message_id):
         """An IV that nobody can foretell (RFC 7296 section 3.14), of random(n)."""
-        return random(crypto.BLOCK)
+        return random(aes.BLOCK)
 
     def _protect(self, out, at, start, end):
         keys = self._outbound()
         octets = memoryview(out)
-        crypto.cbc_encrypt(keys[32:], out[start - crypto.BLOCK : start], octets[start:end])
-        return crypto.hmac_sha256(keys[:32], octets[at:end])[:ICV]
+        aes.cbc_encrypt(keys[32:], out[start - aes.BLOCK : start], octets[start:end])
+        return hmac_sha256(keys[:32], octets[at:end])[:ICV]
 
     def _verified(self, message, at, start, end):
         keys = self._inbound()
-        if not crypto.same(crypto.hmac_sha256(keys[:32], message[at:end])[:ICV], message[end : end + ICV]):
+        if not same(hmac_sha256(keys[:32], message[at:end])[:ICV], message[end : end + ICV]):
             return None
         payloads = bytearray(message[start:end])
-        crypto.cbc_decrypt(keys[32:], message[start - crypto.BLOCK : start], payloads)
+        aes.cbc_decrypt(keys[32:], message[start - aes.BLOCK : start], payloads)
         return payloads
 
 
@@ -108,7 +110,7 @@ class Gcm(_Encrypted):
     def __init__(self, initiator, sk_ei, sk_er):
         if len(sk_ei) not in (20, 36) or len(sk_er) != len(sk_ei):
             raise ValueError("ENCR_AES_GCM_16: keys of %r octets" % [len(sk_ei), len(sk_er)])
-        crypto.need_aes("ENCR_AES_GCM_16")
+        aes.need_aes("ENCR_AES_GCM_16")
         super().__init__(initiator, sk_ei, sk_er)
 
     def iv(self, random, response, message_id):
@@ -118,19 +120,19 @@ class Gcm(_Encrypted):
 
     def _protect(self, out, at, start, end):
         octets = memoryview(out)
-        gcm = self._of(self._outbound(), octets, start)
-        gcm.crypt(out, start, end)
-        return gcm.tag(octets[at : at + _IV], octets[start:end])
+        made = self._of(self._outbound(), octets, start)
+        made.crypt(out, start, end)
+        return made.tag(octets[at : at + _IV], octets[start:end])
 
     def _verified(self, message, at, start, end):
-        gcm = self._of(self._inbound(), message, start)
-        if not crypto.same(gcm.tag(message[at : at + _IV], message[start:end]), message[end : end + ICV]):
+        made = self._of(self._inbound(), message, start)
+        if not same(made.tag(message[at : at + _IV], message[start:end]), message[end : end + ICV]):
             return None
         payloads = bytearray(message[start:end])
-        gcm.crypt(payloads, 0, end - start)
+        made.crypt(payloads, 0, end - start)
         return payloads
 
     @staticmethod
     def _of(key, message, start):
         nonce = bytes(key[-4:]) + bytes(message[start - 8 : start])
-        return crypto.Gcm(key[:-4], nonce)
+        return gcm.Gcm(key[:-4], nonce)

@@ -1,0 +1,48 @@
+"""Stock firmware to test with: an image that esptool accepts, a partition table, and nothing in it."""
+
+import hashlib
+import struct
+
+from boards.onboard import chip_of
+
+PARTITIONS = (("nvs", 1, 2, 0x9000, 0x6000), ("phy_init", 1, 1, 0xF000, 0x1000), ("factory", 0, 0, 0x10000, 0x1F0000),
+              ("vfs", 1, 0x81, 0x200000, 0x200000))  # fmt: skip
+WITH_ROMFS = (
+    *PARTITIONS[:2],
+    ("factory", 0, 0, 0x10000, 0x1D0000),
+    ("romfs", 1, 0x8F, 0x1E0000, 0x20000),
+    PARTITIONS[3],
+)
+
+WITHOUT_VFS = PARTITIONS[:3]  # as from 1.26 on
+VERSION = b"MicroPython v1.26.1 on 2025-09-11"
+
+
+def boot_image(number):
+    """An image of one segment of 16 octets with its checksum and digest."""
+    header = struct.pack(
+        "<BBBBIB3sHBHH4sB", 0xE9, 1, 2, 0x20, 0x40080000, 0xEE, bytes(3), number, 0, 0, 0xFFFF, bytes(4), 1
+    )
+    segment = bytes(range(16))
+    body = header + struct.pack("<II", 0x3FFF0000, len(segment)) + segment
+    body += bytes(15 - len(body) % 16)
+    checksum = 0xEF
+    for octet in segment:
+        checksum ^= octet
+    body += bytes((checksum,))
+    return body + hashlib.sha256(body).digest()
+
+
+def stock(board, partitions=PARTITIONS):
+    """A whole stock image for a board: what stands in front of the file system."""
+    _, number, offset = chip_of(board)
+    image = bytearray(b"\xff" * (0x12000 - offset))
+    boot = boot_image(number)
+    image[: len(boot)] = boot
+    at = 0x11000 - offset
+    image[at : at + len(VERSION)] = VERSION
+    at = 0x8000 - offset
+    for label, kind, subtype, start, size in partitions:
+        image[at : at + 32] = struct.pack("<HBBII16sI", 0x50AA, kind, subtype, start, size, label.encode(), 0)
+        at += 32
+    return bytes(image)

@@ -1,0 +1,43 @@
+"""make flash: write a stock MicroPython image onto a board with esptool: PORT, BOARD, FIRMWARE. Files on it stay."""
+
+import os
+import subprocess
+import sys
+
+from boards import onboard
+
+
+def esptool(*arguments):
+    """Run esptool; what it said. Refused if it fails."""
+    done = subprocess.run([sys.executable, "-m", "esptool", *map(str, arguments)], capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    if done.returncode:
+        lines = [line for line in said.strip().splitlines() if line.strip()] or ["esptool failed"]
+        hint = ""
+        if "busy" in said or "lock" in said:
+            hint = "; another program has the port open: close it (mpremote, a serial monitor)"
+        elif "Failed to connect" in said or "No serial data" in said:
+            hint = "; hold BOOT while plugging the board in, and try again"
+        elif "This chip is" in said:
+            hint = "; choose the BOARD that is on the desk"
+        raise onboard.Refused(f"{lines[-1]}{hint}")
+    return said
+
+
+def arguments(environ):
+    """What esptool is called with."""
+    board, port = environ.get("BOARD", ""), environ.get("PORT", "")
+    firmware = environ.get("FIRMWARE", "")
+    chip, _, offset = onboard.chip_of(board)
+    onboard.firmware_for(board, firmware)
+    onboard.port_there(port)
+    return ["--chip", chip, "--port", port, "--baud", "460800", "write-flash", hex(offset), firmware]
+
+
+def main():
+    print(esptool(*arguments(os.environ)), end="")
+    print(f"next: make deploy PORT={os.environ['PORT']}")
+
+
+if __name__ == "__main__":
+    sys.exit(onboard.command(main))

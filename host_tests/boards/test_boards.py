@@ -1,0 +1,102 @@
+"""The board folders: MicroPython's manifest tool evaluates each manifest; the pieces that mip installs are whole."""
+
+import ast
+import importlib.util
+import json
+import re
+import subprocess
+
+import pytest
+from tools import BUILD, ROOT, library
+
+from boards.onboard import CHIPS
+
+BOARDS = [*sorted(CHIPS), "QEMU_MPS2"]
+SOURCE = BUILD / "micropython"
+
+
+def frozen(board):
+    """{path as frozen: source} of a board's manifest."""
+    assert SOURCE.exists(), "no source of MicroPython: host_tests/setup.sh board"
+    spec = importlib.util.spec_from_file_location("manifestfile", SOURCE / "tools/manifestfile.py")
+    manifestfile = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(manifestfile)
+    folder = ROOT / "boards" / board
+    port = SOURCE / "ports" / ("qemu" if board == "QEMU_MPS2" else "esp32")
+    variables = {
+        "MPY_DIR": str(SOURCE),
+        "PORT_DIR": str(port),
+        "BOARD_DIR": str(folder),
+        "MPY_LIB_DIR": str(SOURCE / "lib/micropython-lib"),
+    }
+    manifest = manifestfile.ManifestFile(manifestfile.MODE_FREEZE, variables)
+    manifest.execute(str(folder / "manifest.py"))
+    return {file.target_path: file.full_path for file in manifest.files()}
+
+
+def imported(path):
+    """Names of the modules at the top level that a file imports outside of any `try` and function."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = path.resolve().relative_to(ROOT / "lib").parts[: -node.level] if node.level else ()
+            base = ".".join(package)
+            inside = ".".join(filter(None, (base, node.module)))
+            yield inside
+            if inside == "ikev2":
+                yield from (f"ikev2.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_manifest_freezes_everything(board):
+    files = frozen(board)
+    wanted = set(library())
+    wanted |= {"main.py", "ikev2_main.py", "ikev2_config.py", "ikev2_network.py", "asyncio/core.py"}
+    if board in CHIPS:
+        wanted |= {"ikev2_sleep.py", "_boot.py", "flashbdev.py"}
+    assert wanted <= set(files), wanted - set(files)
+    for target, source in files.items():
+        if target.startswith("ikev2") or target == "main.py":
+            for name in imported(ROOT / source):
+                if name.startswith("ikev2"):
+                    path = name.replace(".", "/")
+                    assert {f"{path}.py", f"{path}/__init__.py"} & set(files), f"{target} imports {name}"
+
+
+@pytest.mark.parametrize("board", sorted(CHIPS))
+def test_board_folder_is_whole(board):
+    chip, _, offset = CHIPS[board]
+    folder = ROOT / "boards" / board
+    about = json.loads((folder / "board.json").read_text())
+    assert about["mcu"] == chip and int(about["deploy_options"]["flash_offset"], 0) == offset
+    cmake = (folder / "mpconfigboard.cmake").read_text()
+    assert f"set(IDF_TARGET {chip})" in cmake and "esp32_common/common.cmake" in cmake
+    header = (folder / "mpconfigboard.h").read_text()
+    for name in re.findall(r'#include "(.*)"', header):
+        assert (folder / name).exists(), name
+    for name in re.findall(r"boards/[\w./]+", cmake + (ROOT / "boards/esp32_common/common.cmake").read_text()):
+        assert (SOURCE / "ports/esp32" / name).exists(), name
+    assert (folder / "sdkconfig.board").exists() and (ROOT / "boards/esp32_common/sdkconfig").exists()
+
+
+@pytest.mark.parametrize("package", ["package.json", "udp.json", "core.json"])
+def test_mip_package_is_whole(package):
+    listed = dict(json.loads((ROOT / "lib" / package).read_text())["urls"])
+    for target, source in listed.items():
+        assert target == source
+        for name in imported(ROOT / "lib" / source):
+            path = name.replace(".", "/") + ".py"
+            if name.startswith("ikev2.") and (ROOT / "lib" / path).exists():
+                assert path in listed, f"{package}: {target} imports {name}"
+    if package == "package.json":
+        assert set(listed) == set(library())
+
+
+@pytest.mark.parametrize(
+    ("board", "says"),
+    [("ESP32_GENERIC", "idf.py is not on PATH: install ESP-IDF 5.2 or newer"), ("ESP32_NONE", "no board ESP32_NONE")],
+)
+def test_firmware_of_an_esp32_says_what_is_missing(board, says):
+    made = subprocess.run(["make", "firmware", f"BOARD={board}"], cwd=ROOT, capture_output=True, text=True)
+    assert made.returncode == 2 and says in made.stderr

@@ -1,0 +1,104 @@
+"""What the user types: vectors against a live node, demo, probe, run, soak, and a wrong vector's exit status."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from golden import run_vectors, vector_files
+from golden.live import Live, NoAnswer
+from tools import HERE, device_environment
+
+from commands import demo, probe
+from commands.node_process import UNLIMITED, node_process
+
+LOCAL = {500: 15520, 4500: 14520}
+
+
+def test_vectors_against_a_live_node():
+    """As TARGET=udp://HOST does; ports apart, for want of 500 and 4500."""
+    with node_process(LOCAL, *UNLIMITED, "quiet=1"):
+        live = Live("127.0.0.1", LOCAL)
+        results = {case["name"]: (case, live.run(case)) for case in vector_files.all_cases()}
+    asked = [(case, result) for case, result in results.values() if "skipped" not in result]
+    assert len(asked) > 60
+    for case, result in asked:
+        assert run_vectors.differences(case, result) == []
+
+
+def test_a_live_node_that_answers_wrongly_is_found():
+    case = json.loads(
+        json.dumps(next(case for case in vector_files.all_cases() if case["name"] == "unencrypted-informational"))
+    )
+    case["steps"][0][3] = case["steps"][0][3].replace("2a202508", "2e202508", 1)
+    with node_process(LOCAL, *UNLIMITED, "quiet=1"):
+        wrong = run_vectors.differences(case, Live("127.0.0.1", LOCAL).run(case))
+    assert wrong == ["    step 0: 1 datagrams sent, expected 0"]
+
+
+def test_nobody_there():
+    live = Live("127.0.0.1", {500: 15599, 4500: 14599})
+    case = next(case for case in vector_files.all_cases() if case["name"] == "27-octets")
+    assert "does not answer" in live.run(case)["error"]
+    with pytest.raises(NoAnswer):
+        live.ask(500, b"x", False)
+
+
+def test_demo(capsys):
+    assert demo.main() == 0
+    shown = capsys.readouterr().out
+    assert "15 as their vectors say, 0 not" in shown and "INVALID_IKE_SPI (4)" in shown
+
+
+def test_demo_fails_if_an_answer_differs(capsys, monkeypatch):
+    cases = json.loads(json.dumps(demo.shown_cases()))
+    cases[0]["expected"][0][1][0][2] = "00" + cases[0]["expected"][0][1][0][2][2:-2] + "ff"
+    monkeypatch.setattr(demo, "shown_cases", lambda: cases)
+    assert demo.main() == 1
+    assert "1 not" in capsys.readouterr().out
+
+
+def test_probe(capsys):
+    with node_process(LOCAL, *UNLIMITED):
+        assert probe.main("127.0.0.1", LOCAL, slow_s=0) == 0
+    shown = capsys.readouterr().out
+    assert "14 right, 0 silent, 0 differs, 0 WRONG" in shown
+
+
+def test_probe_of_nobody(capsys):
+    assert probe.main("127.0.0.1", {500: 15599, 4500: 14599}, slow_s=0) == 0
+    assert "7 right, 7 silent" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("sends", "got", "verdict"),
+    [
+        ([[0, "", "00xx"]], b"\0\1", "right"),
+        ([[0, "", "0001"]], b"\0\2", "differs"),
+        ([], b"\0", "WRONG"),
+        ([[0, "", "00"]], None, "silent"),
+    ],
+)
+def test_probe_judges(sends, got, verdict):
+    assert probe.judge(sends, "why", got)[0] == verdict
+
+
+def test_make_vectors_exit_status(tmp_path, capsys):
+    case = {
+        "name": "wrong", "rules": ["S2.3"],
+        "steps": [{"at_ms": 0, "receive": {"via": "udp/500", "from": ["192.0.2.1", 500], "octets": ""},
+                   "verdict": "drop-source", "send": []}],
+    }  # fmt: skip
+    path = tmp_path / "wrong.json"
+    path.write_text(json.dumps([case]))
+    assert run_vectors.main("cpython", [str(path)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1] == "0 passed, 1 failed"
+    assert run_vectors.main("cpython", ["framing.json"]) == 0
+
+
+def test_fuzz_a_little():
+    """L2, L3: the coverage-guided fuzzer finds nothing in a few seconds; `make fuzz` has more patience."""
+    environment = {**device_environment(), "SECONDS": "3"}
+    ran = subprocess.run([sys.executable, HERE / "measure/fuzz.py"], env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert "Done" in ran.stderr

@@ -1,0 +1,196 @@
+"""Runs golden vectors on one machine or on all: cpython, unix, board, udp://HOST."""
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+from mpremote.transport import TransportExecError
+from tools import ROOT, device_environment, micropython
+
+from golden import vector_files
+
+HERE = Path(__file__).parent
+_AT_ONCE = 4000  # characters of steps in a message
+
+
+def conversation(tell):
+    """A function that runs a case by telling it to a machine, as vector_machine.Run has it."""
+
+    def run(case):
+        parts = [{"begin": {key: case[key] for key in case if key not in ("steps", "expected")}}]
+        size = _AT_ONCE
+        for step in case["steps"]:
+            if size >= _AT_ONCE:
+                parts.append({"steps": []})
+                size = 0
+            parts[-1]["steps"].append(step)
+            size += 100 + len(step[3])
+        results = []
+        for part in [*parts, {"end": True}]:
+            answer = json.loads(tell(json.dumps(part)))
+            if "error" in answer:
+                return answer
+            results += answer.get("steps", [])
+        return {**answer, "steps": results}
+
+    return run
+
+
+@contextmanager
+def cpython():
+    """The library in this process."""
+    from golden import vector_machine
+
+    yield conversation(vector_machine.tell)
+
+
+@contextmanager
+def unix():
+    """The MicroPython unix port as a process of its own."""
+    command = [micropython(), str(HERE / "vector_machine.py")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
+    ) as process:
+
+        def tell(message):
+            process.stdin.write(message + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            return line or json.dumps({"error": f"micropython ended: exit status {process.wait()}"})
+
+        yield conversation(tell)
+        process.stdin.close()
+
+
+def machine_source():
+    """vector_machine as a board executes it."""
+    return (HERE / "vector_machine.py").read_text().split("def main():")[0]
+
+
+@contextmanager
+def board():
+    """The firmware image on the emulated board, over its REPL."""
+    from boards.board import Board
+
+    with Board() as machine:
+        machine.exec(machine_source())
+
+        def tell(message):
+            try:
+                return machine.exec(f"print(tell({message!r}))")
+            except TransportExecError as error:
+                return json.dumps({"error": error.error_output.strip().splitlines()[-1]})
+
+        yield conversation(tell)
+
+
+@contextmanager
+def udp(host):
+    """A live node at that address, by UDP."""
+    from golden.live import Live
+
+    with Live(host) as live:
+        yield live.run
+
+
+TARGETS = {"cpython": cpython, "unix": unix, "board": board}
+
+
+def available():
+    """Machines that are there: all of them under CI."""
+    yield "cpython"
+    yield "unix"
+    if os.environ.get("CI") or (ROOT / "build/QEMU_MPS2/firmware.elf").exists():
+        yield "board"
+
+
+def machine(target):
+    return udp(target.removeprefix("udp://")) if target.startswith("udp://") else TARGETS[target]()
+
+
+def same(expected, got):
+    """True if the octets are equal, `x` in `expected` being any nibble."""
+    return len(expected) == len(got) and all(e in ("x", g) for e, g in zip(expected, got, strict=True))
+
+
+def dump(expected, got):
+    """Both octet strings as hexdumps, `>` at the line and `^` at the octet where they differ first."""
+    lines = []
+    first = (
+        next((i for i in range(0, max(len(expected), len(got)), 2) if not same(expected[i : i + 2], got[i : i + 2])), 0)
+        // 2
+    )
+    for label, octets in (("expected", expected), ("got", got)):
+        lines.append(f"    {label}: {len(octets) // 2} octets")
+        for start in range(0, len(octets), 32):
+            row = octets[start : start + 32]
+            here = start // 2 <= first < start // 2 + 16
+            lines.append(
+                f"    {'>' if here else ' '} {start // 2:04x}  "
+                + " ".join(row[i : i + 2] for i in range(0, len(row), 2))
+            )
+            if here:
+                lines.append(" " * (12 + 3 * (first - start // 2)) + "^^")
+    return lines
+
+
+def differences(case, result):
+    """What is wrong with a result: a list of lines, empty if nothing."""
+    if "error" in result:
+        return [f"    {result['error']}"]
+    wrong = []
+    for i, ((verdict, sends), (got_verdict, got_sends)) in enumerate(
+        zip(case["expected"], result["steps"], strict=True)
+    ):
+        if verdict != got_verdict:
+            wrong.append(f"    step {i}: verdict {got_verdict}, expected {verdict}")
+        if len(sends) != len(got_sends):
+            wrong.append(f"    step {i}: {len(got_sends)} datagrams sent, expected {len(sends)}")
+        for (via, to, octets), (got_via, got_to, got_octets) in zip(sends, got_sends, strict=False):
+            if (via, to) != (got_via, got_to):
+                got_by, by = vector_files.VIA_NAMES[got_via], vector_files.VIA_NAMES[via]
+                got_to, to = vector_files.endpoint_text(got_to), vector_files.endpoint_text(to)
+                wrong.append(f"    step {i}: sent by {got_by} to {got_to}, expected {by} to {to}")
+            if not same(octets, got_octets):
+                wrong += [f"    step {i}: octets differ", *dump(octets, got_octets)]
+    if not result.get("unchanged", True):
+        wrong.append("    the SA table changed, or is not what is left")
+    if not result.get("counted", True):
+        wrong.append("    the counters do not add up to the datagrams received")
+    return wrong
+
+
+def main(target=None, names=()):
+    try:
+        cases = [case for path in vector_files.paths(names) for case in vector_files.read(path)]
+        targets = [target] if target else list(available())
+        if not all(name in TARGETS or name.startswith("udp://") for name in targets):
+            raise vector_files.FormatError(f"TARGET is none of {', '.join(TARGETS)}, udp://HOST: {target}")
+    except vector_files.FormatError as error:
+        print(error)
+        return 2
+    passed = failed = skipped = 0
+    for name in targets:
+        with machine(name) as run:
+            for case in cases:
+                result = run(case)
+                verdicts = ", ".join(verdict or "tick" for verdict, _ in case["expected"])
+                if "skipped" in result:
+                    skipped += 1
+                    print(f"skip  {name}  {case['name']}: {result['skipped']}")
+                    continue
+                wrong = differences(case, result)
+                failed += bool(wrong)
+                passed += not wrong
+                print(
+                    f"{'FAIL' if wrong else 'ok  '}  {name}  {case['name']}: {verdicts}", *wrong, sep="\n", flush=True
+                )
+    print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ.get("TARGET"), os.environ.get("FILES", "").split()))

@@ -1,0 +1,225 @@
+"""Flash, RAM and instructions of the library on the emulated Cortex-M3, by measurement."""
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from boards.board import ADDRESS, CLOCK_NS, FIRMWARE, PEER, Board
+from golden import vector_files
+from golden.live import canary
+from golden.run_vectors import machine_source
+from tools import ROOT, compiled
+
+from measure import bench_protected
+
+CORE = ("__init__", "wire", "slots", "spi_table", "budget", "notifier", "node")
+_FIRMWARE = ("main", "config", "network")
+_REPEAT = 20
+_DATAGRAMS = 20
+_RAM = """
+import gc, os
+gc.collect(); start = gc.mem_alloc()
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+gc.collect(); imported = gc.mem_alloc()
+table = SpiTable(16, 32)
+node = Node(table, os.urandom)
+for i in range(16):
+    ike = table.add_ike(os.urandom, True, bytes((10, 0, 0, i, 1, 244)), bytes(8), True)
+    for _ in range(2):
+        table.add_child(ike, 50, os.urandom, b"abcd")
+gc.collect(); filled = gc.mem_alloc()
+print(imported - start, filled - imported)
+def datagram(node, source, octets):
+    length = len(octets)
+    before = gc.mem_alloc()
+    for i in range(COUNT):
+        node.receive(500, source, octets, length, 0)
+        node.outgoing(0)
+        node.outgoing(0)
+    return (gc.mem_alloc() - before) / COUNT
+node = Node(table, os.urandom, 1000, 1000, 0)
+print(datagram(node, bytes((192, 0, 2, 1, 1, 244)), QUESTION), node.counters[1])
+"""
+_GARBAGE = """
+import asyncio, gc, link, os
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+from ikev2.udp import Udp
+link.up("ADDRESS", "PEER")
+seen = []
+def count(*_):
+    if not seen:
+        gc.collect()
+    seen.append(gc.mem_alloc())
+    if len(seen) > COUNT:
+        raise SystemExit
+udp = Udp(Node(SpiTable(), os.urandom, 1000, 1000, 0), ports=(500,), raw=(), seen=count)
+print("ready")
+try:
+    asyncio.run(udp.run())
+except SystemExit:
+    pass
+print((seen[-1] - seen[0]) / COUNT)
+"""
+_COST = """
+import os, time
+from binascii import unhexlify
+from vector_machine import build
+def cost(case, via, source, octets):
+    node = build(case)
+    source, octets = unhexlify(source), bytearray(unhexlify(octets))
+    length = len(octets)
+    ticks = 0
+    for i in range(REPEAT):
+        now = i * 100000
+        node.tick(now)
+        start = time.ticks_cpu()
+        verdict = node.receive(via, source, octets, length, now)
+        ticks += time.ticks_diff(time.ticks_cpu(), start)
+        node.outgoing(now)
+    empty = 0
+    for i in range(REPEAT):
+        start = time.ticks_cpu()
+        empty += time.ticks_diff(time.ticks_cpu(), start)
+    return (ticks - empty) / REPEAT
+"""
+
+
+def flash():
+    """Octets of flash by module of lib/ikev2: its frozen code, constants and tables."""
+    nm = subprocess.run(["arm-none-eabi-nm", "-S", str(FIRMWARE)], check=True, capture_output=True, text=True).stdout
+    sizes = {}
+    for line in nm.splitlines():
+        fields = line.split()
+        if len(fields) == 4:
+            found = re.match(r".*?(?:ikev2_|ipsec_)(__init__|crypto|[a-z]+(?:_table)?)(?=__|_|$)", fields[3])
+            if found:
+                name = found.group(1)
+                name = f"ikev2_{name}" if name in _FIRMWARE else name
+                sizes[name] = sizes.get(name, 0) + int(fields[1], 16)
+    return sizes
+
+
+def ram():
+    """(after import, for a node with 16 IKE SAs and 32 Child SAs, a datagram answered) in octets of heap."""
+    code = _RAM.replace("COUNT", str(_DATAGRAMS)).replace("QUESTION", repr(canary(1)))
+    with Board() as board:
+        board.repl.exit_raw_repl()
+        board.repl.enter_raw_repl(soft_reset=True)
+        imported, filled, datagram, answered = board.exec(code).split()
+    if int(answered) != _DATAGRAMS:
+        raise RuntimeError(f"{answered} of {_DATAGRAMS} datagrams were answered")
+    return int(imported), int(filled), round(float(datagram))
+
+
+def garbage():
+    """Octets of heap that an answered datagram leaves to the collector, sockets and asyncio included."""
+    code = _GARBAGE.replace("ADDRESS", ADDRESS).replace("PEER", PEER).replace("COUNT", str(_DATAGRAMS))
+    with Board() as board:
+        board.repl.exec_raw_no_follow(code)
+        board.repl.read_until(1, b"ready")
+        for number in range(_DATAGRAMS + 1):
+            board.send_udp(500, canary(number))
+            board.receive_udp()
+        said, _ = board.repl.follow(10)
+        return round(float(said))
+
+
+def compiled_files():
+    """Octets of the core's modules as .mpy files for that machine, their names included."""
+    with tempfile.TemporaryDirectory() as folder:
+        targets = [Path(folder) / f"{name}.mpy" for name in CORE]
+        for name, target in zip(CORE, targets, strict=True):
+            compiled(ROOT / f"lib/ikev2/{name}.py", target, "armv7m")
+        return sum(target.stat().st_size for target in targets)
+
+
+def single_cases():
+    """(case, step) for each verdict: the longest question that begins a case, IPv4; without credit for drop-limited."""
+    found = {}
+    for case in vector_files.all_cases():
+        step, verdict = case["steps"][0], case["expected"][0][0]
+        if verdict and case["address"] == 4 and not case["config"] and not any(sa[5] for sa in case["ike_sas"]):
+            if verdict not in found or len(step[3]) > len(found[verdict][1][3]):
+                found[verdict] = (case, step)
+    case, step = found["invalid-ike-spi"]
+    found["drop-limited"] = ({**case, "config": {"burst": 0}}, step)
+    return found
+
+
+def instructions():
+    """{verdict: instructions from datagram to reply}, under -icount."""
+    found = {}
+    with Board(icount=True) as board:
+        board.exec(machine_source())
+        board.exec(_COST.replace("from vector_machine import build\n", "").replace("REPEAT", str(_REPEAT)))
+        for verdict, (case, step) in sorted(single_cases().items()):
+            case = {key: case[key] for key in ("address", "config", "ike_sas", "child_sas", "outstanding")}
+            code = f"print(cost(json.loads({json.dumps(case)!r}), {step[1]}, {step[2]!r}, {step[3]!r}))"
+            found[verdict] = round(float(board.exec(code)) * CLOCK_NS)
+    return found
+
+
+def versions():
+    """What was measured with."""
+    with Board() as board:
+        firmware = board.exec(
+            "import sys; print(sys.version.split('; ')[1].split(' on ')[0], sys.implementation._machine)"
+        )
+    compiler = subprocess.run(["arm-none-eabi-gcc", "-dumpfullversion"], check=True, capture_output=True, text=True)
+    emulator = subprocess.run(["qemu-system-arm", "--version"], check=True, capture_output=True, text=True)
+    return f"{firmware.strip()}, arm-none-eabi-gcc {compiler.stdout.strip()}, QEMU {emulator.stdout.split()[3]}"
+
+
+def figures():
+    """(what, number, unit) of everything that is measured here."""
+    sizes = flash()
+    for name in sorted(sizes, key=lambda name: (name not in CORE, -sizes[name])):
+        yield f"flash, {name}", sizes[name], "octets"
+    yield "flash, section 1.5 core, frozen", sum(sizes[name] for name in CORE), "octets"
+    yield "flash, section 1.5 core as .mpy files, with all names", compiled_files(), "octets"
+    imported, filled, datagram = ram()
+    yield "RAM, core imported", imported, "octets"
+    yield "RAM, node with 16 IKE SAs and 32 Child SAs", filled, "octets"
+    yield "RAM, a datagram in the node", datagram, "octets"
+    yield "RAM, a datagram with socket and asyncio, until collected", garbage(), "octets"
+    for verdict, count in instructions().items():
+        yield verdict, count, "instructions"
+    for cipher, (made, verified) in bench_protected.instructions().items():
+        yield f"INVALID_SPI over an IKE SA, {cipher}, made", made, "instructions"
+        yield f"INVALID_SPI over an IKE SA, {cipher}, response verified", verified, "instructions"
+
+
+def line(what, number, unit):
+    """A figure as it is printed."""
+    return f"{what:62} {number:>9,} {unit}"
+
+
+def renewed(readme, found):
+    """The README with these figures in place of those that it has, and what they were measured with."""
+    lines = {what: line(what, number, unit) for what, number, unit in found}
+    readme = re.sub(r"^MicroPython .*, QEMU .*$", versions(), readme, flags=re.MULTILINE)
+    return re.sub(
+        r"^(\S.*?) {2,}[0-9,]+ (?:octets|instructions)$", lambda old: lines[old.group(1)], readme, flags=re.MULTILINE
+    )
+
+
+def main():
+    print(versions())
+    found = []
+    for figure in figures():
+        found.append(figure)
+        print(line(*figure), flush=True)
+    if "--readme" in sys.argv:
+        path = ROOT / "README.md"
+        path.write_text(renewed(path.read_text(), found))
+        print("README.md has these figures now")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""Runs mixed.py under the MicroPython unix port with 64 KiB of heap, and compares the heap before and after."""
+
+import itertools
+import os
+import subprocess
+import sys
+
+from golden import vector_files
+from tools import BUILD, HERE, compiled_library, device_environment, micropython
+
+_SEEDS = 60  # what fits into the heap beside the library
+
+
+def seeds(most):
+    """Up to `most` datagrams of the vectors, as mixed.py reads them, all verdicts among them."""
+    by_verdict = {}
+    for case in vector_files.all_cases():
+        for step, (verdict, _) in zip(case["steps"], case["expected"], strict=True):
+            if step[1] and len(step[3]) <= 200:
+                by_verdict.setdefault(verdict, set()).add((step[1], step[3]))
+    turns = itertools.zip_longest(*map(sorted, by_verdict.values()))
+    return [seed for turn in turns for seed in turn if seed][:most]
+
+
+def soak(count, seed=1, heap="64k", progress=None):
+    """(heap in use after the first thousand, heap at the end, in octets); RuntimeError with what was printed."""
+    compiled_library("measure/mixed")
+    command = [micropython(), "-X", f"heapsize={heap}", "-m", "mixed", str(count), str(seed)]
+    process = subprocess.Popen(
+        command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**device_environment(), "MICROPYPATH": f"{BUILD / 'mpy'}:.frozen"},
+    )  # fmt: skip
+    lines = []
+    try:
+        process.stdin.write("".join(f"{via} {octets}\n" for via, octets in seeds(_SEEDS)) + "\n")
+        process.stdin.close()
+        for line in process.stdout:
+            lines.append(line.strip())
+            if progress:
+                progress(lines[-1])
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    if not lines or lines[-1] != "done":
+        raise RuntimeError("\n".join(lines[-12:]))
+    heap_in_use = [int(line.rsplit(" ", 1)[1]) for line in lines if line.startswith("heap")]
+    return heap_in_use[0], heap_in_use[1]
+
+
+if __name__ == "__main__":
+    count = int(os.environ.get("COUNT") or 2000000)
+    first, last = soak(count, progress=print)
+    print(f"{count} datagrams; heap in use {first} octets after the first thousand, {last} at the end")
+    sys.exit(0 if first == last else 1)

@@ -1,0 +1,44 @@
+"""What the library may take of a board, measured on the emulated one: flash, RAM, instructions."""
+
+import re
+
+import pytest
+from tools import ROOT
+
+from measure import size
+
+ANSWERS = ("invalid-spi", "invalid-ike-spi", "invalid-major-version")
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return {what: number for what, number, _ in size.figures()}
+
+
+def test_flash_of_the_core(measured):
+    sizes = [measured[f"flash, {name}"] for name in size.CORE]
+    assert sum(sizes) == measured["flash, section 1.5 core, frozen"] <= 14 * 1024
+
+
+def test_ram(measured):
+    assert 0 < measured["RAM, core imported"]
+    assert 0 < measured["RAM, node with 16 IKE SAs and 32 Child SAs"] <= 6 * 1024
+    assert measured["RAM, a datagram in the node"] == 0
+
+
+def test_answers(measured):
+    assert max(measured[verdict] for verdict in ANSWERS) <= 12000
+
+
+def test_cheap_drops_are_the_cheapest(measured):
+    assert measured["drop-malformed"] <= 4000
+    assert max(measured["drop-malformed"], measured["drop-unencrypted"]) * 3 <= measured["invalid-ike-spi"]
+
+
+def test_readme_says_what_was_measured(measured):
+    """Instructions may differ a little with what else the firmware holds."""
+    readme = (ROOT / "README.md").read_text()
+    said = re.findall(r"^(\S.*?) {2,}([0-9,]+) (?:octets|instructions)$", readme, re.MULTILINE)
+    assert len(said) > 15
+    for what, number in said:
+        assert abs(int(number.replace(",", "")) - measured[what]) <= 0.1 * measured[what], what
