@@ -72,7 +72,7 @@ def _add(into: ptr8, at: int, octets: ptr8, start: int, n: int):
 @micropython.viper
 def _multiples(octets):
     """H times every polynomial of four bits, of which 8 is 1, 4 is x, 2 is x**2 and 1 is x**3."""
-    words = array("H", bytes(16 * BLOCK))
+    words = array("H", bytes(256))
     h = ptr8(octets)
     table = ptr16(words)
     i = 8
