@@ -1,61 +1,41 @@
-# Every command; `make` alone lists them.
-PYTHON := .venv/bin/python
-RUN := PYTHONPATH=lib:host_tests PYTHONUNBUFFERED=1 $(PYTHON)
-BOARD ?= QEMU_MPS2
-ELF := build/QEMU_MPS2/firmware.elf
-export TARGET FILES HOST PORT PORT_NAT SECONDS COUNT BOARD FIRMWARE FLASH CONFIG MICROPYTHON
+# Every command; `make` alone lists them. A new one is a line here and a file: host_tests/README.md says how.
+# What is given as NAME=value goes to the command as an argument; it knows its names.
+RUN := PYTHONPATH=lib:host_tests PYTHONUNBUFFERED=1 .venv/bin/python -m
+SETUP := host_tests/setup.sh
+given = $(foreach name,$(filter-out MICROPYTHON,$(.VARIABLES)),$(if $(filter command,$(origin $(name))),'$(name)=$(subst ','\'',$($(name)))'))
 
-help:           ## this list
-	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/make \1#\2/p' $(MAKEFILE_LIST) | column -t -s '#'
-setup:          ## .venv and the MicroPython unix port
-	@host_tests/setup.sh host && host_tests/setup.sh unix
-demo: setup     ## wayward packets to a node under MicroPython, and its answers
-	@$(RUN) host_tests/commands/demo.py
-run: setup      ## the node in the foreground, one line a verdict; Ctrl-C prints the counters [PORT=500 PORT_NAT=4500]
-	@$(PYTHON) host_tests/tools.py commands/run_node.py \
-	    $(if $(PORT),port=$(PORT)) $(if $(PORT_NAT),port_nat=$(PORT_NAT)) $(ARGS)
-probe: setup    ## HOST=… asks any address the questions of section 1.5 [PORT=500 PORT_NAT=4500]
-	@$(RUN) host_tests/commands/probe.py
-vectors: setup  ## golden vectors [TARGET=cpython|unix|board|udp://HOST FILES="a.json"]
-	@if [ "$$TARGET" = board ] || { [ -z "$$TARGET" ] && [ -e $(ELF) ]; }; then host_tests/setup.sh firmware; fi
-	@$(RUN) host_tests/golden/run_vectors.py
-rules: setup    ## every rule and its vector cases
-	@$(RUN) host_tests/golden/rules.py
-flash: setup    ## PORT=/dev/ttyUSB0 BOARD=ESP32_GENERIC FIRMWARE=file.bin: stock MicroPython onto a board
-	@$(RUN) host_tests/boards/flash.py
-deploy: setup   ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json]: everything onto a board that runs MicroPython
-	@$(RUN) host_tests/boards/deploy.py
-image: setup    ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: stock MicroPython and everything in one file
-	@$(RUN) host_tests/boards/image.py
-firmware:       ## [BOARD=QEMU_MPS2]: the image of a board with the library frozen; an ESP32 needs ESP-IDF and MPY_DIR=…
-ifeq ($(BOARD),QEMU_MPS2)
-	@host_tests/setup.sh firmware && ls -l $(ELF)
-else
-	@host_tests/setup.sh esp32 "$(MPY_DIR)"
-endif
-board: setup    ## boots the emulated board and says how to reach its REPL and network
-	@host_tests/setup.sh firmware
-	@$(RUN) host_tests/boards/board.py
-peers: setup    ## real IKE daemons and the node in namespaces (root): tests, then who does what [ARGS=--markdown]
-	@host_tests/setup.sh firmware && host_tests/setup.sh peers
-	@$(RUN) -m pytest host_tests/peers >&2 && $(RUN) -m peers.compare $(ARGS)
-capture: setup  ## build/demo.pcap: the demo, to open in Wireshark
-	@$(RUN) host_tests/commands/capture.py
-size: setup     ## flash, RAM and instructions on the emulated board [ARGS=--readme]
-	@host_tests/setup.sh firmware
-	@$(RUN) host_tests/measure/size.py $(ARGS)
-bench: setup    ## speed, as ratios
-	@$(RUN) host_tests/measure/bench.py
-soak: setup     ## COUNT=2000000 mixed datagrams through the unix port with 64 KiB of heap
-	@$(RUN) host_tests/measure/soak.py
-fuzz: setup     ## SECONDS=60 of coverage-guided fuzzing of the receive path
-	@$(RUN) host_tests/measure/fuzz.py
-lint: setup     ## ruff
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check .
-test: lint      ## everything: lint, host tests, every machine
-	@host_tests/setup.sh firmware && host_tests/setup.sh peers
-	@$(RUN) -m pytest
-clean:          ## forget what was built and installed here
-	rm -rf build .venv
+help:               ## this list
+	@awk -F ' *## ' '/^## /{print "\n" $$2} /^[a-z]+:.*##/{sub(":.*", "", $$1); printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-.PHONY: help setup demo run probe vectors rules flash deploy image firmware board peers capture size bench soak fuzz lint test clean
+## To begin
+setup: venv unix    ## what most commands need: .venv and the MicroPython unix port; the others set up the rest by themselves
+demo: unix;         @$(RUN) commands.demo $(given)          ## wayward packets to a node under MicroPython, and its answers
+run: unix;          @$(RUN) commands.run $(given)           ## [HOST=0.0.0.0 UDP_PORT=500 UDP_PORT_NAT=4500 RAW=50,51]: the node, a line a verdict
+probe: venv;        @$(RUN) commands.probe $(given)         ## HOST=address [UDP_PORT=500 UDP_PORT_NAT=4500]: the questions of section 1.5 to anybody
+capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: the demo, to open in Wireshark
+
+## Boards
+flash: venv;        @$(RUN) boards.flash $(given)           ## PORT=/dev/ttyUSB0 BOARD=ESP32_GENERIC FIRMWARE=file.bin: stock MicroPython onto a board
+deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json]: everything onto a board that runs MicroPython
+image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file
+firmware: ;         @$(SETUP) firmware "$(BOARD)" "$(MPY_DIR)" ## [BOARD=QEMU_MPS2]: an image with the library frozen; an ESP32 needs ESP-IDF and MPY_DIR=…
+board: unix qemu;   @$(RUN) boards.board $(given)           ## boots the emulated board and says how to reach its REPL and network
+
+## Proof
+vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|unix|board|udp://HOST FILES="a.json"]: the golden vectors
+rules: venv;        @$(RUN) golden.rules $(given)           ## every rule and its vector cases
+peers: unix qemu daemons; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
+soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap
+fuzz: venv;         @$(RUN) measure.fuzz $(given)           ## [SECONDS=60]: coverage-guided fuzzing of the receive path
+size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
+bench: unix;        @$(RUN) measure.bench $(given)          ## speed, as ratios
+lint: venv;         @.venv/bin/ruff check . && .venv/bin/ruff format --check . ## ruff
+test: lint unix qemu daemons; @$(RUN) pytest $(TESTS)       ## [TESTS=host_tests/library]: everything, on every machine
+clean: ;            rm -rf build .venv                      ## forget what was built and installed here
+
+venv: ;             @$(SETUP) host
+unix: venv;         @$(SETUP) unix
+qemu: venv;         @$(SETUP) firmware
+daemons: ;          @$(SETUP) peers
+
+.PHONY: $(shell sed -n 's/^\([a-z]*\):.*/\1/p' Makefile)

@@ -3,9 +3,9 @@
 #   setup.sh host    .venv with the packages of requirements.txt
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
 #   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP, AES
-#   setup.sh firmware  that firmware, in build/QEMU_MPS2/firmware.elf
+#   setup.sh firmware [BOARD MPY_DIR]  the firmware of the emulated board, in build/QEMU_MPS2/firmware.elf; of an ESP32
+#                    with the user's ESP-IDF and MicroPython
 #   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
-#   setup.sh esp32 MPY_DIR  the firmware for $BOARD, an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh which   prints the path of the MicroPython unix port
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -142,6 +142,8 @@ board() {
 }
 
 firmware() {
+    local board=${1:-QEMU_MPS2}
+    case "$board" in QEMU_*) ;; *) esp32 "$board" "${2:-}" && return ;; esac
     board
     # make does not see that a new configuration makes old names and frozen modules wrong.
     if [ -n "$(find "$here"/boards/QEMU_MPS2/mpconfigboard.* -newer "$build/QEMU_MPS2/firmware.elf" 2>&1)" ]; then
@@ -173,18 +175,18 @@ peers() {
 }
 
 esp32() {
-    [ -e "$here/boards/$BOARD/mpconfigboard.cmake" ] || { say "no board $BOARD; there are: $(ls boards | grep -v common | xargs)"; exit 1; }
+    local board=$1 source=$2
+    [ -e "$here/boards/$board/mpconfigboard.cmake" ] || { say "no board $board; there are: $(ls boards | grep -v common | xargs)"; exit 1; }
     command -v idf.py >/dev/null || { say "idf.py is not on PATH: install ESP-IDF 5.2 or newer and source its export.sh"; exit 1; }
-    [ -e "${1:-}/ports/esp32/Makefile" ] || { say "MPY_DIR=${1:-} is no MicroPython source tree: git clone it, 1.24 or newer"; exit 1; }
-    make -C "$1/mpy-cross"
-    make -C "$1/ports/esp32" BOARD="$BOARD" BOARD_DIR="$here/boards/$BOARD" submodules
-    make -C "$1/ports/esp32" BOARD="$BOARD" BOARD_DIR="$here/boards/$BOARD" BUILD="$build/$BOARD"
-    say "make flash PORT=... BOARD=$BOARD FIRMWARE=build/$BOARD/firmware.bin"
+    [ -e "$source/ports/esp32/Makefile" ] || { say "MPY_DIR=$source is no MicroPython source tree: git clone it, 1.24 or newer"; exit 1; }
+    make -C "$source/mpy-cross"
+    make -C "$source/ports/esp32" BOARD="$board" BOARD_DIR="$here/boards/$board" submodules
+    make -C "$source/ports/esp32" BOARD="$board" BOARD_DIR="$here/boards/$board" BUILD="$build/$board"
+    say "make flash PORT=... BOARD=$board FIRMWARE=build/$board/firmware.bin"
 }
 
 case "${1:-}" in
-esp32) esp32 "${2:-}" ;;
-host | unix | board | firmware | peers) "$1" ;;
+host | unix | board | firmware | peers) "$@" ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
 *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -1,4 +1,4 @@
-"""Where things are on this PC. By itself: runs a program of this folder under the MicroPython unix port."""
+"""Where things are on this PC, and what commands have in common."""
 
 import os
 import re
@@ -14,6 +14,27 @@ PACKAGES = ("ikev2", "ipsec")
 # The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
 _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
                   "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
+
+
+def arguments(given, **known):
+    """{name: value} of a command's arguments NAME=value; `known` has the names with what holds where one is left out."""
+    found = dict(known)
+    for argument in given:
+        name, equals, value = argument.partition("=")
+        if not equals or name not in known:
+            sys.exit(f"{argument}: this command takes {' '.join(known) or 'no arguments'}")
+        try:
+            found[name] = type(known[name])(value)
+        except ValueError:
+            sys.exit(f"{argument}: that is no number")
+    return found
+
+
+def setup(*what):
+    """Let setup.sh bring what a command needs only now; SystemExit with its status if it cannot."""
+    done = subprocess.run([HERE / "setup.sh", *what])
+    if done.returncode:
+        sys.exit(done.returncode)
 
 
 @cache
@@ -83,7 +104,3 @@ def compiled_library(*modules):
     for source, target in sources:
         if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
             compiled(source, target, unix_architecture())
-
-
-if __name__ == "__main__":
-    os.execve(micropython(), ["micropython", str(HERE / sys.argv[1]), *sys.argv[2:]], device_environment())

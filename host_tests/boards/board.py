@@ -13,7 +13,7 @@ import time
 import tty
 
 from mpremote.transport_serial import SerialTransport
-from tools import BUILD
+from tools import BUILD, arguments
 
 FIRMWARE = BUILD / "QEMU_MPS2/firmware.elf"
 ADDRESS, PEER = "10.66.0.2", "10.66.0.1"
@@ -222,4 +222,5 @@ def main():
 
 
 if __name__ == "__main__":
+    arguments(sys.argv[1:])
     sys.exit(main())

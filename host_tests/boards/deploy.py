@@ -6,7 +6,6 @@ names. A board whose firmware holds the library gets its configuration only.
 """
 
 import hashlib
-import os
 import sys
 import time
 
@@ -173,8 +172,9 @@ def watch(board, seconds=_WATCH_S):
 
 
 def main():
-    config = onboard.config_of(os.environ.get("CONFIG"))
-    board = connect(os.environ.get("PORT", ""))
+    given = tools.arguments(sys.argv[1:], PORT="", CONFIG="")
+    config = onboard.config_of(given["CONFIG"])
+    board = connect(given["PORT"])
     try:
         deploy(board, config)
         watch(board)

@@ -1,8 +1,9 @@
 """make flash: write a stock MicroPython image onto a board with esptool: PORT, BOARD, FIRMWARE. Files on it stay."""
 
-import os
 import subprocess
 import sys
+
+from tools import arguments
 
 from boards import onboard
 
@@ -24,10 +25,9 @@ def esptool(*arguments):
     return said
 
 
-def arguments(environ):
+def esptool_arguments(given):
     """What esptool is called with."""
-    board, port = environ.get("BOARD", ""), environ.get("PORT", "")
-    firmware = environ.get("FIRMWARE", "")
+    board, port, firmware = given["BOARD"], given["PORT"], given["FIRMWARE"]
     chip, _, offset = onboard.chip_of(board)
     onboard.firmware_for(board, firmware)
     onboard.port_there(port)
@@ -35,8 +35,9 @@ def arguments(environ):
 
 
 def main():
-    print(esptool(*arguments(os.environ)), end="")
-    print(f"next: make deploy PORT={os.environ['PORT']}")
+    given = arguments(sys.argv[1:], PORT="", BOARD="", FIRMWARE="")
+    print(esptool(*esptool_arguments(given)), end="")
+    print(f"next: make deploy PORT={given['PORT']}")
 
 
 if __name__ == "__main__":

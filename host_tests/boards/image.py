@@ -1,6 +1,5 @@
 """make image: stock firmware and a file system that already holds everything, one file for `esptool write-flash 0`."""
 
-import os
 import re
 import struct
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 from littlefs import LittleFS
 from littlefs.errors import LittleFSError
 from mpremote.romfs import VfsRomWriter
+from tools import arguments
 
 from boards import onboard
 from boards.flash import esptool
@@ -115,9 +115,9 @@ def pieces(board, firmware, config=None, flash=""):
 
 
 def main():
-    board = os.environ.get("BOARD", "")
-    config = onboard.config_of(os.environ.get("CONFIG"))
-    made = pieces(board, os.environ.get("FIRMWARE", ""), config, os.environ.get("FLASH", ""))
+    given = arguments(sys.argv[1:], BOARD="", FIRMWARE="", CONFIG="", FLASH="")
+    board, config = given["BOARD"], onboard.config_of(given["CONFIG"])
+    made = pieces(board, given["FIRMWARE"], config, given["FLASH"])
     target = onboard.ROOT / f"build/{board}.bin"
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:

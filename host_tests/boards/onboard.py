@@ -37,6 +37,8 @@ def port_there(port):
 
 def chip_of(board):
     """(chip, number, offset) of a board's name."""
+    if not board:
+        raise Refused(f"BOARD is missing: {', '.join(CHIPS)}")
     if board not in CHIPS:
         raise Refused(f"BOARD={board}: known are {', '.join(CHIPS)}")
     return CHIPS[board]

@@ -10,7 +10,7 @@ from boards.esp32_image import boot_image, stock
 
 
 @pytest.fixture
-def environ(tmp_path):
+def given(tmp_path):
     path = tmp_path / "stock.bin"
     path.write_bytes(stock("ESP32_GENERIC"))
     return {"BOARD": "ESP32_GENERIC", "FIRMWARE": str(path), "PORT": "/dev/null"}
@@ -19,10 +19,10 @@ def environ(tmp_path):
 @pytest.mark.parametrize(
     ("board", "offset"), [("ESP32_GENERIC", "0x1000"), ("ESP32_GENERIC_C3", "0x0"), ("ESP32_GENERIC_S3", "0x0")]
 )
-def test_each_chip_has_its_offset(environ, board, offset, tmp_path):
+def test_each_chip_has_its_offset(given, board, offset, tmp_path):
     path = tmp_path / "other.bin"
     path.write_bytes(stock(board))
-    arguments = flash.arguments({**environ, "BOARD": board, "FIRMWARE": str(path)})
+    arguments = flash.esptool_arguments({**given, "BOARD": board, "FIRMWARE": str(path)})
     assert arguments[-3:] == ["write-flash", offset, str(path)]
     assert arguments[:2] == ["--chip", onboard.CHIPS[board][0]]
     assert not [word for word in arguments if "erase" in word]  # the files on the board stay
@@ -35,28 +35,29 @@ def test_each_chip_has_its_offset(environ, board, offset, tmp_path):
         ({"PORT": "/dev/ttyNOTHING"}, "no port /dev/ttyNOTHING"),
         ({"BOARD": "ESP32_GENERIC_S3"}, "is for esp32, BOARD=ESP32_GENERIC_S3 has esp32s3: nothing was written"),
         ({"BOARD": "ESP32"}, "known are"),
+        ({"BOARD": ""}, "BOARD is missing: ESP32_GENERIC, "),
         ({"FIRMWARE": ""}, "FIRMWARE is missing"),
         ({"FIRMWARE": "/dev/null"}, "no ESP32 image"),
     ],
 )
-def test_refusals(environ, change, word):
+def test_refusals(given, change, word):
     with pytest.raises(onboard.Refused, match=word):
-        flash.arguments({**environ, **change})
+        flash.esptool_arguments({**given, **change})
 
 
-def test_no_part_of_an_image_is_written(environ, tmp_path):
+def test_no_part_of_an_image_is_written(given, tmp_path):
     """An .app-bin begins as a whole image does; so does one that did not arrive whole."""
     for octets in (boot_image(0), stock("ESP32_GENERIC")[:0x6000]):
         path = tmp_path / "part.bin"
         path.write_bytes(octets)
         with pytest.raises(onboard.Refused, match=r"no partition table: a whole image is needed, no .app-bin"):
-            flash.arguments({**environ, "FIRMWARE": str(path)})
+            flash.esptool_arguments({**given, "FIRMWARE": str(path)})
 
 
-def test_no_right_to_the_port(environ, monkeypatch):
+def test_no_right_to_the_port(given, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(onboard.Refused, match="dialout"):
-        flash.arguments(environ)
+        flash.esptool_arguments(given)
 
 
 def test_no_chip_answers():

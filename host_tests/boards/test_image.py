@@ -39,9 +39,8 @@ def test_image_holds_everything(board, tmp_path, monkeypatch, capsys):
     firmware = tmp_path / "stock.bin"
     firmware.write_bytes(stock(board))
     (tmp_path / "ikev2.json").write_bytes(CONFIG)
-    monkeypatch.setenv("BOARD", board)
-    monkeypatch.setenv("FIRMWARE", str(firmware))
-    monkeypatch.setenv("CONFIG", str(tmp_path / "ikev2.json"))
+    given = [f"BOARD={board}", f"FIRMWARE={firmware}", f"CONFIG={tmp_path / 'ikev2.json'}"]
+    monkeypatch.setattr(image.sys, "argv", ["image", *given])
     image.main()
     whole = (ROOT / f"build/{board}.bin").read_bytes()
     chip, number, offset = onboard.CHIPS[board]

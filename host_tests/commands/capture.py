@@ -16,7 +16,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.ipsec import AH, ESP
 from scapy.packet import Raw
 from scapy.utils import PcapWriter
-from tools import BUILD
+from tools import BUILD, arguments
 
 from commands.demo import shown_cases
 from commands.node_process import UNLIMITED, node_process, ports
@@ -137,4 +137,5 @@ def main():
 
 
 if __name__ == "__main__":
+    arguments(sys.argv[1:])
     sys.exit(main())

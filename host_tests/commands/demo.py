@@ -8,6 +8,7 @@ from golden.rules import RULES
 from golden.run_vectors import differences
 from rich.console import Console
 from rich.table import Table
+from tools import arguments
 
 from commands import decode
 from commands.node_process import UNLIMITED, node_process, ports
@@ -93,4 +94,5 @@ def main():
 
 
 if __name__ == "__main__":
+    arguments(sys.argv[1:])
     sys.exit(main())

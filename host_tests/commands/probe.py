@@ -1,6 +1,5 @@
 """Asks any address, a board or an IKE daemon, the questions of RFC 7296 section 1.5 and compares the answers."""
 
-import os
 import sys
 import time
 
@@ -9,6 +8,7 @@ from golden.live import Live
 from golden.run_vectors import same
 from rich.console import Console
 from rich.table import Table
+from tools import arguments
 
 from commands import decode
 
@@ -55,7 +55,7 @@ def ask(live, via, question):
 
 def main(host, ports, slow_s=_SLOW_S):
     if not host:
-        print("usage: make probe HOST=address [PORT=500] [PORT_NAT=4500]")
+        print("usage: make probe HOST=address [UDP_PORT=500] [UDP_PORT_NAT=4500]")
         return 2
     console = Console(width=None if sys.stdout.isatty() else 160)
     cases = {case["name"]: case for case in vector_files.all_cases()}
@@ -88,6 +88,5 @@ def main(host, ports, slow_s=_SLOW_S):
 
 
 if __name__ == "__main__":
-    environment = os.environ
-    at = {500: int(environment.get("PORT") or 500), 4500: int(environment.get("PORT_NAT") or 4500)}
-    sys.exit(main(environment.get("HOST"), at))
+    given = arguments(sys.argv[1:], HOST="", UDP_PORT=500, UDP_PORT_NAT=4500)
+    sys.exit(main(given["HOST"], {500: given["UDP_PORT"], 4500: given["UDP_PORT_NAT"]}))

@@ -7,7 +7,7 @@ import sys
 import pytest
 from golden import run_vectors, vector_files
 from golden.live import Live, NoAnswer
-from tools import HERE, device_environment
+from tools import device_environment
 
 from commands import demo, probe
 from commands.node_process import UNLIMITED, node_process
@@ -98,7 +98,7 @@ def test_make_vectors_exit_status(tmp_path, capsys):
 
 def test_fuzz_a_little():
     """L2, L3: the coverage-guided fuzzer finds nothing in a few seconds; `make fuzz` has more patience."""
-    environment = {**device_environment(), "SECONDS": "3"}
-    ran = subprocess.run([sys.executable, HERE / "measure/fuzz.py"], env=environment, capture_output=True, text=True)
+    command = [sys.executable, "-m", "measure.fuzz", "SECONDS=3"]
+    ran = subprocess.run(command, env=device_environment(), capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert "Done" in ran.stderr

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mpremote.transport import TransportExecError
-from tools import ROOT, device_environment, micropython
+from tools import ROOT, arguments, device_environment, micropython, setup
 
 from golden import vector_files
 
@@ -97,6 +97,7 @@ def udp(host):
 
 
 TARGETS = {"cpython": cpython, "unix": unix, "board": board}
+NEEDS = {"unix": "unix", "board": "firmware"}  # of setup.sh
 
 
 def available():
@@ -174,6 +175,8 @@ def main(target=None, names=()):
         return 2
     passed = failed = skipped = 0
     for name in targets:
+        if name in NEEDS:
+            setup(NEEDS[name])
         with machine(name) as run:
             for case in cases:
                 result = run(case)
@@ -193,4 +196,5 @@ def main(target=None, names=()):
 
 
 if __name__ == "__main__":
-    sys.exit(main(os.environ.get("TARGET"), os.environ.get("FILES", "").split()))
+    given = arguments(sys.argv[1:], TARGET="", FILES="")
+    sys.exit(main(given["TARGET"], given["FILES"].split()))

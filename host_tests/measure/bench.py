@@ -2,12 +2,13 @@
 
 import statistics
 import subprocess
+import sys
 from contextlib import contextmanager
 
 from commands.node_process import UNLIMITED, node_process
 from golden import vector_files
 from peers import rate as beside_charon
-from tools import device_environment, micropython
+from tools import arguments, device_environment, micropython
 
 from measure import bench_protected, size
 
@@ -88,4 +89,5 @@ def main():
 
 
 if __name__ == "__main__":
+    arguments(sys.argv[1:])
     main()

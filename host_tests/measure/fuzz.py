@@ -6,7 +6,7 @@ from pathlib import Path
 
 import atheris
 from golden import vector_files
-from tools import BUILD
+from tools import BUILD, arguments
 
 with atheris.instrument_imports(include=["ikev2"]):
     from ikev2 import node as ikev2_node
@@ -61,7 +61,7 @@ def corpus():
 
 
 if __name__ == "__main__":
-    seconds = int(os.environ.get("SECONDS") or 60)
+    seconds = arguments(sys.argv[1:], SECONDS=60)["SECONDS"]
     folder = corpus()
     findings = Path(BUILD / "findings")
     findings.mkdir(exist_ok=True)

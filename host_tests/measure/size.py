@@ -11,7 +11,7 @@ from boards.board import ADDRESS, CLOCK_NS, FIRMWARE, PEER, Board
 from golden import vector_files
 from golden.live import canary
 from golden.run_vectors import machine_source
-from tools import ROOT, compiled
+from tools import ROOT, arguments, compiled
 
 from measure import bench_protected
 
@@ -208,13 +208,13 @@ def renewed(readme, found):
     )
 
 
-def main():
+def main(readme):
     print(versions())
     found = []
     for figure in figures():
         found.append(figure)
         print(line(*figure), flush=True)
-    if "--readme" in sys.argv:
+    if readme:
         path = ROOT / "README.md"
         path.write_text(renewed(path.read_text(), found))
         print("README.md has these figures now")
@@ -222,4 +222,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(arguments(sys.argv[1:], README="")["README"]))

@@ -1,12 +1,11 @@
 """Runs mixed.py under the MicroPython unix port with 64 KiB of heap, and compares the heap before and after."""
 
 import itertools
-import os
 import subprocess
 import sys
 
 from golden import vector_files
-from tools import BUILD, HERE, compiled_library, device_environment, micropython
+from tools import BUILD, HERE, arguments, compiled_library, device_environment, micropython
 
 _SEEDS = 60  # what fits into the heap beside the library
 
@@ -49,7 +48,7 @@ def soak(count, seed=1, heap="64k", progress=None):
 
 
 if __name__ == "__main__":
-    count = int(os.environ.get("COUNT") or 2000000)
+    count = arguments(sys.argv[1:], COUNT=2000000)["COUNT"]
     first, last = soak(count, progress=print)
     print(f"{count} datagrams; heap in use {first} octets after the first thousand, {last} at the end")
     sys.exit(0 if first == last else 1)

@@ -1,6 +1,6 @@
 """What each implementation does with what section 1.5 is about: asked here and now, in namespaces; a table.
 
-make peers ARGS=--markdown prints it as the README has it. OpenIKED is not in it: it ends at once where the kernel has
+make peers MARKDOWN=1 prints it as the README has it. OpenIKED is not in it: it ends at once where the kernel has
 no PF_KEY sockets, and namespaces have the kernel that there is.
 """
 
@@ -15,6 +15,7 @@ from golden import vector_files
 from ikev2 import wire
 from rich.console import Console
 from rich.table import Table
+from tools import arguments
 
 from peers import forgotten, libreswan, protected, strongswan
 from peers.net import ASKER, PLACE, THIRD, network, until
@@ -208,11 +209,11 @@ def markdown(rows):
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]]) + "\n"
 
 
-def main(arguments):
+def main(as_markdown):
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     rows = see()
-    if arguments == ["--markdown"]:
+    if as_markdown:
         print(markdown(rows), end="")
         return 0
     table = Table(show_lines=True)
@@ -225,4 +226,4 @@ def main(arguments):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(arguments(sys.argv[1:], MARKDOWN="")["MARKDOWN"]))
