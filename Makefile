@@ -12,6 +12,7 @@ setup: venv unix    ## what most commands need: .venv and the MicroPython unix p
 demo: unix;         @$(RUN) commands.demo $(given)          ## wayward packets to a node under MicroPython, and its answers
 run: unix;          @$(RUN) commands.run $(given)           ## [HOST=0.0.0.0 UDP_PORT=500 UDP_PORT_NAT=4500 RAW=50,51]: the node, a line a verdict
 probe: venv;        @$(RUN) commands.probe $(given)         ## HOST=address [UDP_PORT=500 UDP_PORT_NAT=4500]: the questions of section 1.5 to anybody
+gateway: venv;      @$(RUN) commands.gateway $(given)       ## CONFIG=ikev2.json FOR=strongswan|libreswan|opnsense|mikrotik: what to paste into the gateway
 capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: the demo, to open in Wireshark
 
 ## Boards
