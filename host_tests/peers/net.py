@@ -38,9 +38,9 @@ def run(*command, **options):
     return done.stdout
 
 
-def until(true, what):
+def until(true, what, seconds=20):
     """Wait for a condition; the time limit only ends what would last for ever."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
             raise TimeoutError(what)

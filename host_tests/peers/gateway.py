@@ -1,0 +1,221 @@
+"""Real daemons as gateways of a device: charon with ESP in user space, and pluto; configured by what `make gateway`
+prints for the device's configuration, and by levers. Behind them is a UDP echo server.
+"""
+
+import contextlib
+import copy
+import re
+import signal
+import subprocess
+import threading
+
+from commands import gateway
+from tools import BUILD
+
+from peers.net import run, until
+from peers.strongswan import CHARON
+from peers.way import GATEWAY, INNER, INSIDE
+
+PSK = "of no value, but long enough"
+ECHO = 7  # UDP port of the echo server
+NAME = "sensor-7"
+CONFIG = {
+    "gateway": GATEWAY, "id": NAME, "psk": PSK, "gateway_id": "gateway.example", "inside": INSIDE,
+    "remote": ["10.77.0.0/24"], "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"],
+}  # fmt: skip
+_PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm openssl %s kernel-netlink socket-default vici updown"
+_LIBRESWAN = BUILD / "libreswan/usr/libexec"
+
+
+def config(**changes):
+    """The device's configuration of the tests."""
+    return {**CONFIG, **changes}
+
+
+class _Daemon:
+    """A process in a host, with a folder of its own."""
+
+    process = None
+
+    def _start(self, host, command):
+        null = subprocess.DEVNULL
+        self.process = subprocess.Popen(
+            [*host.prefix, "unshare", "--mount", "sh", "-c", command], stdin=null, stdout=null, stderr=null,
+            start_new_session=True,
+        )  # fmt: skip
+
+    def log(self):
+        """What it has logged, over all its lives."""
+        path = self.folder / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def logged(self, text, times=1, seconds=20):
+        """Wait until its log has that text so often."""
+        until(lambda: self.log().count(text) >= times, f"{text!r} in the log of {self.NAME}", seconds)
+
+    def kill(self):
+        """End it at once, without a farewell to its peers."""
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+class Strongswan(_Daemon):
+    """charon. `settings` are its own, `connection` and `child` change what `make gateway` says, None removes a line.
+
+    With `esp` False it has no ESP at all. `keys` logs all keys.
+    """
+
+    NAME = "strongSwan"
+
+    def __init__(self, host, folder, config=CONFIG, settings=(), connection=(), child=(), pool="10.9.0.0/24", esp=True,
+                 keys=False, secret=None):  # fmt: skip
+        self.folder = folder
+        (folder / "run").mkdir(parents=True)
+        self._host = host
+        self._uri = f"unix://{folder}/vici"
+        self.name = gateway.Facts(config).name
+        level = 4 if keys else 1
+        daemon = {
+            "load": _PLUGINS % ("kernel-libipsec" if esp else ""), "install_virtual_ip": "no",
+            "filelog": {"log": {"path": f"{folder}/log", "flush_line": "yes", "append": "yes", "default": 1,
+                                "ike": level, "chd": level}},
+            "plugins": {"vici": {"socket": self._uri}, "kernel-libipsec": {"load": "yes", "allow_peer_ts": "yes"}},
+            "retransmit_timeout": "0.5", "retransmit_base": "1.4", "retransmit_tries": "8", **dict(settings),
+        }  # fmt: skip
+        (folder / "strongswan.conf").write_text("\n".join(gateway.sections({"charon": daemon})) + "\n")
+        self._swanctl = gateway.swanctl(gateway.Facts(config, pool))
+        if secret is not None:
+            self._swanctl["secrets"][f"ike-{self.name}"]["secret"] = f'"{secret}"'
+        self.start()
+        self.configure(connection, child)
+
+    def start(self):
+        """Start it, once more after `stop` or `kill`."""
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / "vici").unlink()
+        self._start(self._host, f"""mount --bind {self.folder}/run /run && rm -f /run/charon.pid &&
+            STRONGSWAN_CONF={self.folder}/strongswan.conf exec {CHARON}""")  # fmt: skip
+        try:
+            until(lambda: (self.folder / "vici").exists() or self.process.poll() is not None, "charon's start")
+            if (self.folder / "swanctl.conf").exists():
+                self.load()
+        except BaseException:
+            self.kill()
+            raise
+
+    def configure(self, connection=(), child=()):
+        """Load what `make gateway` says with these changes."""
+        nested = copy.deepcopy(self._swanctl)
+        ours = nested["connections"][self.name]
+        _change(ours, connection)
+        _change(ours["children"][self.name], child)
+        (self.folder / "swanctl.conf").write_text("\n".join(gateway.sections(nested)) + "\n")
+        self.load()
+
+    def load(self):
+        """Load its file."""
+        self.swanctl("--load-all", "--file", self.folder / "swanctl.conf", "--noprompt")
+
+    def swanctl(self, *arguments):
+        """swanctl's output."""
+        return run("swanctl", *arguments, "--uri", self._uri)
+
+    def sas(self):
+        """[(unique id, state, [(state of a Child SA)])] of its IKE SAs."""
+        text = self.swanctl("--list-sas")
+        return [
+            (int(number), state, re.findall(r"^  [^ ].*?: #[0-9]+, reqid [0-9]+, ([A-Z]+),", rest, re.MULTILINE))
+            for number, state, rest in re.findall(
+                r"^[^ ].*?: #([0-9]+), ([A-Z]+), (.*?)(?=^[^ ]|\Z)", text, re.MULTILINE | re.DOTALL
+            )
+        ]
+
+    def stop(self):
+        """End it politely: it sends Delete."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(20)
+
+    def keys(self):
+        """[{name: hex}] of every IKE SA and Child SA that it made keys for, in order; with `keys` only."""
+        found = re.findall(r"\] ([A-Za-z_ ]+?)(?: secret)? => [0-9]+ bytes @.*\n((?:.*[0-9]+: .*\n)+)", self.log())
+        return [(name, "".join(re.findall(r": ((?:[0-9A-F]{2} ){1,16})", dump)).replace(" ", "").lower())
+                for name, dump in found]  # fmt: skip
+
+
+def _change(section, changes):
+    for name, value in dict(changes).items():
+        if value is None:
+            section.pop(name, None)
+        elif isinstance(value, dict):
+            section[name] = {**section.get(name, {}), **value}
+        else:
+            section[name] = value
+
+
+class Libreswan(_Daemon):
+    """pluto, its connection loaded by addconn; `conn` changes what `make gateway` says. It has no ESP here."""
+
+    NAME = "libreswan"
+
+    def __init__(self, host, folder, config=CONFIG, conn=(), pool="10.9.0.0/24"):
+        self.folder = folder
+        for name in ("nss", "run", "ipsec.d"):
+            (folder / name).mkdir(parents=True)
+        facts = gateway.Facts(config, pool)
+        self.name = facts.name
+        self._control = folder / "run/pluto.ctl"
+        lines = gateway.libreswan(facts)
+        split = lines.index("")
+        for name, value in dict(conn).items():
+            lines = [f"    {name}={value}" if line.startswith(f"    {name}=") else line for line in lines]
+        (folder / "ipsec.conf").write_text("\n".join(lines[:split]) + "\n")
+        (folder / "secrets").write_text("\n".join(lines[split:]) + "\n")
+        run("certutil", "-N", "-d", f"sql:{folder}/nss", "--empty-password")
+        # It starts programs from /usr/libexec.
+        self._start(host, f"""mount --bind {_LIBRESWAN} /usr/libexec && exec {_LIBRESWAN}/ipsec/pluto --nofork \
+            --use-xfrm --no-dnssec --nhelpers 0 --log-no-time --nssdir {folder}/nss --rundir {folder}/run \
+            --ipsecdir {folder}/ipsec.d --secretsfile {folder}/secrets --dumpdir {folder} --logfile {folder}/log \
+            --listen {GATEWAY}""")  # fmt: skip
+        try:
+            self.logged("listening for IKE messages")
+            self.whack("--listen")
+            run(*host.prefix, _LIBRESWAN / "ipsec/addconn", "--config", folder / "ipsec.conf", "--ctlsocket",
+                self._control, self.name)  # fmt: skip
+            self.logged(f'"{self.name}": added')
+        except BaseException:
+            self.kill()
+            raise
+
+    def whack(self, *arguments):
+        """whack's output."""
+        command = _LIBRESWAN / "ipsec/whack", "--ctlsocket", self._control, *arguments
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
+
+
+@contextlib.contextmanager
+def echo(host, address=INNER, port=ECHO):
+    """A UDP server there that answers each datagram with itself; what it heard, [(octets, source)]."""
+    heard = []
+    sock = host.socket(address, port)
+    sock.settimeout(None)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                octets, source = sock.recvfrom(4096)
+                if not octets and source[0] == address:
+                    return
+                heard.append((octets, source))
+                sock.sendto(octets, source)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield heard
+    finally:
+        with host.socket(address) as last:
+            last.sendto(b"", (address, port))
+        thread.join()
+        sock.close()

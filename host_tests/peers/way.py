@@ -1,0 +1,199 @@
+"""The way between a device and its gateway: two hosts, and this process as the access router between them. Needs root.
+
+Every packet passes here: it is recorded, translated as a NAT does whose mappings can be made to move, and lost, doubled
+or overtaken at will.
+"""
+
+import contextlib
+import fcntl
+import heapq
+import ipaddress
+import os
+import random
+import select
+import socket
+import struct
+import threading
+import time
+
+from boards.board import checksum
+from commands import capture
+
+from peers.net import Packet, host
+
+GATEWAY = "10.66.0.1"
+ROUTER = "10.66.0.9"  # the NAT's outer address
+DEVICE = "10.66.1.2"
+NEIGHBOUR = "10.66.1.3"  # another address that the device may get
+INNER = "10.77.0.1"  # the gateway's address inside the tunnel
+INSIDE = "10.77.0.2"  # the device's, where it is configured
+_TUNSETIFF, _TUN_NO_PI = 0x400454CA, 0x1001
+_UDP = 17
+_HOLD_S = 0.03  # how long a packet is kept that others are to overtake
+_PORTS = 20000  # the first of the NAT's outer ports
+
+
+def _tun(place):
+    """File descriptor of a TUN device in a host."""
+    with place.inside():
+        device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+        fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"wire", _TUN_NO_PI))
+    return device
+
+
+class Wire:
+    """Carries IP packets between two hosts. `packets` are all of UDP, as they are at the gateway's end.
+
+    `loss`, `double` and `late` are the shares of packets that are lost, come twice and are overtaken; `cut` loses all.
+    They may change at any time; `lost`, `doubled` and `delayed` count. `nat` is the device's outer address; None: none.
+    """
+
+    def __init__(self, device, gateway, nat=ROUTER, seed=1):
+        self.loss = self.double = self.late = 0.0
+        self.cut = False
+        self.nat = nat
+        self.lost = self.doubled = self.delayed = 0
+        self.packets = []
+        self._news = threading.Condition()
+        self._random = random.Random(seed)
+        self._held = []
+        self._outer = {}  # (address, port) inside: port outside
+        self._inner = {}
+        self._next = _PORTS
+        self._ends = _tun(device), _tun(gateway)
+        self._woken, self._wake = os.pipe()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    def move(self):
+        """Forget all mappings: the next packet from inside gets a port that was never used."""
+        self._inner.clear()
+        self._outer.clear()
+
+    def _carry(self):
+        device, gateway = self._ends
+        while True:
+            wait = max(0, self._held[0][0] - time.monotonic()) if self._held else None
+            ready = select.select([device, gateway, self._woken], [], [], wait)[0]
+            if self._woken in ready:
+                return
+            for end in device, gateway:
+                if end in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        while True:
+                            self._pass(os.read(end, 4096), end == device)
+            while self._held and self._held[0][0] <= time.monotonic():
+                _write(*heapq.heappop(self._held)[2:])
+
+    def _pass(self, octets, sent):
+        if octets[0] >> 4 != 4:
+            return
+        if sent:
+            octets = self._translated(octets, sent)
+            self._record(octets, sent)
+        else:
+            self._record(octets, sent)
+            octets = self._translated(octets, sent)
+        to = self._ends[1] if sent else self._ends[0]
+        chance = self._random.random
+        if octets is None or self.cut or chance() < self.loss:
+            self.lost += 1
+            return
+        if chance() < self.late:
+            self.delayed += 1
+            heapq.heappush(self._held, (time.monotonic() + _HOLD_S, len(self.packets), to, octets))
+            return
+        _write(to, octets)
+        if chance() < self.double:
+            self.doubled += 1
+            _write(to, octets)
+
+    def _translated(self, octets, sent):
+        """The packet as the NAT passes it on, with no UDP checksum as IPv4 allows; None if it has no mapping."""
+        if not self.nat or octets[9] != _UDP:
+            return octets if not self.nat else None
+        packet = bytearray(octets)
+        at = (packet[0] & 15) << 2
+        if sent:
+            inner = bytes(packet[12:16]), bytes(packet[at : at + 2])
+            if inner not in self._outer:
+                self._outer[inner], self._inner[self._next] = self._next, inner
+                self._next += 1
+            packet[12:16] = socket.inet_aton(self.nat)
+            packet[at : at + 2] = self._outer[inner].to_bytes(2, "big")
+        else:
+            inner = self._inner.get(int.from_bytes(packet[at + 2 : at + 4], "big"))
+            if inner is None:
+                return None
+            packet[16:20], packet[at + 2 : at + 4] = inner
+        packet[at + 6 : at + 8] = packet[10:12] = bytes(2)
+        packet[10:12] = checksum(bytes(packet[:at])).to_bytes(2, "big")
+        return bytes(packet)
+
+    def _record(self, octets, sent):
+        if octets is None or octets[9] != _UDP:
+            return
+        at = (octets[0] & 15) << 2
+        source, to = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
+        ends = [str(ipaddress.ip_address(octets[i : i + 4])) for i in (12, 16)]
+        with self._news:
+            self.packets.append(Packet(sent, (ends[0], source), (ends[1], to), octets[at + 8 :], octets))
+            self._news.notify_all()
+
+    def wait(self, wanted, since=0, seconds=20):
+        """The first packet from number `since` on that `wanted` accepts; TimeoutError if none comes."""
+        found = []
+
+        def look():
+            found.extend(filter(wanted, self.packets[since:]))
+            return found
+
+        with self._news:
+            if not self._news.wait_for(look, seconds):
+                raise TimeoutError(f"not seen within {seconds} s, but {len(self.packets) - since} other packets")
+        return found[0]
+
+    def save(self, path):
+        """All recorded packets, as a pcap file."""
+        capture.write(path, [packet.ip for packet in self.packets])
+
+    def close(self):
+        """Stop carrying."""
+        os.write(self._wake, b"x")
+        self._thread.join()
+        for descriptor in (*self._ends, self._wake, self._woken):
+            os.close(descriptor)
+
+
+def _write(to, octets):
+    with contextlib.suppress(OSError):  # no room, or the interface is down
+        os.write(to, octets)
+
+
+class Way:
+    """Hosts `device` and `gateway`, and the `wire` between them."""
+
+    def __init__(self, stack, **options):
+        self.device, self.gateway = stack.enter_context(host()), stack.enter_context(host())
+        self.wire = Wire(self.device, self.gateway, **options)
+        stack.callback(self.wire.close)
+        self.address = DEVICE
+        for place, address in ((self.device, DEVICE), (self.gateway, GATEWAY)):
+            place.run("ip", "addr", "add", f"{address}/24", "dev", "wire")
+            place.run("ip", "link", "set", "wire", "up")
+            place.run("ip", "route", "add", "default", "dev", "wire")
+        self.gateway.run("ip", "addr", "add", f"{INNER}/32", "dev", "lo")
+
+    def move_device(self):
+        """Give the device its other address, as another lease does."""
+        old, self.address = self.address, NEIGHBOUR if self.address == DEVICE else DEVICE
+        self.device.run("ip", "addr", "add", f"{self.address}/24", "dev", "wire")
+        self.device.run("ip", "addr", "del", f"{old}/24", "dev", "wire")
+        self.device.run("ip", "route", "replace", "default", "dev", "wire")
+
+
+@contextlib.contextmanager
+def way(**options):
+    """A Way for as long as it is needed; options are Wire's."""
+    with contextlib.ExitStack() as stack:
+        yield Way(stack, **options)
