@@ -19,11 +19,11 @@ capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: 
 flash: venv;        @$(RUN) boards.flash $(given)           ## PORT=/dev/ttyUSB0 BOARD=ESP32_GENERIC FIRMWARE=file.bin: stock MicroPython onto a board
 deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json]: everything onto a board that runs MicroPython
 image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file
-firmware: ;         @$(SETUP) firmware "$(BOARD)" "$(MPY_DIR)" ## [BOARD=QEMU_MPS2]: an image with the library frozen; an ESP32 needs ESP-IDF and MPY_DIR=…
+firmware: ;         @$(SETUP) firmware "$(BOARD)" "$(MPY_DIR)" ## [BOARD=…]: images of the emulated boards with the library frozen; of an ESP32 with your ESP-IDF and MPY_DIR=…
 board: unix qemu;   @$(RUN) boards.board $(given)           ## boots the emulated board and says how to reach its REPL and network
 
 ## Proof
-vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|unix|board|udp://HOST FILES="a.json"]: the golden vectors
+vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|unix|board|riscv|udp://HOST FILES="a.json"]: the golden vectors
 rules: venv;        @$(RUN) golden.rules $(given)           ## every rule and its vector cases
 peers: unix qemu daemons; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
 soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap

@@ -2,9 +2,8 @@
 # Sets up what the other commands need, once; later runs take no time.
 #   setup.sh host    .venv with the packages of requirements.txt
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
-#   setup.sh board   what the firmware for the emulated board needs: compiler, emulator, lwIP, AES
-#   setup.sh firmware [BOARD MPY_DIR]  the firmware of the emulated board, in build/QEMU_MPS2/firmware.elf; of an ESP32
-#                    with the user's ESP-IDF and MicroPython
+#   setup.sh firmware [BOARD]  that of an emulated board, or of all, and what it needs: build/QEMU_MPS2/firmware.elf
+#   setup.sh firmware BOARD MPY_DIR  that of an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
 #   setup.sh which   prints the path of the MicroPython unix port
 set -euo pipefail
@@ -129,8 +128,12 @@ unix() {
     cp "$build/unix/objects/micropython" "$built"
 }
 
+# The compiler and the emulator of an emulated board; lwIP and AES, which MicroPython's source package leaves out.
 board() {
-    packages build-essential python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+    case "$1" in
+    *RV32) packages build-essential python3 gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc ;;
+    *) packages build-essential python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm ;;
+    esac
     source_tree
     for library in lwip mbedtls; do
         source_of "$library"
@@ -142,17 +145,21 @@ board() {
 }
 
 firmware() {
-    local board=${1:-QEMU_MPS2}
-    case "$board" in QEMU_*) ;; *) esp32 "$board" "${2:-}" && return ;; esac
-    board
+    local board=${1:-}
+    case "$board" in
+    "") firmware QEMU_MPS2 && firmware QEMU_VIRT_RV32 && return ;;
+    QEMU_*) ;;
+    *) esp32 "$board" "${2:-}" && return ;;
+    esac
+    board "$board"
     # make does not see that a new configuration makes old names and frozen modules wrong.
-    if [ -n "$(find "$here"/boards/QEMU_MPS2/mpconfigboard.* -newer "$build/QEMU_MPS2/firmware.elf" 2>&1)" ]; then
-        say "building the firmware of the emulated board"
-        rm -rf "$build/QEMU_MPS2"
+    if [ -n "$(find "$here/boards/$board" "$here/boards/qemu_common" -name '*.[hm]*' -newer "$build/$board/firmware.elf" 2>&1)" ]; then
+        say "building the firmware of $board"
+        rm -rf "${build:?}/$board"
     fi
     mkdir -p "$build"
-    logged build-firmware make -C "$build/micropython/ports/qemu" -j2 BOARD=QEMU_MPS2 \
-        BOARD_DIR="$here/boards/QEMU_MPS2" BUILD="$build/QEMU_MPS2"
+    logged "build-$board" make -C "$build/micropython/ports/qemu" -j2 BOARD="$board" \
+        BOARD_DIR="$here/boards/$board" BUILD="$build/$board"
 }
 
 # libreswan's package conflicts with strongSwan's: it is only unpacked, beside the libraries that it needs.
@@ -186,7 +193,7 @@ esp32() {
 }
 
 case "${1:-}" in
-host | unix | board | firmware | peers) "$@" ;;
+host | unix | firmware | peers) "$@" ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
 *) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

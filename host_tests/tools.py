@@ -17,7 +17,7 @@ _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "a
 
 
 def arguments(given, **known):
-    """{name: value} of a command's arguments NAME=value; `known` has the names with what holds where one is left out."""
+    """{name: value} of a command's arguments NAME=value; `known` has the names and their defaults."""
     found = dict(known)
     for argument in given:
         name, equals, value = argument.partition("=")

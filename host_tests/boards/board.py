@@ -53,14 +53,13 @@ def udp(source_port, to_port, data):
     return struct.pack(">HHHH", source_port, to_port, 8 + len(data), 0) + data
 
 
-class Board:
-    """A running board, until this thread ends at the latest. `icount` makes its clock count instructions: 1 ns each."""
+class Machine:
+    """A running emulated board with a REPL, until this thread ends at the latest."""
 
-    def __init__(self, icount=False):
+    def __init__(self, board, emulator, *options):
         command = [
-            "setpriv", "--pdeathsig", "KILL", "qemu-system-arm", "-machine", "mps2-an385", "-nographic",
-            "-monitor", "null", "-semihosting", "-serial", "pty", "-serial", "pty", "-kernel", str(FIRMWARE),
-            *(["-icount", "shift=0"] if icount else []),
+            "setpriv", "--pdeathsig", "KILL", emulator, "-nographic", "-monitor", "null", "-semihosting",
+            "-kernel", str(BUILD / board / "firmware.elf"), "-serial", "pty", *options,
         ]  # fmt: skip
         # A session of its own: Ctrl-C on our terminal is for us.
         self.process = subprocess.Popen(
@@ -68,9 +67,6 @@ class Board:
             start_new_session=True,
         )  # fmt: skip
         self.repl_device = self._pty()
-        self.link = os.open(self._pty(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        tty.setraw(self.link)
-        self._frames = b""
         self._printed = b""
         self._transport = None
 
@@ -92,7 +88,6 @@ class Board:
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
-        os.close(self.link)
 
     @property
     def repl(self):
@@ -133,6 +128,28 @@ class Board:
     def type(self, octets):
         """Press keys."""
         self._serial.serial.write(octets)
+
+
+def riscv():
+    """A RISC-V of 32 bits, whose addresses are above 2**30."""
+    return Machine("QEMU_VIRT_RV32", "qemu-system-riscv32", "-machine", "virt", "-bios", "none")
+
+
+class Board(Machine):
+    """A Cortex-M3 with a network. `icount` makes its clock count instructions: 1 ns each."""
+
+    def __init__(self, icount=False):
+        super().__init__(
+            "QEMU_MPS2", "qemu-system-arm", "-machine", "mps2-an385", "-serial", "pty",
+            *(["-icount", "shift=0"] if icount else []),
+        )  # fmt: skip
+        self.link = os.open(self._pty(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        tty.setraw(self.link)
+        self._frames = b""
+
+    def __exit__(self, *_):
+        super().__exit__()
+        os.close(self.link)
 
     def send(self, packet):
         """An IP packet to the board."""
@@ -211,7 +228,7 @@ def serve():
 
 def main():
     if not FIRMWARE.exists():
-        print("no firmware yet: make firmware BOARD=QEMU_MPS2")
+        print("no firmware yet: make firmware")
         return 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)

@@ -11,18 +11,18 @@ from tools import BUILD, ROOT, library
 
 from boards.onboard import CHIPS
 
-BOARDS = [*sorted(CHIPS), "QEMU_MPS2"]
+BOARDS = [*sorted(CHIPS), "QEMU_MPS2", "QEMU_VIRT_RV32"]
 SOURCE = BUILD / "micropython"
 
 
 def frozen(board):
     """{path as frozen: source} of a board's manifest."""
-    assert SOURCE.exists(), "no source of MicroPython: host_tests/setup.sh board"
+    assert SOURCE.exists(), "no source of MicroPython: host_tests/setup.sh firmware"
     spec = importlib.util.spec_from_file_location("manifestfile", SOURCE / "tools/manifestfile.py")
     manifestfile = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(manifestfile)
     folder = ROOT / "boards" / board
-    port = SOURCE / "ports" / ("qemu" if board == "QEMU_MPS2" else "esp32")
+    port = SOURCE / "ports" / ("esp32" if board in CHIPS else "qemu")
     variables = {
         "MPY_DIR": str(SOURCE),
         "PORT_DIR": str(port),

@@ -7,8 +7,9 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from boards.board import Board, riscv
 from mpremote.transport import TransportExecError
-from tools import ROOT, arguments, device_environment, micropython, setup
+from tools import BUILD, arguments, device_environment, micropython, setup
 
 from golden import vector_files
 
@@ -71,11 +72,9 @@ def machine_source():
 
 
 @contextmanager
-def board():
-    """The firmware image on the emulated board, over its REPL."""
-    from boards.board import Board
-
-    with Board() as machine:
+def emulated(boot):
+    """The firmware image on an emulated board, over its REPL."""
+    with boot() as machine:
         machine.exec(machine_source())
 
         def tell(message):
@@ -96,16 +95,19 @@ def udp(host):
         yield live.run
 
 
-TARGETS = {"cpython": cpython, "unix": unix, "board": board}
-NEEDS = {"unix": "unix", "board": "firmware"}  # of setup.sh
+TARGETS = {
+    "cpython": cpython, "unix": unix, "board": lambda: emulated(Board), "riscv": lambda: emulated(riscv),
+}  # fmt: skip
+NEEDS = {"unix": ["unix"], "board": ["firmware", "QEMU_MPS2"], "riscv": ["firmware", "QEMU_VIRT_RV32"]}  # of setup.sh
 
 
 def available():
     """Machines that are there: all of them under CI."""
     yield "cpython"
     yield "unix"
-    if os.environ.get("CI") or (ROOT / "build/QEMU_MPS2/firmware.elf").exists():
-        yield "board"
+    for name, board in (("board", "QEMU_MPS2"), ("riscv", "QEMU_VIRT_RV32")):
+        if os.environ.get("CI") or (BUILD / board / "firmware.elf").exists():
+            yield name
 
 
 def machine(target):
@@ -176,7 +178,7 @@ def main(target=None, names=()):
     passed = failed = skipped = 0
     for name in targets:
         if name in NEEDS:
-            setup(NEEDS[name])
+            setup(*NEEDS[name])
         with machine(name) as run:
             for case in cases:
                 result = run(case)

@@ -12,7 +12,7 @@ from golden.rules import RULES, table
 CASES = vector_files.all_cases()
 
 
-@pytest.fixture(scope="module", params=["cpython", "unix", "board"])
+@pytest.fixture(scope="module", params=run_vectors.TARGETS)
 def run(request):
     with run_vectors.machine(request.param) as run:
         yield run
@@ -105,7 +105,7 @@ def keyed(**changes):
     return sa
 
 
-@pytest.mark.parametrize("target", ["cpython", "unix", "board"])
+@pytest.mark.parametrize("target", run_vectors.TARGETS)
 def test_an_sa_that_speaks_needs_random_octets_and_one_without_keys_does_not_speak(target):
     packet = "c0ffee9900000001" + "5a" * 90
     step = {"at_ms": 0, "receive": {"via": "ip/50", "from": ["192.0.2.1", 0], "octets": packet},

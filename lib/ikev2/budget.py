@@ -43,7 +43,8 @@ def elapsed(now, then):
 
 
 @micropython.viper
-def _fill(words: ptr32, now: int) -> int:
+def _fill(budget, now: int) -> int:
+    words = ptr32(budget.words)
     past = (now - words[_FILLED]) & _WRAP
     words[_FILLED] = now
     credit = words[_CREDIT]
@@ -100,7 +101,7 @@ class Budget:
             mine += 1
         if not refused:
             if words[_CREDIT] < words[_FULL]:
-                _fill(words, now)
+                _fill(self, now)
             refused = words[_CREDIT] < words[_PRICE]
         if mine == count:
             if refused:
@@ -135,7 +136,7 @@ class Budget:
         if self.next_timer(now):
             return
         words = self.words
-        words[_USED] = _fill(words, now) < words[_FULL] and words[_RATE] > 0
+        words[_USED] = _fill(self, now) < words[_FULL] and words[_RATE] > 0
         words[_SWEPT] = now
         for i in range(words[_SOURCES]):
             if elapsed(now, words[_TIMES + i]) >= words[_PAUSE]:

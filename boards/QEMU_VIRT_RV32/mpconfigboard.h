@@ -1,0 +1,1 @@
+#include "mpconfigboard_common.h"
