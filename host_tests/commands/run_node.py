@@ -1,5 +1,6 @@
 """A node in the foreground: one log line a verdict, Ctrl-C prints the counters. Runs under MicroPython and CPython.
 
+After them, if there were any: datagrams to another address ("astray") and those too long to be read ("cut").
 Arguments, each name=value: host=0.0.0.0 port=500 port_nat=4500 raw=50,51 and the limits of node.Node. quiet=1
 leaves out the log.
 """
@@ -43,7 +44,11 @@ def main(arguments):
             raise ValueError("unknown option %r" % name)
         limits[name] = float(options[name]) if name == "answers_per_s" else int(options[name])
     node = Node(SpiTable(16, 32, 16 if ":" in host else 4), os.urandom, **limits)
-    udp = Udp(node, host, raw=raw, local=local, seen=None if quiet else show)
+    try:
+        udp = Udp(node, host, raw=raw, local=local, seen=None if quiet else show)
+    except OSError as error:
+        print(error)
+        sys.exit(1)
     for protocol in udp.left_out:
         print("no raw socket for protocol %d: left out" % protocol)
     print("node on %s, UDP %d and %d" % (host, local[wire.PORT], local[wire.PORT_NAT]))
@@ -52,7 +57,9 @@ def main(arguments):
     except KeyboardInterrupt:
         pass
     finally:
-        print("\n".join(["", "counters:"] + counted(node) + ["socket errors                %d" % udp.errors]))
+        beside = [("astray", udp.astray), ("cut", udp.cut)]
+        lines = counted(node) + ["%-28s %d" % (name, count) for name, count in beside if count]
+        print("\n".join(["", "counters:"] + lines + ["socket errors                %d" % udp.errors]))
 
 
 if __name__ == "__main__":

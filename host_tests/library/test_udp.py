@@ -7,14 +7,14 @@ import subprocess
 import sys
 import time
 
-import ikev2.udp as udp
 import pytest
 from commands.node_process import UNLIMITED, node_process
 from golden.live import Live, canary
+from ikev2 import addresses, sockets, udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
-from tools import device_environment, micropython
+from tools import HERE, device_environment, micropython
 
 from library import esp32_sockets
 from library.test_node import PEER, Owner
@@ -27,8 +27,9 @@ class Bench:
 
     def __init__(self, monkeypatch, **limits):
         self.network = esp32_sockets.Network()
-        monkeypatch.setattr(udp, "socket", self.network)
-        monkeypatch.setattr(udp, "readable", self.readable)
+        monkeypatch.setattr(addresses, "socket", self.network)
+        monkeypatch.setattr(sockets, "socket", self.network)
+        monkeypatch.setattr(sockets, "readable", self.readable)
         self.node = Node(SpiTable(), os.urandom, **{"per_source_ms": 0, "burst": 1000, "answers_per_s": 1000, **limits})
 
     @staticmethod
@@ -274,7 +275,7 @@ def test_raw_ipv6_has_no_ip_header_s1_5():
         Node(SpiTable(1, 1, 16), os.urandom), "::1", ports=(), raw=(), seen=lambda *what: seen.append(what)
     )
     for spi in ("45c0ffee", "41c0ffee", "4fc0ffee"):
-        served._receive_raw(50, bytes(15) + b"\1", bytes.fromhex(spi) + bytes(60), None)
+        served._take(50, (bytes.fromhex(spi) + bytes(60), ("::1", 0, 0, 0)))
     assert [(VERDICTS[what[0]], what[4]) for what in seen] == [("invalid-spi", 64), *[("drop-limited", 64)] * 2]
 
 
@@ -316,7 +317,7 @@ def test_ctrl_c_prints_the_counters_l6():
 
 def test_an_unknown_option_is_named():
     ran = subprocess.run(
-        [micropython(), "host_tests/run_node.py", "colour=red"],
+        [micropython(), str(HERE / "commands/run_node.py"), "colour=red"],
         capture_output=True,
         text=True,
         env=device_environment(),
