@@ -1,0 +1,219 @@
+"""Suites: what we offer for an IKE SA and for a Child SA, and what of somebody's offer we take (RFC 7296 section 3.3).
+
+A peer's SA payload is read by its structure, in place, never compared as octets: transforms come in any order, with
+attributes that we may not know, in proposals that we may not understand. One walk serves both roles: of a request
+the first proposal that has a suite of ours is taken, a response must be one proposal of ours with one transform of
+each type (N7). What an attempt goes by (Policy) and what it leads to (Child) are here as well: both name suites.
+"""
+
+import struct
+
+from .selectors import ALL, SELECTOR, SELECTORS_MAX, identity
+from .wire import const
+
+PROTOCOL_IKE = const(1)  # section 3.3.1
+PROTOCOL_ESP = const(3)
+
+CIPHERS = {  # transform ID, key length in bits (section 3.3.2, RFC 5282); CBC comes with HMAC-SHA-256-128
+    "aes-cbc-128": (12, 128), "aes-cbc-256": (12, 256), "aes-gcm-16-128": (20, 128), "aes-gcm-16-256": (20, 256),
+}  # fmt: skip
+_OFFERED = ("aes-cbc-256", "aes-cbc-128")
+GROUPS = (31, 14)  # X25519 (RFC 8031), MODP-2048 (RFC 3526)
+
+INVALID_SYNTAX = const(7)
+NO_PROPOSAL_CHOSEN = const(14)
+
+_ENCR = const(1)
+_PRF = const(2)
+_INTEG = const(3)
+_DH = const(4)
+_ESN = const(5)
+_IDS = (0, 0, 5, 12, 0, 0)  # by type: PRF_HMAC_SHA2_256, AUTH_HMAC_SHA2_256_128, no extended sequence numbers
+_KEY_LENGTH = const(0x800E)  # an attribute of two octets (section 3.3.5)
+_MORE_PROPOSALS = const(2)
+_MORE_TRANSFORMS = const(3)
+_HEADER = const(8)  # of a proposal, without its SPI, and of a transform, without its attributes
+_MALFORMED = ()
+
+
+class Policy:
+    """What one tunnel is to be. `id` and `gateway_id` are texts as `identity` takes them, "" is any gateway.
+
+    psk -- octets; inside -- our four octets inside, None: the gateway says; remote -- traffic selectors
+    groups, ciphers -- those offered, for IKE and ESP alike, the best first. ValueError names what cannot be.
+    """
+
+    def __init__(self, id, psk, gateway_id="", inside=None, remote=ALL, groups=GROUPS, ciphers=_OFFERED):
+        identity(id)
+        if gateway_id:
+            identity(gateway_id)
+        if not isinstance(psk, (bytes, bytearray)) or not psk:
+            raise ValueError("psk: not octets")
+        if inside is not None and len(inside) != 4:
+            raise ValueError("inside %r" % inside)
+        if not remote or len(remote) % SELECTOR or len(remote) > SELECTORS_MAX * SELECTOR:
+            raise ValueError("remote %r" % remote)
+        if not groups or [group for group in groups if group not in GROUPS]:
+            raise ValueError("groups %r" % (groups,))
+        if not ciphers or [name for name in ciphers if name not in CIPHERS]:
+            raise ValueError("ciphers %r" % (ciphers,))
+        self.id = id
+        self.psk = psk
+        self.gateway_id = gateway_id
+        self.inside = inside
+        self.remote = remote
+        self.groups = tuple(groups)
+        self.ciphers = tuple(ciphers)
+
+
+class Child:
+    """A Child SA that was negotiated: suite, SPIs, keys as crypto.cipher takes them, traffic selectors, its slot."""
+
+    def __init__(self, cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot=-1):
+        self.cipher = cipher
+        self.spi_in = spi_in
+        self.spi_out = spi_out
+        self.key_in = key_in
+        self.key_out = key_out
+        self.inside = inside
+        self.remote = remote
+        self.slot = slot
+
+
+def two(octets, at):
+    """The number in octets[at:at+2]."""
+    return octets[at] << 8 | octets[at + 1]
+
+
+def _aead(cipher):
+    return "gcm" in cipher
+
+
+def offer(protocol, spi, ciphers, groups=(), number=1):
+    """Body of an SA payload with these suites, in this order; `number` is that of the first proposal.
+
+    `spi` is ours: none for an IKE SA at first, of 8 octets in its rekey, of 4 for ESP. AES-GCM has a proposal of its
+    own and no INTEG transform (N22, RFC 5282 section 8).
+    """
+    like_first = [name for name in ciphers if _aead(name) == _aead(ciphers[0])]
+    others = [name for name in ciphers if name not in like_first]
+    body = _proposal(_MORE_PROPOSALS if others else 0, number, protocol, spi, like_first, groups)
+    return body + _proposal(0, number + 1, protocol, spi, others, groups) if others else body
+
+
+def _proposal(more, number, protocol, spi, ciphers, groups):
+    transforms = [(_ENCR,) + CIPHERS[name] for name in ciphers]
+    if protocol == PROTOCOL_IKE:
+        transforms.append((_PRF, _IDS[_PRF], 0))
+    if not _aead(ciphers[0]):
+        transforms.append((_INTEG, _IDS[_INTEG], 0))
+    transforms += [(_DH, group, 0) for group in groups]
+    if protocol == PROTOCOL_ESP:
+        transforms.append((_ESN, _IDS[_ESN], 0))
+    octets = b""
+    following = 0
+    for kind, identifier, bits in reversed(transforms):
+        attribute = struct.pack(">HH", _KEY_LENGTH, bits) if bits else b""
+        size = _HEADER + len(attribute)
+        octets = struct.pack(">BBHBBH", following, 0, size, kind, 0, identifier) + attribute + octets
+        following = _MORE_TRANSFORMS
+    size = _HEADER + len(spi) + len(octets)
+    return struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), len(transforms)) + spi + octets
+
+
+def choose(octets, at, end, protocol, spi_size, ciphers, groups, ke=0, exact=False):
+    """(refusal, number, cipher, group, SPI): what is ours in the SA payload whose body is octets[at:end].
+
+    `ke` is the group of the KE payload, 0 if there is none; it decides among groups, and group 0 is none at all.
+    refusal is 0, NO_PROPOSAL_CHOSEN, or INVALID_SYNTAX if it is malformed or the SPI of what was chosen has another
+    size than `spi_size` or is zero (ESP: below 256). `exact`: it is a response to offer(…) with ciphers and groups.
+    """
+    best = None
+    while best is None or not exact:
+        if end - at < _HEADER:
+            return _refuse(INVALID_SYNTAX)
+        stop = at + two(octets, at + 2)
+        transforms = at + _HEADER + octets[at + 6]
+        if not transforms <= stop <= end or octets[at] != (0 if stop == end else _MORE_PROPOSALS):
+            return _refuse(INVALID_SYNTAX)
+        if octets[at + 5] == protocol:
+            suite = _suite(octets, transforms, stop, octets[at + 7], protocol, ciphers, groups, ke, exact)
+            if suite is _MALFORMED:
+                return _refuse(INVALID_SYNTAX)
+            if suite and (best is None or suite[1] == ke != best[3]):
+                best = (0, octets[at + 4], suite[0], suite[1], bytes(octets[at + _HEADER : transforms]))
+        at = stop
+        if at == end:
+            break
+    if best is None or (exact and not (at == end and best[1] == 1 + (_aead(best[2]) != _aead(ciphers[0])))):
+        return _refuse(NO_PROPOSAL_CHOSEN)
+    spi = best[4]
+    if len(spi) != spi_size or (spi_size and not any(spi[:-1] if protocol == PROTOCOL_ESP else spi)):
+        return _refuse(INVALID_SYNTAX)
+    return best
+
+
+def _refuse(notify):
+    return notify, 0, "", 0, b""
+
+
+def _suite(octets, at, end, count, protocol, ciphers, groups, ke, exact):
+    """(cipher, group) among `count` transforms in octets[at:end]; None if they are not ours, or _MALFORMED."""
+    cipher = len(ciphers)  # its place there; the best so far
+    group = -1
+    seen = ours = 0  # a bit for each type of transform
+    without = 0  # the same, for those that may be left out
+    good = count > 0
+    while count:
+        count -= 1
+        if end - at < _HEADER:
+            return _MALFORMED
+        stop = at + two(octets, at + 2)
+        if not at + _HEADER <= stop <= end or octets[at] != (_MORE_TRANSFORMS if count else 0):
+            return _MALFORMED
+        kind = octets[at + 4]
+        identifier = two(octets, at + 6)
+        bits = _key_length(octets, at + _HEADER, stop)
+        at = stop
+        if not _ENCR <= kind <= _ESN or (exact and seen & 1 << kind):
+            good = False  # a type that nobody defined here (3.3.6); a choice that is none
+            continue
+        seen |= 1 << kind
+        if kind == _ENCR:
+            for i in range(cipher):
+                if CIPHERS[ciphers[i]] == (identifier, bits):
+                    cipher = i
+                    ours |= 1 << kind
+                    break
+        elif bits:
+            continue
+        elif (kind == _INTEG or kind == _DH) and not identifier:
+            without |= 1 << kind
+        elif kind != _DH:
+            if identifier == _IDS[kind]:
+                ours |= 1 << kind
+        elif identifier in groups:
+            ours |= 1 << kind
+            if identifier == ke or group < 0 or (group != ke and groups.index(identifier) < groups.index(group)):
+                group = identifier
+    if at != end:
+        return _MALFORMED
+    if not good or cipher == len(ciphers):
+        return None
+    needed = 1 << _PRF | 1 << _DH if protocol == PROTOCOL_IKE else 1 << _ESN
+    if not _aead(ciphers[cipher]):
+        needed |= 1 << _INTEG
+    # What we do not need must not be there, or be there with NONE; but a group for a Child SA is welcome (PFS).
+    unneeded = seen & ~needed & ~(1 << _ENCR)
+    if group >= 0 and protocol == PROTOCOL_ESP:
+        unneeded &= ~(1 << _DH)
+    if needed & ~ours or unneeded & ~without:
+        return None
+    return ciphers[cipher], group if group >= 0 and (ke or not without & 1 << _DH) else 0
+
+
+def _key_length(octets, at, end):
+    """Bits of the key by the attributes octets[at:end]; 0 without any, -1 if there is anything else."""
+    if at == end:
+        return 0
+    return two(octets, at + 2) if end - at == 4 and two(octets, at) == _KEY_LENGTH else -1

@@ -1,0 +1,184 @@
+"""Who speaks and for what: identities, traffic selectors and the address inside, composed and read in place.
+
+RFC 7296 sections 3.2 (payloads one behind the other), 3.4, 3.5, 3.10, 3.13 and 3.15; IPv4 only. A traffic selector is
+kept as 13 octets: protocol (0: any), first and last port, first and last address; several are one string of octets.
+"""
+
+import struct
+
+from .wire import const, equal
+
+SELECTOR = const(13)
+ALL = b"\0\0\0\xff\xff\0\0\0\0\xff\xff\xff\xff"
+SELECTORS_MAX = const(8)  # of one side, that we keep
+
+# Payload types, section 3.2.
+SA = const(33)
+KE = const(34)
+ID_I = const(35)
+ID_R = const(36)
+AUTH = const(39)
+NONCE = const(40)
+NOTIFY = const(41)
+TS_I = const(44)
+TS_R = const(45)
+CP = const(47)
+
+MALFORMED = const(-1)  # in place of a payload type
+UNKNOWN_CRITICAL = const(-2)
+
+_KNOWN_FIRST = const(33)
+_KNOWN_LAST = const(48)
+_CRITICAL = const(0x80)
+_TS_IPV4 = const(7)  # TS_IPV4_ADDR_RANGE
+_TS_SIZE = const(16)
+_CFG_REQUEST = const(1)
+_CFG_REPLY = const(2)
+_INTERNAL_IP4_ADDRESS = const(1)
+
+
+def chained(parts):
+    """(type of the first, octets) of payloads, given as [(type, body)]."""
+    first = 0
+    octets = b""
+    for kind, body in reversed(parts):
+        octets = struct.pack(">BBH", first, 0, 4 + len(body)) + body + octets
+        first = kind
+    return first, octets
+
+
+def bodies(first, octets, at, end):
+    """Each payload of a chain in octets[at:end]: (type, start, end of its body).
+
+    MALFORMED in place of a type ends it; UNKNOWN_CRITICAL is a type that is neither known nor to be skipped (N17).
+    """
+    while first:
+        start = at + 4
+        stop = at + (octets[at + 2] << 8 | octets[at + 3]) if start <= end else 0
+        if not start <= stop <= end or (first == NOTIFY and (stop - start < 4 or octets[start + 1] > stop - start - 4)):
+            yield MALFORMED, at, at
+            return
+        known = _KNOWN_FIRST <= first <= _KNOWN_LAST
+        yield first if known or not octets[at + 1] & _CRITICAL else UNKNOWN_CRITICAL, start, stop
+        first = octets[at]
+        at = stop
+    if at != end:
+        yield MALFORMED, at, at
+
+
+def notify_body(kind, data=b"", protocol=0, spi=b""):
+    """Body of a Notify payload (section 3.10)."""
+    return struct.pack(">BBH", protocol, len(spi), kind) + spi + data
+
+
+def identity(text):
+    """(ID type, octets) of an identity as people write it (N18): an address, user@host, keyid:anything, or a name."""
+    if not isinstance(text, str) or not text:
+        raise ValueError("id %r" % (text,))
+    if text.startswith("keyid:"):
+        return 11, text[6:].encode()
+    numbers = text.split(".")
+    if len(numbers) == 4 and all(number.isdigit() and int(number) < 256 for number in numbers):
+        return 1, bytes([int(number) for number in numbers])
+    return 3 if "@" in text else 2, text.encode()
+
+
+def id_body(text):
+    """Body of an IDi or IDr payload (section 3.5)."""
+    kind, octets = identity(text)
+    return bytes((kind, 0, 0, 0)) + octets
+
+
+def same_id(octets, at, end, text):
+    """True if the body octets[at:end] is that identity, whatever its reserved octets are."""
+    kind, name = identity(text)
+    return end - at == 4 + len(name) and octets[at] == kind and equal(octets, at + 4, name, 0, len(name))
+
+
+def host(address):
+    """The selectors that are one address with everything on it."""
+    return ALL[:5] + address + address
+
+
+def ts_body(selectors):
+    """Body of a TSi or TSr payload (section 3.13)."""
+    body = struct.pack(">BBH", len(selectors) // SELECTOR, 0, 0)
+    for i in range(0, len(selectors), SELECTOR):
+        body += struct.pack(">BBH", _TS_IPV4, selectors[i], _TS_SIZE) + selectors[i + 1 : i + SELECTOR]
+    return body
+
+
+def read_ts(octets, at, end):
+    """(selectors of IPv4, how many there are of other kinds) in the body octets[at:end]; None if malformed."""
+    selectors = b""
+    others = 0
+    if end - at < 4:
+        return None
+    count = octets[at]
+    at += 4
+    while at < end:
+        size = octets[at + 2] << 8 | octets[at + 3] if end - at >= 4 else 0
+        if size < 4 or at + size > end:
+            return None
+        if octets[at] != _TS_IPV4:
+            others += 1
+        elif size != _TS_SIZE:
+            return None
+        else:
+            selectors += bytes(octets[at + 1 : at + 2]) + bytes(octets[at + 4 : at + size])
+        at += size
+        count -= 1
+    return None if count else (selectors, others)
+
+
+def within(selectors, bounds):
+    """True if each of the selectors lies in one of the bounds, and there are any."""
+    for i in range(0, len(selectors), SELECTOR):
+        if cut(selectors[i : i + SELECTOR], bounds).find(selectors[i : i + SELECTOR]) < 0:
+            return False
+    return len(selectors) > 0
+
+
+def cut(selectors, bounds):
+    """What the selectors have in common with the bounds, SELECTORS_MAX at most; nothing if there is nothing."""
+    found = b""
+    for i in range(0, len(selectors), SELECTOR):
+        for j in range(0, len(bounds), SELECTOR):
+            common = _common(selectors[i : i + SELECTOR], bounds[j : j + SELECTOR])
+            if common and len(found) < SELECTORS_MAX * SELECTOR:
+                found += common
+    return found
+
+
+def _common(a, b):
+    if a[0] and b[0] and a[0] != b[0]:
+        return b""
+    ports = max(a[1:3], b[1:3]), min(a[3:5], b[3:5])
+    addresses = max(a[5:9], b[5:9]), min(a[9:], b[9:])
+    if ports[0] > ports[1] or addresses[0] > addresses[1]:
+        return b""
+    return bytes((a[0] or b[0],)) + b"".join(ports + addresses)
+
+
+def cp_request(address=None):
+    """Body of a CP payload that asks for an address inside, for this one if there is one (section 3.15)."""
+    octets = address or b""
+    return struct.pack(">BBHHH", _CFG_REQUEST, 0, 0, _INTERNAL_IP4_ADDRESS, len(octets)) + octets
+
+
+def read_cp(octets, at, end):
+    """The one address inside that a CFG_REPLY in octets[at:end] assigns, unicast (N20); None if there is none."""
+    address = None
+    if end - at < 4 or octets[at] != _CFG_REPLY:
+        return None
+    at += 4
+    while at < end:
+        size = octets[at + 2] << 8 | octets[at + 3] if end - at >= 4 else end
+        if at + 4 + size > end:
+            return None
+        if (octets[at] & 0x7F) << 8 | octets[at + 1] == _INTERNAL_IP4_ADDRESS:
+            if address is not None or size != 4:
+                return None
+            address = bytes(octets[at + 4 : at + 8])
+        at += 4 + size
+    return address if address and 0 < address[0] < 224 and address[0] != 127 else None
