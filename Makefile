@@ -24,7 +24,7 @@ board: unix qemu;   @$(RUN) boards.board $(given)           ## boots the emulate
 
 ## Proof
 vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|unix|board|riscv|udp://HOST FILES="a.json"]: the golden vectors
-rules: venv;        @$(RUN) golden.rules $(given)           ## every rule and its vector cases
+rules: venv;        @$(RUN) golden.rules $(given)           ## [ID=S2.7]: every rule with its lines of code, vectors and tests; or all there is of one
 peers: unix qemu daemons; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
 soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap
 fuzz: venv;         @$(RUN) measure.fuzz $(given)           ## [SECONDS=60]: coverage-guided fuzzing of the receive path

@@ -7,7 +7,6 @@ import pytest
 import tools
 
 from golden import run_vectors, vector_files
-from golden.rules import RULES, table
 
 CASES = vector_files.all_cases()
 
@@ -67,20 +66,6 @@ def test_a_long_case_is_told_in_parts():
         case["steps"][7][3] += "00" * 60000
         assert "MemoryError" in run(case)["error"]
         assert run_vectors.differences(CASES[0], run(CASES[0])) == []
-
-
-@pytest.mark.parametrize("rule", RULES)
-def test_rule_has_cases(rule):
-    cases = table()[rule]
-    assert cases, f"no case names {rule}"
-    if rule[0] in "SFL":
-        assert any(acts for _, acts, _ in cases), f"no case of {rule} is answered, delivered or a hint"
-        # L4 limits what a hint does, not its verdict: test_node has the other half.
-        assert any(drops for _, _, drops in cases) or rule == "L4", f"no case of {rule} is dropped"
-
-
-def test_no_case_names_an_unknown_rule():
-    assert set(table()) == set(RULES)
 
 
 def test_a_wrong_octet_is_found_and_shown():
