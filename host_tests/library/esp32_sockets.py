@@ -2,6 +2,7 @@
 
 One empty datagram marks a socket as closed by its peer: recvfrom() then gives b"" at once with a meaningless
 address, until listen() fails on it or it is closed and bound again. Six datagrams wait at most.
+recvfrom(n) wants n octets of heap before it looks, and cuts what is longer.
 """
 
 AF_INET, AF_INET6, SOCK_DGRAM, SOCK_RAW = 2, 10, 1, 3
@@ -23,6 +24,8 @@ class Network:
         self.send_errors = []
         self.open_errors = []
         self.listen_clears = True
+        self.seems_ready = False
+        self.heap = 1 << 20
 
     def socket(self, family, kind, protocol=0):
         if kind == SOCK_RAW:
@@ -71,10 +74,13 @@ class Socket:
         raise OSError(EOPNOTSUPP, "")
 
     def ready(self):
-        return self.peer_closed or self.queue or self.network.receive_errors
+        network = self.network
+        return self.peer_closed or self.queue or network.receive_errors or network.seems_ready
 
     def recvfrom(self, size):
         self.network.reads += 1
+        if size > self.network.heap:
+            raise MemoryError
         if self.network.receive_errors:
             raise OSError(self.network.receive_errors.pop(0), "")
         if self.peer_closed:

@@ -94,7 +94,7 @@ def open_socket(via, host, port):
         elif any(own):
             _bind_raw(sock, address)
         if hasattr(sock, "recvmsg"):
-            if sys.platform == "linux":
+            if sys.platform == "linux" and (via > AH or not ipv6):
                 sock.setsockopt(_IPPROTO_IP, _IP_PKTINFO, 1)
             if ipv6:
                 sock.setsockopt(_IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
