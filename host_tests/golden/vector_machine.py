@@ -56,8 +56,7 @@ class Owner(IkeSa):
 
 def owner(table, slot, initiator, cipher, keys, message_ids, random, quiet_ms):
     """Who speaks for an IKE SA that has keys."""
-    protection = sk.Gcm if "gcm" in cipher else sk.CbcHmac
-    keys = protection(initiator, *[unhexlify(key) for key in keys])
+    keys = sk.protection(cipher, initiator, *[unhexlify(key) for key in keys])
     return Owner(table, slot, keys, Octets(unhexlify(random)), *message_ids, quiet_ms)
 
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ikev2 import sk
-from ikev2.crypto import aes, gcm
+from ikev2.crypto import cbc, gcm
 
 from library.test_crypto import bad_tags
 
@@ -31,7 +31,7 @@ def keys_of(cipher):
 
 
 def make(cipher, initiator):
-    return (sk.Gcm if "gcm" in cipher else sk.CbcHmac)(initiator, *keys_of(cipher))
+    return sk.protection(cipher, initiator, *keys_of(cipher))
 
 
 def header(flags=0x08, exchange=37, message_id=7):
@@ -147,15 +147,16 @@ def test_another_sender_p5(cipher):
 
 def test_nothing_is_decrypted_before_it_is_verified(cipher, monkeypatch):
     good = sealed(cipher, header(), 41, INVALID_SPI, iv_of(cipher))
+    peer = make(cipher, False)
 
     def decrypt(*_):
         raise AssertionError
 
-    monkeypatch.setattr(aes, "cbc_decrypt", decrypt)
-    monkeypatch.setattr(gcm.Gcm, "crypt", decrypt)
-    assert make(cipher, False).open(good[:-1] + bytes((good[-1] ^ 1,)), 0, len(good)) is None
+    monkeypatch.setattr(cbc, "cbc", decrypt)
+    monkeypatch.setattr(gcm, "_xor", decrypt)
+    assert peer.open(good[:-1] + bytes((good[-1] ^ 1,)), 0, len(good)) is None
     with pytest.raises(AssertionError):
-        make(cipher, False).open(good, 0, len(good))
+        peer.open(good, 0, len(good))
 
 
 def test_gcm_ivs_never_repeat():
@@ -173,16 +174,21 @@ def test_cbc_ivs_are_the_random_octets():
     assert make("aes-cbc-128", True).iv(lambda n: octets(n, 5), True, 1) == octets(16, 5)
 
 
-@pytest.mark.parametrize("sizes", [(16, 16, 32, 20), (24, 24, 32, 32), (16, 32, 32, 32), (20, 20, 32, 32)])
+@pytest.mark.parametrize("sizes", [(16, 16, 32, 20), (20, 16, 28, 32), (24, 24, 32, 32), (16, 32, 32, 32), (16, 16)])
 def test_wrong_cbc_keys(sizes):
-    with pytest.raises(ValueError, match="ENCR_AES_CBC"):
-        sk.CbcHmac(True, *(bytes(n) for n in sizes))
+    with pytest.raises(ValueError, match="aes-cbc-128"):
+        sk.protection("aes-cbc-128", True, *(bytes(n) for n in sizes))
 
 
-@pytest.mark.parametrize("sizes", [(16, 16), (28, 28), (20, 36), (0, 0)])
+@pytest.mark.parametrize("sizes", [(16, 16), (28, 28), (20, 36), (0, 0), (20, 20, 32, 32)])
 def test_wrong_gcm_keys(sizes):
-    with pytest.raises(ValueError, match="ENCR_AES_GCM_16"):
-        sk.Gcm(True, *(bytes(n) for n in sizes))
+    with pytest.raises(ValueError, match="aes-gcm-16-128"):
+        sk.protection("aes-gcm-16-128", True, *(bytes(n) for n in sizes))
+
+
+def test_wrong_cipher():
+    with pytest.raises(ValueError, match="aes-cbc-192"):
+        sk.protection("aes-cbc-192", True, bytes(24), bytes(24), bytes(32), bytes(32))
 
 
 @settings(max_examples=400, deadline=None)

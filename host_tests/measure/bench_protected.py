@@ -9,18 +9,17 @@ CIPHERS = ("aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256")
 _COST = """
 import gc, os, time
 from ikev2 import sk
+from ikev2.crypto import integrity_size, key_size
 from ikev2.informational import IkeSa
 from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 PEER = b"\\xc0\\0\\2\\1\\x01\\xf4"
 def end(cipher, initiator):
-    size = int(cipher[-3:]) // 8
     table = SpiTable(1, 1)
     slot = table.adopt_ike(b"initiate", b"response", initiator, PEER, True)
-    if "gcm" in cipher:
-        keys = sk.Gcm(initiator, bytes(size + 4), bytes(size + 4))
-    else:
-        keys = sk.CbcHmac(initiator, bytes(size), bytes(size), bytes(32), bytes(32))
+    integrity = bytes(integrity_size(cipher))
+    key = bytes(key_size(cipher) - len(integrity))
+    keys = sk.protection(cipher, initiator, key, key, integrity, integrity)
     return IkeSa(table, slot, keys, os.urandom, 0, 0)
 def protected(cipher, repeat):
     "(ticks of a request made, of its response verified)"

@@ -29,8 +29,7 @@ def node_of(path):
     slot = table.adopt_ike(ends[0], ends[1], given["initiator"], unhexlify(given["peer"]), True)
     for spi_in, spi_out in given["children"]:
         table.adopt_child(slot, _ESP, unhexlify(spi_in), unhexlify(spi_out))
-    protection = sk.Gcm if "gcm" in given["cipher"] else sk.CbcHmac
-    keys = protection(given["initiator"], *[unhexlify(key) for key in given["keys"]])
+    keys = sk.protection(given["cipher"], given["initiator"], *[unhexlify(key) for key in given["keys"]])
     owner = IkeSa(table, slot, keys, os.urandom, *given["message_ids"])
     node = Node(table, os.urandom, **given["limits"])
     node.attach(slot, owner)

@@ -247,5 +247,5 @@ def response_to_invalid_spi(daemon, folder):
             ours = told()
         after = keeper.sas() if daemon else theirs()["ike_sas"]
         assert not ours["waiting"] and not ours["dropped"], ours
-    keys = sk.CbcHmac(False, *map(bytes.fromhex, given["keys"]))
+    keys = sk.protection(given["cipher"], False, *map(bytes.fromhex, given["keys"]))
     return keys.open(bytearray(response.octets), 0, len(response.octets)), before, after

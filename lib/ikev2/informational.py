@@ -56,7 +56,7 @@ _OVER = const(0x20)
 
 
 class IkeSa:
-    """The IKE SA in `slot` of an SpiTable, its keys in `sa` (sk.CbcHmac or sk.Gcm), random(n) -> n random octets.
+    """The IKE SA in `slot` of an SpiTable, its keys in `sa` (sk.protection), random(n) -> n random octets.
 
     `send_id` and `receive_id` are the Message IDs of the next request of ours and of the peer's. If nothing was
     heard for `quiet_ms` milliseconds since `now`, the peer is asked whether it lives; 0: never.

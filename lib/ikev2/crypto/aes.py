@@ -11,16 +11,19 @@ def _aes_of_cryptography():
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     class Aes:
-        """What cryptolib.aes is on MicroPython."""
+        """What cryptolib.aes is on MicroPython: for encryption or for decryption, whichever comes first."""
 
         def __init__(self, key, mode, iv=b""):
             self._cipher = Cipher(algorithms.AES(bytes(key)), modes.CBC(bytes(iv)) if mode == _CBC else modes.ECB())
+            self._context = None
 
         def encrypt(self, octets, into):
-            into[:] = self._cipher.encryptor().update(octets)
+            self._context = self._context or self._cipher.encryptor()
+            into[: len(octets)] = self._context.update(octets)
 
         def decrypt(self, octets, into):
-            into[:] = self._cipher.decryptor().update(octets)
+            self._context = self._context or self._cipher.decryptor()
+            into[: len(octets)] = self._context.update(octets)
 
     return Aes
 
@@ -34,22 +37,17 @@ except ImportError:
         _aes = None
 
 
-def need_aes(cipher):
-    """NotImplementedError that names `cipher` if there is no AES here."""
+def _made(name, key, *mode):
     if _aes is None:
-        raise NotImplementedError("%s: no cryptolib.aes on this board, no cryptography package on this PC" % cipher)
+        raise NotImplementedError("%s: no cryptolib.aes on this board, no cryptography package on this PC" % name)
+    return _aes(key, *mode)
 
 
 def ecb(key):
-    """The cipher of single blocks under that key."""
-    return _aes(key, _ECB)
+    """AES of single blocks under that key: encrypt(octets, into)."""
+    return _made("AES", key, _ECB)
 
 
-def cbc_encrypt(key, iv, octets):
-    """Encrypt whole blocks in place, in a bytearray or a memoryview of one (RFC 3602)."""
-    _aes(key, _CBC, iv).encrypt(octets, octets)
-
-
-def cbc_decrypt(key, iv, octets):
-    """Undo cbc_encrypt."""
-    _aes(key, _CBC, iv).decrypt(octets, octets)
+def cbc(key, iv):
+    """AES-CBC that begins with that IV and goes on from call to call: encrypt(octets, into), or decrypt."""
+    return _made("AES-CBC", key, _CBC, iv)

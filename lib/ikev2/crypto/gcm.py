@@ -1,135 +1,205 @@
-"""AES-GCM (NIST SP 800-38D) from AES blocks and a GHASH in machine code.
+"""AES-GCM (NIST SP 800-38D) as RFC 4106 and RFC 5282 use it: one direction of an SA, an ICV of 16 octets.
 
-It goes by four bits at a time through a table of sixteen multiples of H, 256 octets in 16-bit words: wider ones would
-be heap objects on a 32-bit board. Nothing that depends on a key outlives a message.
+AES makes the key stream, several blocks a call. GHASH goes by four bits at a time through a table of sixteen multiples
+of H, 256 octets a key, in words of 32 bits: they never leave machine code, where a number of that size is no object.
+A table of eight bits would take 4 KB a key.
 """
 
 import struct
 from array import array
 
-from ..wire import const, micropython, ptr8
+from ..wire import const, micropython, ptr8, ptr32
 from .aes import BLOCK, ecb
+from .octets import copy, same
 
 ptr16 = ptr8  # as ptr8, of words of 16 bits
 
-NONCE = const(12)
+_SALT = const(4)
+_IV = const(8)
+_STREAM = const(128)
 # What the four bits that drop out at x**128 come back as (SP 800-38D section 6.3).
 _REDUCED = array("H", (
     0x0000, 0x1C20, 0x3840, 0x2460, 0x7080, 0x6CA0, 0x48C0, 0x54E0,
     0xE100, 0xFD20, 0xD940, 0xC560, 0x9180, 0x8DA0, 0xA9C0, 0xB5E0,
 ))  # fmt: skip
 
+# Of the message at work: its key stream, its GHASH, the lengths that end it, its ICV.
+_stream = bytearray(_STREAM)
+_y = array("I", bytes(BLOCK))
+_lengths = bytearray(BLOCK)
+_tag = bytearray(BLOCK)
+
 
 class Gcm:
-    """AES-GCM for one message: a key and a 12-octet nonce that it has never had before."""
+    iv_size = _IV
+    block = 1
 
-    def __init__(self, key, nonce):
-        self._cipher = ecb(key)
-        self._nonce = nonce
-        self._h = self._blocks(0, 1)
-        self._mask = self._blocks(1, 1, nonce)
+    def __init__(self, key, salt):
+        self._key = key
+        self._nonce = bytearray(salt + bytes(_IV))
+        h = bytearray(BLOCK)
+        ecb(key).encrypt(h, h)
+        self._table = array("I", bytes(16 * BLOCK))
+        _multiples(self._table, h)
 
-    def _blocks(self, first, count, nonce=bytes(NONCE)):
-        """Encrypted counter blocks from number `first` on."""
-        octets = bytearray(BLOCK * count)
-        for i in range(count):
-            struct.pack_into(">12sI", octets, BLOCK * i, nonce, first + i)
-        self._cipher.encrypt(octets, octets)
-        return octets
+    def seal(self, out, at, head, end):
+        start = at + head + _IV
+        self._crypt(self._begin(out, at + head), out, start, out, start, end)
+        self._finish(out, at, head, end)
+        copy(out, end, _tag, 0, BLOCK)
 
-    def crypt(self, octets, start, end):
-        """Encrypt or decrypt octets[start:end] in place."""
-        size = end - start
-        _add(octets, start, self._blocks(2, (size + BLOCK - 1) // BLOCK, self._nonce), 0, size)
+    def open(self, octets, at, head, end, into):
+        aes = self._begin(octets, at + head)
+        self._finish(octets, at, head, end)
+        if not same(_tag, 0, octets, end, BLOCK):
+            return False
+        self._crypt(aes, into, 0, octets, at + head + _IV, end)
+        return True
 
-    def tag(self, data, ciphertext):
-        """The 16-octet tag over the additional authenticated data and the ciphertext."""
-        lengths = struct.pack(">IIII", 0, len(data) * 8, 0, len(ciphertext) * 8)
-        tag = ghash(self._h, data, ciphertext, lengths)
-        _add(tag, 0, self._mask, 0, BLOCK)
-        return tag
+    def _begin(self, octets, iv):
+        """The AES object, after it made the key stream from the block that hides the tag on."""
+        copy(self._nonce, _SALT, octets, iv, _IV)
+        aes = ecb(self._key)
+        self._blocks(aes, 1)
+        copy(_tag, 0, _stream, 0, BLOCK)
+        return aes
 
+    def _blocks(self, aes, number):
+        _counters(_stream, self._nonce, number)
+        aes.encrypt(_stream, _stream)
 
-def ghash(h, *parts):
-    """GHASH under H over the parts, each filled up with zeros to whole blocks (SP 800-38D section 6.4)."""
-    table = _multiples(h)
-    y = bytearray(BLOCK)
-    for part in parts:
-        for at in range(0, len(part), BLOCK):
-            _add(y, 0, part, at, min(BLOCK, len(part) - at))
-            _multiply(y, table)
-    return y
+    def _crypt(self, aes, into, to, octets, start, end):
+        number = 1
+        used = BLOCK
+        while start < end:
+            if used == _STREAM:
+                number += _STREAM // BLOCK
+                used = 0
+                self._blocks(aes, number)
+            n = min(_STREAM - used, end - start)
+            _xor(into, to, octets, start, _stream, used, n)
+            start += n
+            to += n
+            used += n
+
+    def _finish(self, octets, at, head, end):
+        """The tag over octets[at:at+head] and the ciphertext behind head and IV."""
+        start = at + head + _IV
+        struct.pack_into(">IIII", _lengths, 0, 0, 8 * head, 0, 8 * (end - start))
+        _clear(_y)
+        ghash(_y, self._table, octets, at, at + head)
+        ghash(_y, self._table, octets, start, end)
+        ghash(_y, self._table, _lengths, 0, BLOCK)
+        _hide(_tag, _y)
 
 
 @micropython.viper
-def _add(into: ptr8, at: int, octets: ptr8, start: int, n: int):
-    """Add octets[start:start+n] to as many from into[at] on: exclusive or."""
+def _counters(stream: ptr8, nonce: ptr8, number: int):
+    """Counter blocks from that number on: nonce and number (SP 800-38D section 6.5, RFC 4106 section 4)."""
+    at = 0
+    while at < _STREAM:
+        i = 0
+        while i < 12:
+            stream[at + i] = nonce[i]
+            i += 1
+        shift = 24
+        while i < 16:
+            stream[at + i] = number >> shift & 0xFF
+            shift -= 8
+            i += 1
+        number += 1
+        at += 16
+
+
+@micropython.viper
+def _xor(into: ptr8, to: int, octets: ptr8, start: int, stream: ptr8, used: int, n: int):
     while n:
         n -= 1
-        into[at + n] ^= octets[start + n]
+        into[to + n] = octets[start + n] ^ stream[used + n]
 
 
 @micropython.viper
-def _multiples(octets):
-    """H times every polynomial of four bits, of which 8 is 1, 4 is x, 2 is x**2 and 1 is x**3."""
-    words = array("H", bytes(256))
-    h = ptr8(octets)
-    table = ptr16(words)
-    i = 8
-    while i:
-        i -= 1
-        table[64 + i] = h[2 * i] << 8 | h[2 * i + 1]
-    here = 64
-    while here > 8:
-        there = here >> 1
-        table[there] = table[here] >> 1 ^ 0xE100 * (table[here + 7] & 1)
-        i = 8
-        while i > 1:
+def _multiples(table: ptr32, octets: ptr8):
+    """H times every polynomial of four bits, of which 8 is 1, 4 is x, 2 is x**2 and 1 is x**3: four words each."""
+    mask = 0x3FFFFFFF  # the most that a constant may be
+    mask = mask << 1 | 1
+    i = 0
+    while i < 16:
+        word = 32 + (i >> 2)
+        table[word] = table[word] << 8 | octets[i]
+        i += 1
+    row = 4
+    while row:
+        at = row << 2
+        i = 3
+        while i:
+            table[at + i] = (table[2 * at + i] >> 1 & mask) ^ (table[2 * at + i - 1] & 1) << 31
             i -= 1
-            table[there + i] = table[here + i] >> 1 ^ (table[here + i - 1] & 1) << 15
-        here = there
+        table[at] = (table[2 * at] >> 1 & mask) ^ (table[2 * at + 3] & 1) * 0xE1 << 24
+        row >>= 1
     row = 3
     while row < 16:
-        power = row & -row
-        i = 8
-        while i and row != power:
-            i -= 1
-            table[row * 8 + i] = table[power * 8 + i] ^ table[(row ^ power) * 8 + i]
+        power = 8
+        while row & power == 0:
+            power >>= 1
+        i = 0
+        while i < 4 and row != power:
+            table[row * 4 + i] = table[power * 4 + i] ^ table[(row ^ power) * 4 + i]
+            i += 1
         row += 1
-    return words
 
 
 @micropython.viper
-def _multiply(product: ptr8, table: ptr16):
-    """16 octets times H, in place: from the last four bits to the first, times x**4 and one row of the table added."""
+def ghash(y: ptr32, table: ptr32, octets: ptr8, at: int, end: int):
+    """Go on from y with octets[at:end], filled up with zeros to whole blocks (SP 800-38D section 6.4)."""
     reduced = ptr16(_REDUCED)
-    a = b = c = d = e = f = g = h = 0
-    i = 32
+    while at < end:
+        a = b = c = d = 0
+        k = 4
+        while k:
+            k -= 1
+            word = 0
+            i = at + (k << 2)
+            last = i + 4
+            while i < last:
+                word <<= 8
+                if i < end:
+                    word |= octets[i]
+                i += 1
+            word ^= y[k]
+            nibbles = 8
+            while nibbles:
+                nibbles -= 1
+                row = (word & 15) << 2
+                word >>= 4
+                dropped = reduced[d & 15]
+                d = table[row + 3] ^ (d >> 4 & 0x0FFFFFFF) ^ (c & 15) << 28
+                c = table[row + 2] ^ (c >> 4 & 0x0FFFFFFF) ^ (b & 15) << 28
+                b = table[row + 1] ^ (b >> 4 & 0x0FFFFFFF) ^ (a & 15) << 28
+                a = table[row] ^ (a >> 4 & 0x0FFFFFFF) ^ dropped << 16
+        k = 0
+        y[k] = a
+        k += 1
+        y[k] = b
+        k += 1
+        y[k] = c
+        k += 1
+        y[k] = d
+        at += 16
+
+
+@micropython.viper
+def _clear(y: ptr32):
+    k = 4
+    while k:
+        k -= 1
+        y[k] = 0
+
+
+@micropython.viper
+def _hide(tag: ptr8, y: ptr32):
+    """Add GHASH to the encrypted first counter block."""
+    i = 16
     while i:
         i -= 1
-        row = (product[i >> 1] & 15 if i & 1 else product[i >> 1] >> 4) << 3
-        dropped = reduced[h & 15]
-        h = table[row + 7] ^ h >> 4 ^ (g & 15) << 12
-        g = table[row + 6] ^ g >> 4 ^ (f & 15) << 12
-        f = table[row + 5] ^ f >> 4 ^ (e & 15) << 12
-        e = table[row + 4] ^ e >> 4 ^ (d & 15) << 12
-        d = table[row + 3] ^ d >> 4 ^ (c & 15) << 12
-        c = table[row + 2] ^ c >> 4 ^ (b & 15) << 12
-        b = table[row + 1] ^ b >> 4 ^ (a & 15) << 12
-        a = table[row] ^ a >> 4 ^ dropped
-    product[0] = a >> 8
-    product[1] = a & 0xFF
-    product[2] = b >> 8
-    product[3] = b & 0xFF
-    product[4] = c >> 8
-    product[5] = c & 0xFF
-    product[6] = d >> 8
-    product[7] = d & 0xFF
-    product[8] = e >> 8
-    product[9] = e & 0xFF
-    product[10] = f >> 8
-    product[11] = f & 0xFF
-    product[12] = g >> 8
-    product[13] = g & 0xFF
-    product[14] = h >> 8
-    product[15] = h & 0xFF
+        tag[i] ^= y[i >> 2] >> (24 - ((i & 3) << 3)) & 0xFF
