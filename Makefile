@@ -21,6 +21,7 @@ deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0
 image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file
 firmware: ;         @$(SETUP) firmware "$(BOARD)" "$(MPY_DIR)" ## [BOARD=…]: images of the emulated boards with the library frozen; of an ESP32 with your ESP-IDF and MPY_DIR=…
 board: unix qemu;   @$(RUN) boards.board $(given)           ## boots the emulated board and says how to reach its REPL and network
+mip: venv;          @$(RUN) boards.mip $(given)             ## lib/*.json anew: the pieces that `mpremote mip install` takes
 
 ## Proof
 vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|unix|board|riscv|udp://HOST FILES="a.json"]: the golden vectors

@@ -48,10 +48,9 @@ host() {
     local stamp=.venv/requirements
     cmp -s host_tests/requirements.txt $stamp && return
     python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || packages python3 python3-venv
-    say "making .venv"
+    say "filling .venv"
     mkdir -p "$build"
-    rm -rf .venv
-    logged venv python3 -m venv .venv
+    .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv && logged venv python3 -m venv .venv; }
     logged pip .venv/bin/pip install -r host_tests/requirements.txt
     cp host_tests/requirements.txt $stamp
 }

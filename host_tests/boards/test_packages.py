@@ -1,0 +1,67 @@
+"""What mip, pip and MicroPython's manifest tool make of lib: whole, of one version, nothing left behind."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+
+import ikev2
+import pytest
+from tools import ROOT, library
+
+from boards import mip
+
+
+@pytest.mark.parametrize("name", mip.PIECES)
+def test_piece_is_up_to_date(name):
+    assert (ROOT / f"lib/{name}.json").read_text() == mip.piece(name), "make mip"
+    listed = json.loads(mip.piece(name))
+    assert listed["version"] == ikev2.__version__
+    assert all(target == source and (ROOT / "lib" / source).exists() for target, source in listed["urls"])
+
+
+def test_pieces_grow_from_the_core_to_everything():
+    core, udp, sa, everything = (set(mip.files(*roots)) for roots in mip.PIECES.values())
+    assert core < udp < sa < everything == set(library())
+    assert not any("udp" in path or "crypto" in path or "ipsec" in path for path in core)
+    assert not any("crypto" in path or "ipsec" in path for path in udp)
+    assert not any("initiator" in path or "ipsec" in path for path in sa)
+
+
+@pytest.mark.parametrize("name", mip.PIECES)
+def test_piece_runs_alone(name, tmp_path):
+    for path in mip.files(*mip.PIECES[name]):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((ROOT / "lib" / path).read_bytes())
+    code = "import " + ", ".join(mip.PIECES[name])
+    subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"], check=True
+    )
+
+
+def tree():
+    """Everything in the repository's folder and in lib, but caches."""
+    found = [*ROOT.iterdir(), *(ROOT / "lib").rglob("*")]
+    return {path for path in found if not re.search("cache|hypothesis", str(path))}
+
+
+def test_pip_installs_everything_and_leaves_nothing_behind(tmp_path):
+    before = tree()
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*command, "--no-compile", "--target", tmp_path, "."], cwd=ROOT, check=True)
+    assert tree() == before
+    installed = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("i*/**/*") if path.is_file()}
+    assert installed == {*library(), "ikev2/py.typed", "ipsec/py.typed"}
+    (distribution,) = importlib.metadata.distributions(path=[str(tmp_path)])
+    about = distribution.metadata
+    assert (about["Name"], about["Version"]) == ("micropython-ikev2", ikev2.__version__)
+    assert about["Summary"] and about["License-Expression"] == "MIT" and about.get_all("Project-URL")
+    assert "Programming Language :: Python :: Implementation :: MicroPython" in about.get_all("Classifier")
+    assert about.get_payload().startswith("# micropython-ikev2")
+
+
+def test_the_version_stands_once():
+    """Beside the pieces, which a command makes."""
+    for path in ("pyproject.toml", "lib/manifest.py", "firmware/manifest.py"):
+        assert ikev2.__version__ not in (ROOT / path).read_text()

@@ -1,0 +1,9 @@
+# For MicroPython's manifest tool, and for `require()` of whoever freezes this library into a firmware of their own.
+metadata(
+    description="An IPsec endpoint for small devices: IKEv2 (RFC 7296) with its section 1.5, and ESP",
+    version=open("ikev2/__init__.py").read().split('__version__ = "')[1].split('"')[0],
+    license="MIT",
+    author="the micropython-ikev2 authors",
+)
+package("ikev2")
+package("ipsec")
