@@ -243,6 +243,49 @@ def test_where_the_payload_of_an_ipv4_packet_begins():
         assert addresses.ipv4_payload(bytes((first,)) + bytes(59), length) == at, (first, length)
 
 
+_ALARM = """
+import asyncio
+from ikev2.sockets import Alarm
+DAY = 86400000
+async def main():
+    alarm = Alarm()
+    task = asyncio.create_task(alarm.wait(DAY))
+    await asyncio.sleep(0)
+    alarm.ring()
+    alarm.ring()
+    await task
+    task = asyncio.create_task(alarm.wait(DAY))
+    for _ in range(9):
+        await asyncio.sleep(0)
+    print("quiet:", not task.done())
+    task.cancel()
+    alarm.ring()
+    try:
+        await task
+    except asyncio.CancelledError:
+        print("cancelled")
+    task = asyncio.create_task(alarm.wait(DAY))
+    await asyncio.sleep(0)
+    alarm.ring()
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        print("cancelled")
+    alarm.ring()
+    await alarm.wait(DAY)
+    await alarm.wait(0)
+    await alarm.wait(1)
+    print("passed")
+asyncio.run(main())
+"""
+
+
+def test_an_alarm_rings_once(interpreter):
+    ran = subprocess.run([*interpreter, "-c", _ALARM], capture_output=True, text=True, env=device_environment())
+    assert ran.stdout.split() == ["quiet:", "True", "cancelled", "cancelled", "passed"], ran
+
+
 _RESOLVE = """
 import asyncio
 from ikev2.udp import resolve

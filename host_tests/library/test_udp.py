@@ -499,7 +499,7 @@ def test_a_socket_that_seems_ready_costs_a_read_in_a_pause(monkeypatch):
 
     async def story(bench):
         await bench.until(lambda: bench.network.reads >= 6)
-        assert pauses[:5] == [20] * 5
+        assert [ms for ms in pauses if ms][:5] == [20] * 5
         await bench.asked()
 
     bench.run(story)

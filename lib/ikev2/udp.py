@@ -55,7 +55,7 @@ class Udp:
         self._size = size
         self._sockets = {}
         self._run = False
-        self._woken = asyncio.Event()
+        self._alarm = sockets.Alarm()
         self._address = None  # the last one heard, as endpoint in _source
         self._source = b""
         self._to = b""  # the last endpoint sent to, as socket address in _to_address
@@ -92,7 +92,8 @@ class Udp:
                     for via in self._vias:
                         if via not in tasks or tasks[via].done():
                             tasks[via] = asyncio.create_task(self._serve(via))
-                    await self._sleep(self._look())
+                    await self._alarm.wait(self._look())
+                    await sockets.sleep_ms(0)  # long work goes on, and so does reading
                 except Exception as error:
                     self._count(error)
                     await sockets.sleep_ms(_PAUSE_MS)
@@ -106,11 +107,11 @@ class Udp:
         self._vias = ()
         for via in list(self._sockets):
             self._close(via)
-        self._woken.set()
+        self._alarm.ring()
 
     def wake(self):
         """The node has something to say, or a timer that is sooner: it is looked at in the next pass of the loop."""
-        self._woken.set()
+        self._alarm.ring()
 
     def send(self, via, to, octets, length, address=None, at=()):
         """Send octets[:length] from our port `via` to endpoint `to` at once; False, and counted, if it did not leave.
@@ -140,16 +141,6 @@ class Udp:
         self._say(now)
         wait = self.node.next_timer(now)
         return min(wait, _IDLE_MS) if wait >= 0 else _IDLE_MS
-
-    async def _sleep(self, wait):
-        if not wait or self._woken.is_set():
-            await sockets.sleep_ms(0)  # long work goes on, and so does reading
-        else:
-            try:
-                await sockets.wait_for_ms(self._woken.wait(), wait)
-            except asyncio.TimeoutError:
-                pass
-        self._woken.clear()
 
     async def _serve(self, via):
         """Read what arrives at a port."""
