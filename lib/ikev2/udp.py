@@ -158,15 +158,15 @@ class Udp:
                     got = sockets.read(sock, size)
                     reads += 1
                     failed = 0
-                    if not got[0]:
+                    if got[0]:
+                        empty = 0
+                    else:
                         empty += 1
                         sockets.clear_end(sock)
-                        self._receive(via, b"", b"", 0, None, ())
-                    elif len(got[0]) >= size:
-                        self.cut += 1
-                    else:
-                        empty = 0
+                    if len(got[0]) < size:
                         self._take(via, got)
+                    else:
+                        self.cut += 1
                     size = min(size << 1, self._size)
             except Exception as error:
                 if isinstance(error, MemoryError) and size > _LEAST:
@@ -181,41 +181,47 @@ class Udp:
             await sockets.sleep_ms(pause)
 
     def _take(self, via, got):
-        """What was read from a socket: to the node, if it was sent to us."""
-        datagram = got[0]
-        address = got[-1]
-        at = sockets.arrived(got)
-        if address != self._address:
-            self._source = endpoint(address)
-            self._address = address
-        source = self._source
-        length = len(datagram)
-        if via <= AH:
-            source = source[:-2] + b"\0\0"
-            if len(source) == 6:  # a raw socket of IPv4 gives the IP header first, one of IPv6 does not
-                start = ipv4_payload(datagram, length)
-                if start >= 0 and not sockets.sent_to(datagram, self._own):
-                    at = None
-                datagram = memoryview(datagram)[max(start, 0) :]
-                length = length - start if start >= 0 else 0
-        if at is None:
-            self.astray += 1
-        else:
-            self._receive(via, source, datagram, length, address, at)
-
-    def _receive(self, via, source, datagram, length, address, at):
-        """Put a datagram to the node, and answer from `at` to `address`, which is where `source` is."""
+        """Put what was read to the node, if it was sent to us; what goes wrong in there costs this datagram only."""
         try:
-            now = sockets.ticks_ms()
-            verdict = self.node.receive(via, source, datagram, length, now)
-            if verdict < _DROPS:
-                self._say(now, source, address, at)
-                if INVALID_SPI_PROTECTED <= verdict <= DELIVER_INIT:
-                    self.wake()  # its owner may have work to do, or wait for an answer
-            if self.seen:
-                self.seen(verdict, via, source, datagram, length)
+            if not got[0]:
+                self._receive(via, b"", b"", 0)
+            else:
+                at = sockets.arrived(got)
+                address = got[-1]
+                if address != self._address:
+                    self._source = endpoint(address)
+                    self._address = address
+                if at is None:
+                    self.astray += 1
+                elif via > AH:
+                    self._receive(via, self._source, got[0], len(got[0]), address, at)
+                else:
+                    self._receive_raw(via, self._source[:-2] + b"\0\0", got[0], address, at)
         except Exception as error:
             self._count(error)
+
+    def _receive_raw(self, via, source, packet, address, at):
+        start = 0
+        if len(source) == 6:  # a raw socket of IPv4 gives the IP header first, one of IPv6 does not
+            start = ipv4_payload(packet, len(packet))
+            if start >= 0 and not sockets.sent_to(packet, self._own):
+                self.astray += 1
+                return
+        if start < 0:
+            self._receive(via, source, packet, 0)
+        else:
+            self._receive(via, source, memoryview(packet)[start:], len(packet) - start, address, at)
+
+    def _receive(self, via, source, datagram, length, address=None, at=()):
+        """Put a datagram to the node, and answer from `at` to `address`, which is where `source` is."""
+        now = sockets.ticks_ms()
+        verdict = self.node.receive(via, source, datagram, length, now)
+        if verdict < _DROPS:
+            self._say(now, source, address, at)
+            if INVALID_SPI_PROTECTED <= verdict <= DELIVER_INIT:
+                self.wake()  # its owner may have work to do, or wait for an answer
+        if self.seen:
+            self.seen(verdict, via, source, datagram, length)
 
     def _say(self, now, source=None, address=None, at=()):
         """All that the node has to say now; what goes back to the host of `source` leaves from where it was asked."""
