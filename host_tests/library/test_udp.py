@@ -436,6 +436,70 @@ def test_what_a_verdict_makes_somebody_say_leaves_with_it(monkeypatch, verdict):
     assert [octets for _, octets, _ in bench.network.sent] == expected
 
 
+_LIFE = """
+import asyncio, socket
+from ikev2 import udp
+udp._IDLE_MS = 86400000
+class Node:
+    def __init__(self):
+        self.said, self.ticks, self.work, self.wrong = 0, 0, 0, None
+    def tick(self, now):
+        self.ticks += 1
+        self.work = max(0, self.work - 1)
+        wrong, self.wrong = self.wrong, None
+        if wrong:
+            raise wrong
+    def outgoing(self, now):
+        return 0
+    def next_timer(self, now):
+        return 0 if self.work else -1
+def served():
+    made = udp.Udp(Node(), "127.0.0.1", raw=(), local={500: 0, 4500: 0})
+    return made, asyncio.create_task(made.run())
+async def until(true):
+    while not true():
+        await asyncio.sleep(0)
+async def main():
+    made, task = served()
+    node = made.node
+    await until(lambda: node.ticks)
+    try:
+        await made.run()
+    except RuntimeError as error:
+        print(error)
+    node.work = 3000
+    made.wake()
+    await until(lambda: not node.work)
+    for node.wrong in (ValueError("owner"), MemoryError()):
+        made.wake()
+        await until(lambda: not node.wrong)
+    ticks = node.ticks
+    made.wake()
+    await until(lambda: node.ticks > ticks)
+    print(made.errors, "errors")
+    made.close()
+    await task
+    print("closed")
+    made, task = served()
+    await until(lambda: made.node.ticks)
+    made.wake()
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        print("cancelled")
+asyncio.run(main())
+"""
+
+
+def test_a_life_of_run(interpreter):
+    """Under both kinds of asyncio: served once, woken, at work, wronged, closed, cancelled while it wakes."""
+    ran = subprocess.run([*interpreter, "-c", _LIFE], capture_output=True, text=True, env=device_environment())
+    lines = ran.stdout.splitlines()
+    assert lines[:1] == ["Udp.run() serves once, and not after close(): make another Udp"], ran
+    assert lines[1:] == ["2 errors", "closed", "cancelled"] and not ran.stderr, ran
+
+
 def test_send(monkeypatch):
     bench = Bench(monkeypatch)
     served = udp.Udp(bench.node)
