@@ -5,10 +5,11 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import informational, notifier, payloads
-from ikev2.informational import FRESH, IGNORED, REPEATED, IkeSa
+from ikev2 import informational, notifier, payloads, window
+from ikev2.informational import IkeSa
 from ikev2.node import Node
 from ikev2.spi_table import SpiTable
+from ikev2.window import FRESH, IGNORED, REPEATED
 
 from library.test_sk import CIPHERS, SPI_I, SPI_R, header, iv_of, keys_of, make, octets, sealed
 
@@ -45,7 +46,8 @@ class End:
         for i, protocol in enumerate(children):
             inbound, outbound = (spi(1, i), spi(2, i)) if initiator else (spi(2, i), spi(1, i))
             self.table.adopt_child(self.slot, protocol, inbound, outbound)
-        self.sa = IkeSa(self.table, self.slot, make(cipher, initiator), Random(), send_id, receive_id, **more)
+        self.node = Node(self.table, Random())
+        self.sa = IkeSa(self.node, self.slot, make(cipher, initiator), send_id, receive_id, **more)
         self.initiator = initiator
         self.cipher = cipher
 
@@ -58,7 +60,8 @@ class End:
         return self.sa.receive(message, 0, len(message), now)
 
     def state(self):
-        return bytes(self.sa._state), self.sa._answer, self.table.snapshot()
+        said = self.sa._wanted, self.sa._says, bytes(self.sa._spis), self.sa._unwanted
+        return bytes(self.sa._state), self.sa._answer, said, self.table.snapshot()
 
     def of_peer(self, message_id=5, first=0, inner=b"", exchange=37, response=False):
         """A message of the other end by the second implementation."""
@@ -78,7 +81,9 @@ class End:
 
 
 def with_owner(end, **limits):
+    end.table.watcher = None
     node = Node(end.table, lambda n: octets(n, 1), **limits)
+    end.sa.node = node
     node.attach(end.slot, end.sa)
     return node
 
@@ -111,7 +116,7 @@ def two(cipher):
 @pytest.mark.parametrize("at", [0, 4])
 def test_invalid_spi_from_end_to_end_p1_p2(cipher, at):
     here, there = two(cipher)
-    here.sa.wayward(b"\0" * at + WAYWARD, at)
+    here.sa.report_unknown_spi(b"\0" * at + WAYWARD, at)
     request = here.says(at=at)
     assert here.opened(request) == (37, 0x08, 2, 41, INVALID_SPI)
     assert len(request) == here.sa.invalid_spi_length
@@ -164,7 +169,7 @@ def test_a_full_heap_never_repeats_an_iv_p4(cipher, what, monkeypatch):
 def test_a_full_heap_skips_no_message_id_p1(cipher, monkeypatch):
     end = End(cipher, True)
     failing_once(monkeypatch, end, "random")
-    end.sa.wayward(WAYWARD, 0)
+    end.sa.report_unknown_spi(WAYWARD, 0)
     with pytest.raises(MemoryError):
         end.says()
     assert end.opened(end.says()) == (37, 0x08, 2, 41, INVALID_SPI)
@@ -210,7 +215,7 @@ def test_every_flip_and_truncation_is_dropped_and_counted_p5(cipher, kind):
     end = End(cipher, False)
     delete = end.of_peer(5, 42, bytes.fromhex("0000000c03040001") + spi(1, 0))
     if kind == "response":
-        end.sa.wayward(WAYWARD, 0)
+        end.sa.report_unknown_spi(WAYWARD, 0)
         end.says()
     elif kind == "repeated":
         assert end.hears(delete) == FRESH and end.says()
@@ -331,13 +336,13 @@ def test_one_request_at_a_time_p1(end):
     end.sa.hint(0)
     assert end.opened(end.says())[2:] == (2, 0, b"")
     for i in range(9):
-        end.sa.wayward(spi(9, i), 0)
+        end.sa.report_unknown_spi(spi(9, i), 0)
         end.sa.hint(0)
         assert end.says() is None
     assert end.hears(end.of_peer(2, response=True)) == FRESH
     assert end.sa.next_timer(0) == 0
     assert end.opened(end.says())[2:] == (3, 41, INVALID_SPI[:8] + spi(9, 8))
-    end.sa.wayward(spi(9, 9), 0)
+    end.sa.report_unknown_spi(spi(9, 9), 0)
     assert end.opened(end.says(2000))[4] == INVALID_SPI[:8] + spi(9, 8)
     assert end.hears(end.of_peer(3, response=True)) == FRESH
     assert end.opened(end.says(2001))[2:] == (4, 41, INVALID_SPI[:8] + spi(9, 9))
@@ -347,7 +352,7 @@ def test_one_request_at_a_time_p1(end):
 
 
 def test_a_request_that_waits_is_a_liveness_check_r3_l4(end):
-    end.sa.wayward(WAYWARD, 0)
+    end.sa.report_unknown_spi(WAYWARD, 0)
     assert end.says()
     end.sa.hint(5)
     assert end.hears(end.of_peer(2, response=True)) == FRESH
@@ -356,7 +361,7 @@ def test_a_request_that_waits_is_a_liveness_check_r3_l4(end):
 
 def test_a_hint_before_a_wayward_packet_is_one_request_r3(end):
     end.sa.hint(0)
-    end.sa.wayward(WAYWARD, 0)
+    end.sa.report_unknown_spi(WAYWARD, 0)
     assert end.opened(end.says())[4] == INVALID_SPI
     assert end.hears(end.of_peer(2, response=True)) == FRESH and end.says() is None
 
@@ -502,14 +507,18 @@ def test_a_response_of_another_exchange_p4(end):
 
 
 def test_liveness_check_from_silence_p3():
-    end = End("aes-cbc-128", False, quiet_ms=10000, now=100)
+    end = End("aes-cbc-128", False, quiet_ms=10000)
+    node = with_owner(end)
     assert end.sa.next_timer(100) == 10000 and end.says(10099) is None
     assert end.opened(end.says(10100))[2:] == (2, 0, b"")
-    assert end.hears(end.of_peer(2, response=True), 10200) == FRESH and end.sa.next_timer(10200) == 10000
-    assert end.hears(end.of_peer(5), 12000) == FRESH and end.says(12000) and end.sa.next_timer(12000) == 10000
-    assert end.hears(end.of_peer(5), 13000) == REPEATED and end.says(13000) and end.sa.next_timer(13000) == 9000
-    assert end.hears(bytes(100), 14000) == IGNORED and end.sa.next_timer(14000) == 8000
-    end.sa.alive(15000)
+    assert ask(node, end.of_peer(2, response=True), 10200) == "deliver-ike" and end.sa.next_timer(10200) == 10000
+    ask(node, end.of_peer(5), 12000)
+    assert end.says(12000) and end.sa.next_timer(12000) == 10000
+    ask(node, end.of_peer(5), 13000)
+    assert end.says(13000) and end.sa.next_timer(13000) == 9000
+    ask(node, end.of_peer(9), 14000)
+    assert end.sa.dropped == 1 and end.sa.next_timer(14000) == 8000
+    node.alive(end.slot, 15000)
     assert end.sa.next_timer(15000) == 10000
 
 
@@ -530,7 +539,7 @@ def test_only_responses_go_where_a_request_came_from_s2_4(end):
     """Whoever replays a request from elsewhere draws no request of ours to himself."""
     node = with_owner(end)
     request = end.of_peer()
-    end.sa.wayward(WAYWARD, 0)
+    end.sa.report_unknown_spi(WAYWARD, 0)
     end.hears(request)
     elsewhere = STRANGER[:4] + b"\xee\x31"
     ask(node, bytes(4) + request, via=4500, source=elsewhere)
@@ -556,11 +565,11 @@ def test_message_ids_of_ours_never_wrap_p1(end, last):
     end = End("aes-gcm-16-128", False, send_id=last)
     for message_id in range(last, LAST + 1):
         assert not end.sa.failed
-        end.sa.wayward(WAYWARD, 0)
+        end.sa.report_unknown_spi(WAYWARD, 0)
         end.sa.hint(0)
         assert end.opened(end.says())[2] == message_id
         assert end.hears(end.of_peer(message_id, response=True)) == FRESH
-    end.sa.wayward(WAYWARD, 0)
+    end.sa.report_unknown_spi(WAYWARD, 0)
     assert end.sa.failed and end.says() is None and not end.sa.waiting
 
 
@@ -575,13 +584,13 @@ def test_message_ids_of_the_peer_never_wrap_p4(last):
 
 
 def test_bad_arguments():
-    table = SpiTable(2, 2)
-    slot = table.adopt_ike(SPI_I, SPI_R, True, PEER, True)
+    node = Node(SpiTable(2, 2), Random())
+    slot = node.table.adopt_ike(SPI_I, SPI_R, True, PEER, True)
     for bad in ((-1, 0), (0, -1), (LAST + 1, 0), (0, LAST + 1), (0, 0, -1), (0, 0, 2**29)):
         with pytest.raises(ValueError, match=str(max(bad, key=abs))):
-            IkeSa(table, slot, make("aes-cbc-128", True), Random(), *bad)
+            IkeSa(node, slot, make("aes-cbc-128", True), *bad)
     with pytest.raises(ValueError):
-        IkeSa(table, slot + 1, make("aes-cbc-128", True), Random(), 0, 0)
+        IkeSa(node, slot + 1, make("aes-cbc-128", True), 0, 0)
 
 
 def test_counter_saturates_p5(end):
@@ -593,7 +602,7 @@ def test_counter_saturates_p5(end):
 
 def test_protocol_numbers():
     assert payloads.DELETE == 42 and payloads.INVALID_SYNTAX == 7
-    assert informational._FIRST_MS << 11 > informational._LONGEST_MS
+    assert window._FIRST_MS << 11 > window._LONGEST_MS
 
 
 @settings(max_examples=300, deadline=None)
@@ -671,7 +680,7 @@ def test_a_bad_network_p1_p2_p4_p5(cipher, events):
 
     for event, i, number in events:
         if event == "spi":
-            ends[i].sa.wayward(spi(8, number), 0)
+            ends[i].sa.report_unknown_spi(spi(8, number), 0)
         elif event == "hint":
             ends[i].sa.hint(now % PERIOD)
         elif event == "wait":
@@ -703,13 +712,14 @@ def test_a_bad_network_p1_p2_p4_p5(cipher, events):
             speak()
     for i in (0, 1):
         assert not ends[i].sa.failed and not ends[i].sa.waiting
-        assert ends[i].sa._get(informational._SENT_ID) == ends[1 - i].sa._get(informational._ANSWERED_ID)
+        assert ends[i].sa._get(window._SENT_ID) == ends[1 - i].sa._get(window._ANSWERED_ID)
 
 
 STATE = """
 import gc, os
 from ikev2 import sk
 from ikev2.informational import IkeSa
+from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 def sealed(length):
     return memoryview(out)[:length]
@@ -722,17 +732,18 @@ for t, initiator in ((table, False), (other, True)):
 out = bytearray(256)
 def keys(initiator):
     return sk.protection(%r, initiator, *[bytes(n) for n in %r])
-there = IkeSa(other, slot, keys(True), os.urandom, 0xFFFFFF00, 0xFFFFFF80)
+node = Node(table, os.urandom)
+there = IkeSa(Node(other, os.urandom), slot, keys(True), 0xFFFFFF00, 0xFFFFFF80)
 spis = b"".join(bytes((8, 8, 8, i)) for i in range(12))
 def request():
     "A Delete of twelve Child SAs"
     import struct
     struct.pack_into(">8s8sBBBBI", out, 0, b"initiate", b"response", 46, 32, 37, 8, 0xFFFFFF00)
-    return there._sa.seal(out, 0, 42, bytes((0, 0, 0, 8 + len(spis), 3, 4, 0, 12)) + spis, bytes(there._sa.iv_size))
+    return there.sa.seal(out, 0, 42, bytes((0, 0, 0, 8 + len(spis), 3, 4, 0, 12)) + spis, bytes(there.sa.iv_size))
 def warm(sa):
-    sa.wayward(b"abcd", 0)
+    sa.report_unknown_spi(b"abcd", 0)
     sa.outgoing(out, 0, 0)
-    sa.wayward(b"efgh", 0)
+    sa.report_unknown_spi(b"efgh", 0)
     sa.hint(0)
     length = request()
     heard = sa.receive(out, 0, length, 0x3FFFFFFE)
@@ -740,7 +751,7 @@ def warm(sa):
     length = sa.outgoing(out, 0, 0x3FFFFFFF)
     print(heard, sa.dropped, len(sa._answer), len(table.children(slot)))
 def new():
-    return IkeSa(table, slot, keys(False), os.urandom, 0xFFFFFF80, 0xFFFFFF00, 0x1FFFFFFF, 0x3FFFFFFF)
+    return IkeSa(node, slot, keys(False), 0xFFFFFF80, 0xFFFFFF00, 0x1FFFFFFF)
 sas = [None] * 8
 i = idle = busy = 0
 snapshot = table.snapshot()
@@ -749,6 +760,8 @@ def used():
     return gc.mem_alloc()
 warm(new())
 table.restore(snapshot)
+while node.event():
+    pass
 before = used()
 for i in range(8):
     sas[i] = new()
@@ -756,6 +769,8 @@ idle = used() - before
 for i in range(8):
     warm(sas[i])
     table.restore(snapshot)
+    while node.event():
+        pass
 busy = used() - before
 print(idle // 8, busy // 8)
 """

@@ -1,9 +1,8 @@
 """Hints and what they cause, owners, counters, timers: what vectors cannot show."""
 
 import ikev2.node as node_module
-import ikev2.notifier as notifier
-import ikev2.wire as wire
 import pytest
+from ikev2 import hints, lookup, notifier, wire
 from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 
@@ -22,7 +21,11 @@ class Owner:
     """Remembers what it was told, and speaks when told to."""
 
     invalid_spi_length = 80
+    longest = 160
     failed = False
+    reason = "as the test wants"
+    successor = None
+    follows = False
     waiting = True
 
     def __init__(self):
@@ -30,8 +33,8 @@ class Owner:
         self.to_send = []
         self.proves = True
 
-    def wayward(self, datagram, at):
-        self.told.append(("wayward", bytes(datagram[at : at + 4])))
+    def report_unknown_spi(self, datagram, at):
+        self.told.append(("unknown SPI", bytes(datagram[at : at + 4])))
 
     def hint(self, now):
         self.told.append(("hint", now))
@@ -49,6 +52,12 @@ class Owner:
 
     def next_timer(self, now):
         return -1
+
+    def alive(self, now):
+        pass
+
+    def work(self, now):
+        pass
 
 
 def message(flags=0x08, first=46, exchange=37, body=bytes(52), spis=SPI_I + SPI_R, message_id=b"\0\0\0\7"):
@@ -170,7 +179,7 @@ def test_no_unprotected_message_changes_the_table_r2(node):
 def test_wayward_packet_goes_to_the_owner_s1_1(node):
     packet = bytes.fromhex("c0ffee9900000001") + bytes(84)
     assert ask(node, packet, via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected"
-    assert owner_of(node).told == [("wayward", bytes.fromhex("c0ffee99"))] and sent(node) == []
+    assert owner_of(node).told == [("unknown SPI", bytes.fromhex("c0ffee99"))] and sent(node) == []
 
 
 def test_protected_answer_is_no_amplification_l2(node):
@@ -234,17 +243,16 @@ class Random:
 
 
 def test_constants_repeated_for_the_compiler_are_those_of_wire():
-    for name in dir(notifier):
-        public = name.lstrip("_")
-        if name != public and hasattr(wire, public) and isinstance(getattr(wire, public), int):
-            assert getattr(notifier, name) == getattr(wire, public), name
+    for module in (notifier, hints, lookup):
+        for name in vars(module):
+            public = name.lstrip("_")
+            if name != public and isinstance(getattr(wire, public, None), int):
+                assert getattr(module, name) == getattr(wire, public), name
     for number, verdict in enumerate(notifier.VERDICTS):
         name = verdict.replace("-", "_").upper()
-        assert getattr(notifier, name if hasattr(notifier, name) else "_" + name) == number
-    assert (node_module._INVALID_SPI_PROTECTED, node_module._DELIVER_IKE) == (
-        notifier.INVALID_SPI_PROTECTED,
-        notifier.DELIVER_IKE,
-    )
+        modules = (hints, notifier, node_module) if name.startswith("HINT") else (notifier, node_module)
+        found = [vars(module).get(name, vars(module).get("_" + name)) for module in modules]
+        assert set(found) - {None} == {number}, verdict
 
 
 def test_answers_of_an_original_responder_loop_nowhere_l3():

@@ -141,8 +141,10 @@ def test_snapshot_and_restore():
     table.adopt_child(ike, 50, b"abcd", b"efgh")
     kept = table.snapshot()
     again = SpiTable()
-    assert again.restore(kept) and again.snapshot() == kept
-    assert find_child(again, 50, b"abcd", 0) >= 0 and again.find_peer(A) == ike
+    assert again.restore(kept) and again.ike_sa(ike)[:4] == table.ike_sa(ike)[:4]
+    assert find_child(again, 50, b"abcd", 0) >= 0 and again.find_peer(A) == -1  # S1.1: nobody can speak over it
+    again.update_ike(ike, established=True)
+    assert again.snapshot() == kept and again.find_peer(A) == ike
     empty = SpiTable().snapshot()
     for damaged in (b"", kept[:-1], kept + b"\0", bytes(len(kept)), b"\xff" * len(kept), SpiTable(8, 32).snapshot()):
         assert not again.restore(damaged) and again.snapshot() == empty
@@ -244,6 +246,7 @@ class Model(RuleBasedStateMachine):
         kept = self.table.snapshot()
         self.table = SpiTable(5, 6)
         assert self.table.restore(kept)
+        self.ikes = {key: (slot, peer, False) for key, (slot, peer, _) in self.ikes.items()}
 
     @invariant()
     def everybody_is_found(self):

@@ -20,7 +20,7 @@ def end(cipher, initiator):
     integrity = bytes(integrity_size(cipher))
     key = bytes(key_size(cipher) - len(integrity))
     keys = sk.protection(cipher, initiator, key, key, integrity, integrity)
-    return IkeSa(table, slot, keys, os.urandom, 0, 0)
+    return IkeSa(Node(table, os.urandom), slot, keys, 0, 0)
 def protected(cipher, repeat):
     "(ticks of a request made, of its response verified)"
     here, there = end(cipher, True), end(cipher, False)
@@ -28,7 +28,7 @@ def protected(cipher, repeat):
     made = verified = 0
     for _ in range(repeat):
         gc.collect()
-        here.wayward(b"\\xc0\\xff\\xee\\x99", 0)
+        here.report_unknown_spi(b"\\xc0\\xff\\xee\\x99", 0)
         start = TICKS()
         length = here.outgoing(out, 0, 0)
         made += time.ticks_diff(TICKS(), start)

@@ -91,6 +91,8 @@ def run(count, seed, seeds, report):
         now = i & 0x3FFFFFFF
         verdict = node.receive(via, source, buffer, length, now)
         answer = node.outgoing(now)
+        while node.event():
+            pass
         assert bool(answer) <= (verdict <= INVALID_MAJOR_VERSION), bytes(buffer[:length])
         if answer:
             assert answer <= (length if via > 99 else length - _UDP_HEADER), bytes(buffer[:length])

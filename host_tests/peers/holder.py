@@ -30,8 +30,8 @@ def node_of(path):
     for spi_in, spi_out in given["children"]:
         table.adopt_child(slot, _ESP, unhexlify(spi_in), unhexlify(spi_out))
     keys = sk.protection(given["cipher"], given["initiator"], *[unhexlify(key) for key in given["keys"]])
-    owner = IkeSa(table, slot, keys, os.urandom, *given["message_ids"])
     node = Node(table, os.urandom, **given["limits"])
+    owner = IkeSa(node, slot, keys, *given["message_ids"])
     node.attach(slot, owner)
     return node, owner
 

@@ -1,33 +1,32 @@
-"""One receiving node: table, budget, decisions, the owners of its IKE SAs, counters, timers. No I/O.
+"""One receiving node: table, budget, decisions, the owners of its SAs, events, counters, timers. No I/O.
 
 A driver (udp.py, or a test) does, for each datagram and whenever `next_timer` has run out:
 
     verdict = node.receive(via, source, datagram, length, now)      or node.tick(now)
-    while length := node.outgoing(now):             (needless after verdicts beyond DELIVER_IKE)
+    while length := node.outgoing(now):             (needless after verdicts beyond DELIVER_ESP)
         ... send node.out[:length] from our port node.out_via to node.out_to
 
-`receive` allocates nothing up to the verdict and the unprotected answer. `now` is in milliseconds and wraps
-at 2**30, as time.ticks_ms does. A hint (RFC 7296 section 2.21.4) is passed to the owner of the IKE SA as a
-request for a liveness check, no more often than each `hint_ms` and not if the peer has proved to be alive
-within that time (section 2.4).
+`receive` allocates nothing up to the verdict and the unprotected answer. `now` is in milliseconds and wraps at 2**30,
+as time.ticks_ms does. A hint (RFC 7296 section 2.21.4) is passed to the owner of the IKE SA as a request for a liveness
+check, no more often than each `hint_ms` and not if the peer has proved to be alive within that time (section 2.4).
 
-An owner is any object with the methods that informational.IkeSa has: wayward(datagram, at), hint(now),
-receive(datagram, at, length, now) -> 1 if the message is the peer's and new, 2 if it is a request repeated, else 0;
-outgoing(out, at, now) -> length; next_timer(now); and the attributes invalid_spi_length, waiting (a request of its
-own has no response yet) and failed: the IKE SA is over, and goes from the table with its Child SAs.
+owners.py has what a node does with the owners of its SAs, and the events. What an owner raises reaches the driver, once
+the others have had their turn; nothing is left half done.
 """
 
 from array import array
 
 from . import notifier, wire
 from .budget import Budget, elapsed
-from .wire import MARKER, PORT, PORT_NAT, const, micropython, ptr32
+from .owners import HINT, Owners
+from .wire import MARKER, PORT_NAT, const, micropython, ptr32
 
 _SATURATED = const(0x3FFFFFFF)
-_OUT = const(256)
 _INVALID_SPI_PROTECTED = const(3)
 _DELIVER_IKE = const(7)
-_PORT_500 = b"\x01\xf4"
+_DELIVER_INIT = const(8)
+_DELIVER_ESP = const(9)
+_DELIVER_AH = const(10)
 _NO_MARKER = bytes(MARKER)
 
 
@@ -36,33 +35,31 @@ def sooner(a, b):
     return b if a < 0 or 0 <= b < a else a
 
 
-class Node:
+class Node(Owners):
     """A node over an SpiTable; random(n) gives n random octets; the limits are those of Budget, and L4's."""
 
     def __init__(self, table, random, answers_per_s=1, burst=5, per_source_ms=3000, sources=8, hint_ms=10000):
         if not 0 <= hint_ms <= _SATURATED >> 2:
             raise ValueError("hint_ms %r" % hint_ms)
-        slots = table.size[0]
-        self.table = table
+        super().__init__(table)
+        self.random = random
         self.counters = array("I", [0] * len(notifier.VERDICTS))
-        self.owners = [None] * slots
-        self._owned = []  # slots that have an owner
+        self.follower = None  # attend(now) is called when something has happened, tick and next_timer as ours are
         self.out = None
-        self._out = bytearray(_OUT)  # for what the owners say
         self.out_via = 0
         self.out_to = None
-        self._random = random
-        self._lengths = array("H", [0] * slots)
         self._budget = Budget(answers_per_s, burst, per_source_ms, sources)
-        self._notifier = notifier.Notifier(table, self._budget, self._lengths)
-        for blank in self._notifier.hints.values():
-            self._renew(blank)
+        self._notifier = notifier.Notifier(table, self._budget, self.lengths)
+        self.hints = self._notifier.hints
+        for template in self._notifier.invalid_spi_templates.values():
+            self._renew(template)
         self._hint_ms = hint_ms
-        self._seen = array("i", [-1] * slots)  # when a peer was last heard for certain, or asked
         self._swept = -1  # when _seen was last cleared of what is too old to matter; -1: nothing in it
-        self._asked = -1  # slot whose peer waits for a response, at _asked_from by _asked_via
-        self._asked_via = 0
-        self._asked_from = None
+        self._hinted = 0  # verdict and slot of a hint that is not among the events yet
+        self._moved = -1  # slot whose peer has moved, to where its reply goes
+        self._reply_slot = -1  # whose peer waits for a response, at _reply_to by _reply_via
+        self._reply_via = 0
+        self._reply_to = None
 
     @micropython.viper
     def receive(self, via, source, datagram, length, now) -> int:
@@ -72,40 +69,56 @@ class Node:
         if counters[verdict] < _SATURATED:
             counters[verdict] += 1
         if verdict >= _INVALID_SPI_PROTECTED:
-            if verdict <= _DELIVER_IKE:
-                self._concern(verdict, via, source, datagram, length, now)
+            if verdict <= _DELIVER_AH:
+                if int(self._notifier.slot) >= 0:
+                    self._tell_owner(verdict, via, source, datagram, length, now)
         return verdict
 
-    def _concern(self, verdict, via, source, datagram, length, now):
-        """Tell the owner of an IKE SA what came for it."""
+    def _tell_owner(self, verdict, via, source, datagram, length, now):
+        """Tell the owner of an SA what came for it."""
         slot = self._notifier.slot
+        if verdict >= _DELIVER_ESP:
+            owner = self.child_owners.get(slot)
+            if owner and owner.receive(datagram, 0, length, now):
+                self._unattended = True
+                self.alive(self.table.child_sa(slot)[0], now)
+            return
         owner = self.owners[slot]
-        if verdict == notifier.DELIVER_IKE:
+        if verdict == _DELIVER_IKE or verdict == _DELIVER_INIT:
             heard = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now) if owner else 0
             if heard:
-                self._asked = slot
-                self._asked_via = via
-                self._asked_from = source
-                if heard == 1:
+                self._reply_slot = slot
+                self._reply_via = via
+                self._reply_to = source
+                self._unattended = True
+                if heard == 1 and self.owners[slot]:
                     self.alive(slot, now)
-        elif verdict == notifier.INVALID_SPI_PROTECTED:
+                    if verdict == _DELIVER_IKE and owner.follows and not self.table.is_at(slot, source, via):
+                        self._moved = slot  # P6
+        elif verdict == _INVALID_SPI_PROTECTED:
             if owner:
-                owner.wayward(datagram, wire.AH_SPI if via == wire.AH else 0)
-        elif self._seen[slot] < 0 or elapsed(now, self._seen[slot]) >= self._hint_ms:
-            self.alive(slot, now)
+                owner.report_unknown_spi(datagram, wire.AH_SPI if via == wire.AH else 0)
+        elif self._seen[slot] < 0 or elapsed(now, self._seen[slot]) >= self._hint_ms:  # R5, L4
+            self._look(slot, now)
             if owner:
                 owner.hint(now)
+            self._hinted = verdict << 8 | slot
 
     @property
     def slot(self):
-        """The IKE SA that the last verdict is about; for deliver-esp and deliver-ah the Child SA."""
+        """The IKE SA that the last verdict is about; for deliver-esp and deliver-ah the Child SA; -1: none."""
         return self._notifier.slot
 
-    def alive(self, slot, now):
-        """Protected traffic of IKE SA `slot` was verified, an ESP packet perhaps: hints can wait (section 2.4)."""
+    def _look(self, slot, now):
         self._seen[slot] = now
         if self._swept < 0:
             self._swept = now
+
+    def alive(self, slot, now):
+        """Protected traffic of IKE SA `slot` was verified, an ESP packet perhaps: checks and hints can wait (2.4)."""
+        self._look(slot, now)
+        if self.owners[slot]:
+            self.owners[slot].alive(now)
 
     def outgoing(self, now):
         """Length of the next datagram to send, in `out`, from our port `out_via` to endpoint `out_to`; 0 if none."""
@@ -116,21 +129,44 @@ class Node:
             self.out_to = decided.to
             decided.out = None
             return len(self.out)
-        if decided.spent:
-            self._renew(decided.spent)
-            decided.spent = None
-        for slot in self._owned:
+        if self._hinted:
+            self.tell(HINT, self._hinted & 0xFF, notifier.VERDICTS[self._hinted >> 8])
+            self._hinted = 0
+        if self._moved >= 0:
+            slot, self._moved = self._moved, -1
+            self.table.update_ike(slot, peer=self._reply_to, via=self._reply_via)
+        if decided.template_to_renew:
+            self._renew(decided.template_to_renew)
+            decided.template_to_renew = None
+        for _ in range(len(self._owned)):
+            slot = self._owned.pop(0)
+            self._owned.append(slot)
             length = self._outgoing(slot, self.owners[slot], now)
             if length:
                 return length
-        self._asked = -1
+        for slot in self.child_owners if self.child_owners else ():
+            length = self.child_owners[slot].outgoing(self._out, 0, now)
+            if length:
+                ike = self.table.child_sa(slot)[0]
+                self._address(self._out, self.table.ike_sa(ike)[3], PORT_NAT)
+                return length
+        self._reply_slot = -1
+        if self._unattended and self.follower:
+            self._unattended = False
+            self.follower.attend(now)
+            return self.outgoing(now)
         return 0
 
-    def _renew(self, blank):
+    def _renew(self, template):
         """Fresh random SPIs in what will be an INVALID_SPI; the first octet is not zero, lest it pass for a marker."""
-        at = len(blank) - wire.INVALID_SPI_MESSAGE
-        blank[at : at + 16] = self._random(16)
-        blank[at] |= 1
+        at = len(template) - wire.INVALID_SPI_MESSAGE
+        template[at : at + 16] = self.random(16)  # S1.6
+        template[at] |= 1
+
+    def _address(self, out, to, via):
+        self.out = out
+        self.out_to = to
+        self.out_via = via
 
     def _outgoing(self, slot, owner, now):
         """What the owner of an IKE SA has to say: responses go where the request came from, requests to the peer."""
@@ -138,36 +174,37 @@ class Node:
         length = owner.outgoing(out, MARKER, now)
         if length:
             response = out[MARKER + wire.FLAGS] & wire.RESPONSE
-            if response and slot == self._asked:
-                self.out_via = self._asked_via
-                self.out_to = self._asked_from
+            if response and slot == self._reply_slot:
+                self._address(out, self._reply_to, self._reply_via)
             else:
-                self.out_to = self.table.ike_sa(slot)[3]
-                self.out_via = PORT if self.out_to[-2:] == _PORT_500 else PORT_NAT
+                self._address(out, self.table.ike_sa(slot)[3], self.table.via(slot))
             if not response:
-                self._notifier.answered(slot)
-                self.expect(slot, out[MARKER + wire.EXCHANGE], out[MARKER + wire.MESSAGE_ID : MARKER + wire.LENGTH])
-            if self.out_via == PORT_NAT:
+                self.hints.answered(slot)
+                message_id = out[MARKER + wire.MESSAGE_ID : MARKER + wire.LENGTH]
+                self.hints.expect(slot, out[MARKER + wire.EXCHANGE], message_id)
+            if self.out_via == PORT_NAT:  # F2
                 out[:MARKER] = _NO_MARKER
                 length += MARKER
             else:
                 out[:length] = out[MARKER : MARKER + length]
-            self.out = out
         if owner.failed:
-            self.detach(slot)
-            self.table.remove_ike(slot)
-        elif not owner.waiting and self._notifier.requests:
-            self._notifier.answered(slot)
+            self.remove(slot, owner.reason)
+        elif owner.successor:
+            self.attach(slot, owner.successor)
+        elif not owner.waiting and self.hints.outstanding:
+            self.hints.answered(slot)
         return length
 
     def next_timer(self, now):
         """Milliseconds until `tick` is due; -1 if there is no hurry."""
+        if self._unattended and self.follower:
+            return 0
         wait = self._budget.next_timer(now)
         if self._swept >= 0:
             wait = sooner(wait, max(0, self._hint_ms - elapsed(now, self._swept)))
         for slot in self._owned:
             wait = sooner(wait, self.owners[slot].next_timer(now))
-        return wait
+        return sooner(wait, self.follower.next_timer(now)) if self.follower else wait
 
     def tick(self, now):
         """Let time pass; then ask `outgoing`."""
@@ -180,27 +217,13 @@ class Node:
                         self._seen[slot] = -1
                     else:
                         self._swept = now
-
-    def attach(self, slot, owner):
-        """Make `owner` speak for IKE SA `slot`."""
-        self.table.ike_sa(slot)
-        self.owners[slot] = owner
-        if slot not in self._owned:
-            self._owned.append(slot)
-        self._lengths[slot] = owner.invalid_spi_length + MARKER  # the peer may move to 4500
-
-    def detach(self, slot):
-        """Nobody speaks for IKE SA `slot` any longer."""
-        self.owners[slot] = None
-        self._owned = [other for other in self._owned if other != slot]
-        self._lengths[slot] = 0
-        self._seen[slot] = -1
-        self._notifier.answered(slot)
-
-    def expect(self, slot, exchange, message_id):
-        """A request of ours over IKE SA `slot` is on its way: exchange type, Message ID in four octets."""
-        self._notifier.expect(slot, exchange, message_id)
-
-    def answered(self, slot):
-        """No request over IKE SA `slot` waits any longer."""
-        self._notifier.answered(slot)
+        error = None
+        for owner in [self.owners[slot] for slot in self._owned]:
+            try:
+                owner.work(now)
+            except Exception as raised:
+                error = raised
+        if self.follower:
+            self.follower.tick(now)
+        if error:
+            raise error

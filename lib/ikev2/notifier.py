@@ -5,20 +5,9 @@ verdict. Whatever others tell us without proof is a hint at most: nothing here c
 The answers cost no more octets than their questions, and each is paid for out of the budget.
 """
 
+from .hints import Hints
 from .slots import USED, VARIANT, find
-from .wire import (
-    answer,
-    blank_answer,
-    blank_invalid_spi,
-    const,
-    copy,
-    equal,
-    header_fits,
-    lone_notify,
-    micropython,
-    notify_data,
-    ptr8,
-)  # fmt: skip
+from .wire import answer, blank_answer, blank_invalid_spi, const, copy, equal, header_fits, micropython, ptr8
 
 VERDICTS = (
     "invalid-spi", "invalid-ike-spi", "invalid-major-version",
@@ -33,8 +22,6 @@ INVALID_IKE_SPI = const(1)
 INVALID_MAJOR_VERSION = const(2)
 INVALID_SPI_PROTECTED = const(3)
 _HINT_INVALID_SPI = const(4)
-_HINT_INVALID_IKE_SPI = const(5)
-_HINT_INVALID_MAJOR_VERSION = const(6)
 DELIVER_IKE = const(7)
 DELIVER_INIT = const(8)
 _DELIVER_ESP = const(9)
@@ -63,7 +50,6 @@ _NEXT_PAYLOAD = const(16)
 _VERSION = const(17)
 _EXCHANGE = const(18)
 _FLAGS = const(19)
-_MESSAGE_ID = const(20)
 _INITIATOR = const(0x08)
 _RESPONSE = const(0x20)
 _IKE_SA_INIT = const(34)
@@ -78,7 +64,6 @@ _TYPES = bytes((11, 4, 5))  # of the Notify in the answer, by verdict
 
 _UDP_HEADER = const(8)  # bare ESP and AH have none, their answer has
 _NO_SPI = bytes(8)
-_REQUEST = const(6)  # an outstanding request: slot, exchange type, Message ID
 
 
 def usable(via, source):
@@ -104,19 +89,19 @@ class Notifier:
     """
 
     def __init__(self, table, budget, protected_lengths):
-        self.table = table
         self.out = None
         self.answers = {at: blank_answer(at) for at in (0, _MARKER)}
         bare = blank_invalid_spi(0)  # the node enters random IKE SPIs
-        self.hints = {_ESP: bare, _AH: bare, _PORT_NAT: blank_invalid_spi(_MARKER)}
-        self.spent = None  # the one of them that the last INVALID_SPI used
+        self.invalid_spi_templates = {_ESP: bare, _AH: bare, _PORT_NAT: blank_invalid_spi(_MARKER)}
+        self.template_to_renew = None  # the one of them that the last INVALID_SPI used
         self.protected_lengths = protected_lengths
-        self.requests = bytearray()
+        self.hints = Hints(table)
         self.to = None
         self.via = _PORT
         self.slot = -1
         self._allow = budget.allow
         self._find_peer = table.find_peer
+        self._awaits_init = table.awaits_init
         self._ike = table.ike
         self._child = table.child
         self._to = {6: bytearray(b"\0\0\0\0\1\xf4"), 18: bytearray(16) + b"\1\xf4"}  # endpoints with port 500
@@ -125,92 +110,109 @@ class Notifier:
     def decide(self, via: int, source, datagram, length: int, now: int) -> int:
         """Verdict over datagram[:length] (bytes or bytearray) from endpoint `source` by `via`: 500, 4500, 50 or 51."""
         self.out = None
+        self.slot = -1
+
+        # Anything there, and somebody to answer to?
         if not length:
-            return _DROP_EMPTY
+            return _DROP_EMPTY  # F5
         octets = ptr8(datagram)
         first = int(source[0])
         if not (0 < first < 224 and (via <= _AH or source[-1] or source[-2])) and not usable(via, source):
-            return _DROP_SOURCE
+            return _DROP_SOURCE  # F6
         at = 0
         protocol = via
-        if via == _PORT:
+        if via == _PORT:  # F1
             protocol = 0
         elif via == _PORT_NAT:
             if length == 1 and octets[0] == 0xFF:
-                return _DROP_KEEPALIVE
+                return _DROP_KEEPALIVE  # F1, S1.9
             protocol = _ESP
             if length >= _MARKER and not (octets[0] or octets[1] or octets[2] or octets[3]):
                 protocol = 0
                 at = _MARKER
 
-        if protocol:  # RFC 4303 and 4302 sections 2.1 and 2.4; section 1.5 case 1
+        # ESP and AH: RFC 4303 and 4302 sections 2.1 and 2.4; section 1.5 case 1.
+        if protocol:
             if protocol == _AH:
                 at = _AH_SPI
             if length < at + _ESP_HEADER:
-                return _DROP_MALFORMED
+                return _DROP_MALFORMED  # F4
             if not (octets[at] or octets[at + 1] or octets[at + 2]):
-                return _DROP_RESERVED_SPI
+                return _DROP_RESERVED_SPI  # S1.9
             slot = int(find(self._child, USED | VARIANT if protocol == _AH else USED, datagram, at))
             if slot >= 0:
                 self.slot = slot
                 return _DELIVER_AH if protocol == _AH else _DELIVER_ESP
             slot = int(self._find_peer(source))
             self.slot = slot
-            verdict = INVALID_SPI_PROTECTED if slot >= 0 else INVALID_SPI
+            verdict = INVALID_SPI_PROTECTED if slot >= 0 else INVALID_SPI  # S1.1, S1.4
             size = int(self.protected_lengths[slot]) if slot >= 0 else _INVALID_SPI_MESSAGE
             if via <= _AH:
                 length -= _UDP_HEADER
             elif slot < 0:
                 size += _MARKER
+
+        # IKE: whose version, then whose SA, then cases 2 and 3.
         else:
             if not header_fits(datagram, at, length):
-                return _DROP_MALFORMED
+                return _DROP_MALFORMED  # F4
             size = at + _ANSWER
             flags = octets[at + _FLAGS]
-            verdict = INVALID_MAJOR_VERSION
+            verdict = INVALID_MAJOR_VERSION  # S3.1
             if octets[at + _VERSION] < 0x20:
-                return _DROP_OLD_VERSION
-            if octets[at + _VERSION] < 0x30:
-                if flags & _RESPONSE and self.requests:
-                    hint = int(self._hint(source, datagram, at, length))
+                return _DROP_OLD_VERSION  # S3.5
+            if octets[at + _VERSION] < 0x30:  # S3.4
+                if flags & _RESPONSE and self.hints.outstanding:
+                    hint = int(self.hints.of_response(source, datagram, at, length))
                     if hint:
+                        self.slot = self.hints.slot
                         return hint
                 first = octets[at + _NEXT_PAYLOAD]
                 encrypted = first == _SK or first == _SKF
                 exchange = octets[at + _EXCHANGE]
                 starts = exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME
-                hints = exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR
-                if not (encrypted or starts or hints or flags & _RESPONSE):
-                    return _DROP_UNENCRYPTED  # whoever sent it
-                if flags & _INITIATOR:
+                tells = exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR
+                if not (encrypted or starts or tells or flags & _RESPONSE):
+                    return _DROP_UNENCRYPTED  # S2.2, whoever sent it
+                if flags & _INITIATOR:  # S2.9
                     slot = int(find(self._ike, USED, datagram, at + _SPI_R))
                 else:
                     slot = int(find(self._ike, USED | VARIANT, datagram, at))
                 if slot >= 0:
+                    if starts and flags & (_RESPONSE | _INITIATOR) == _RESPONSE:
+                        if self._awaits_init(slot, datagram, at, source):
+                            self.slot = slot
+                            return DELIVER_INIT
+                    if not encrypted:
+                        return _DROP_UNENCRYPTED
                     self.slot = slot
-                    return DELIVER_IKE if encrypted else _DROP_UNENCRYPTED
+                    return DELIVER_IKE
                 if not flags & _RESPONSE:
                     if starts:
-                        return DELIVER_INIT
-                    if not encrypted:
-                        return int(self._invalid_spi(source, datagram, at, length))
+                        return DELIVER_INIT  # S2.1
+                    if not encrypted:  # R1, R8
+                        if int(self.hints.of_invalid_spi(source, datagram, at, length)):
+                            self.slot = self.hints.slot
+                            return _HINT_INVALID_SPI
+                        return _DROP_UNENCRYPTED
                     if not octets[at] and equal(datagram, at, _NO_SPI, 0, 8):
                         return _DROP_MALFORMED
                 verdict = INVALID_IKE_SPI
             if flags & _RESPONSE:
-                return _DROP_RESPONSE
+                return _DROP_RESPONSE  # S2.3, S3.3
 
+        # An answer: small enough, and within the budget?
         if length < size:
-            return _DROP_AMPLIFICATION
+            return _DROP_AMPLIFICATION  # L2
         if not self._allow(source, now):
-            return _DROP_LIMITED
+            return _DROP_LIMITED  # L1
         if verdict == INVALID_SPI_PROTECTED:
             return verdict
         if verdict == INVALID_SPI:
-            out = self.hints[via]
-            self.spent = out
-            copy(out, size - 4, datagram, at, 4)
-            if via <= _AH:
+            out = self.invalid_spi_templates[via]
+            self.template_to_renew = out
+            copy(out, size - 4, datagram, at, 4)  # S1.2
+            if via <= _AH:  # S1.5
                 via = _PORT
                 size = int(len(source))
                 to = self._to[size]
@@ -220,49 +222,6 @@ class Notifier:
             out = self.answers[at]
             answer(out, datagram, at, _TYPES[verdict])
         self.out = out
-        self.via = via
+        self.via = via  # S2.4
         self.to = source
         return verdict
-
-    def _hint(self, source, response, at, length):
-        """The hint in a response to one of our outstanding requests; 0 if it is none."""
-        notify = lone_notify(response, at, length)
-        if notify == _TYPES[INVALID_IKE_SPI]:
-            verdict = _HINT_INVALID_IKE_SPI
-        elif notify == _TYPES[INVALID_MAJOR_VERSION]:
-            verdict = _HINT_INVALID_MAJOR_VERSION
-        else:
-            return 0
-        requests = self.requests
-        for i in range(0, len(requests), _REQUEST):
-            if (
-                requests[i + 1] == response[at + _EXCHANGE]
-                and equal(requests, i + 2, response, at + _MESSAGE_ID, 4)
-                and self.table.matches(requests[i], response, at, source)
-            ):
-                self.slot = requests[i]
-                return verdict
-        return 0
-
-    def _invalid_spi(self, source, message, at, length):
-        """A one-way message that says INVALID_SPI: a hint if it names an SPI that we send to."""
-        if lone_notify(message, at, length) == _TYPES[INVALID_SPI]:
-            data = notify_data(message, at)
-            if length - data == 4:
-                self.slot = self.table.find_outbound(source, message, data)
-                if self.slot >= 0:
-                    return _HINT_INVALID_SPI
-        return _DROP_UNENCRYPTED
-
-    def expect(self, slot, exchange, message_id):
-        """Enter a request of ours over IKE SA `slot` that waits for its response: exchange type, Message ID octets."""
-        self.table.ike_sa(slot)
-        self.requests.extend(bytes((slot, exchange)) + message_id)
-
-    def answered(self, slot):
-        """Forget the requests over IKE SA `slot`."""
-        rest = bytearray()
-        for i in range(0, len(self.requests), _REQUEST):
-            if self.requests[i] != slot:
-                rest.extend(self.requests[i : i + _REQUEST])
-        self.requests = rest

@@ -6,16 +6,19 @@ unknown critical payload is rejected as a whole (2.5), and one that is malformed
 
 import struct
 
-from .wire import AH, CREATE_CHILD_SA, ESP, INFORMATIONAL, NOTIFY, const
+from .owners import LIFETIME, UNKNOWN_SPI
+from .wire import AH, ESP, INFORMATIONAL, INVALID_SPI, NOTIFY, const
 
 DELETE = const(42)
 _IKE = const(1)  # Protocol ID in a Delete payload
 _CHILD_SAS = ((3, ESP), (2, AH))  # Protocol ID, and that of the packets
 _ROOM = const(44)  # octets of Delete payloads in a response: nine SPIs
-# Notify types, section 3.10.1.
+# Notify types, section 3.10.1; RFC 4478.
 INVALID_SYNTAX = const(7)
+NO_ADDITIONAL_SAS = const(35)
+TEMPORARY_FAILURE = const(43)
 _UNSUPPORTED_CRITICAL_PAYLOAD = const(1)
-_NO_ADDITIONAL_SAS = const(35)
+_AUTH_LIFETIME = const(16403)
 
 # Section 3.2: all types of RFC 7296 are known, and of those the critical bit is ignored (2.5).
 _KNOWN_FIRST = const(33)
@@ -26,6 +29,13 @@ _CRITICAL = const(0x80)
 def notify(kind, data=b""):
     """A Notify payload about no SA in particular, as the last of its message."""
     return struct.pack(">BBHBBH", 0, 0, 8 + len(data), 0, 0, kind) + data
+
+
+def delete(spis=b"", protocol=3, following=0):
+    """A Delete payload: of Child SAs by their inbound SPIs, four octets each; without any, of the IKE SA."""
+    if not spis:
+        return struct.pack(">BBHBBH", following, 0, 8, _IKE, 0, 0)
+    return struct.pack(">BBHBBH", following, 0, 8 + len(spis), protocol, 4, len(spis) // 4) + spis
 
 
 def chain(first, octets):
@@ -45,45 +55,74 @@ def chain(first, octets):
     return found if at == len(octets) else None
 
 
-def says(found, octets, notify_type):
+def notify_type(octets, start):
+    """Type of the Notify payload whose body begins there."""
+    return octets[start + 2] << 8 | octets[start + 3]
+
+
+def notify_data(octets, start, end):
+    """Notification Data of a Notify payload, by the start and end of its body."""
+    return bytes(octets[start + 4 + octets[start + 1] : end])
+
+
+def says(found, octets, kind):
     """True if a Notify of that type is in a chain."""
-    for kind, start, _ in found:
-        if kind == NOTIFY and octets[start + 2] << 8 | octets[start + 3] == notify_type:
+    for payload, start, _ in found:
+        if payload == NOTIFY and notify_type(octets, start) == kind:
             return True
     return False
 
 
-def answer_to(table, slot, exchange, first, octets):
-    """(payloads of the response, True if the IKE SA is over with it), once the request has done its work in the table.
+def unknown_critical(found, octets):
+    """Type of the first critical payload that is none of RFC 7296; 0."""
+    for kind, start, _ in found:
+        if octets[start - 3] & _CRITICAL and not _KNOWN_FIRST <= kind <= _KNOWN_LAST:
+            return kind
+    return 0
 
-    INVALID_SYNTAX is fatal for both ends (2.21.3), and Delete of an IKE SA has an empty answer. Of more Child SAs at
-    once than _ROOM is for, all go and not all are named: the peer knows what it asked for.
+
+def refusal(found, octets):
+    """(type of the first payload, payloads of the response, True if the IKE SA is over) to what is not read; else None.
+
+    INVALID_SYNTAX is fatal for both ends (2.21.3).
     """
-    found = chain(first, octets)
-    if found is not None:
-        for kind, start, _ in found:
-            if octets[start - 3] & _CRITICAL and not _KNOWN_FIRST <= kind <= _KNOWN_LAST:
-                return notify(_UNSUPPORTED_CRITICAL_PAYLOAD, bytes((kind,))), False
-        if exchange == CREATE_CHILD_SA:
-            return notify(_NO_ADDITIONAL_SAS), False
-    if found is None or exchange != INFORMATIONAL:
-        return notify(INVALID_SYNTAX), True
-    deletes = [(octets[start], start + 4, end) for kind, start, end in found if kind == DELETE]
-    for protocol, _, _ in deletes:
-        if protocol == _IKE:
-            return b"", True
+    if found is None:
+        return NOTIFY, notify(INVALID_SYNTAX), True
+    kind = unknown_critical(found, octets)
+    if kind:  # N17
+        return NOTIFY, notify(_UNSUPPORTED_CRITICAL_PAYLOAD, bytes((kind,))), False
+    return None
+
+
+def answer_to(node, slot, exchange, found, octets, deleting=()):
+    """As `refusal`, for an INFORMATIONAL request with these payloads, once it has done its work in the table.
+
+    Delete of an IKE SA has an empty answer. Of more Child SAs at once than _ROOM is for, all go and not all are named:
+    the peer knows what it asked for. `deleting` are the inbound SPIs in our own Delete that is on its way (K11).
+    """
+    if exchange != INFORMATIONAL:
+        return NOTIFY, notify(INVALID_SYNTAX), True
+    deletes = []
+    for kind, start, end in found:
+        if kind == DELETE:
+            if octets[start] == _IKE:
+                return 0, b"", True
+            deletes.append((octets[start], start + 4, end))
+        elif kind == NOTIFY:  # P2, K10: no state changes here
+            about, data = notify_type(octets, start), notify_data(octets, start, end)
+            if len(data) == 4 and about in (INVALID_SPI, _AUTH_LIFETIME):
+                node.tell(UNKNOWN_SPI if about == INVALID_SPI else LIFETIME, slot, data)
     answer = b""
     for protocol, of_packets in _CHILD_SAS:
         spis = b""
         for its_protocol, start, end in deletes:
             for at in range(start, end if its_protocol == protocol else start, 4):
-                spis += _remove_child(table, slot, of_packets, bytes(octets[at : at + 4]))
+                spi = _remove_child(node.table, slot, of_packets, bytes(octets[at : at + 4]))
+                spis += b"" if spi in deleting else spi
         spis = spis[: max(0, _ROOM - 8 - len(answer))]
         if spis:
-            following = DELETE if answer else 0
-            header = struct.pack(">BBHBBH", following, 0, 8 + len(spis), protocol, 4, len(spis) // 4)
-            answer = header + spis + answer
-    return answer, False
+            answer = delete(spis, protocol, DELETE if answer else 0) + answer
+    return DELETE if answer else 0, answer, False
 
 
 def _remove_child(table, slot, protocol, spi_out):

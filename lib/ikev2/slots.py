@@ -49,14 +49,18 @@ def find(slots, key: int, spi: ptr8, at: int) -> int:
 
 
 class Slots:
-    """`count` records of `width` octets in `octets` from `start` on, each with an SPI of `size` octets."""
+    """`count` records of `width` octets in `octets` from `start` on, each with an SPI of `size` octets.
 
-    def __init__(self, octets, start, width, count, size):
+    The octet `kept` of a record belongs to the slot and outlives who is in it; 0: there is none.
+    """
+
+    def __init__(self, octets, start, width, count, size, kept=0):
         self.octets = octets
         self.start = start
         self.width = width
         self.count = count
         self.size = size
+        self._kept = kept
         self.shape = array("I", (start, width, count, size))
 
     def at(self, slot):
@@ -81,7 +85,7 @@ class Slots:
                 return bytes(spi)
 
     def claim(self, key, spi):
-        """Put a record with these flags and SPI into a free slot, the rest zero; returns the slot."""
+        """Put a record with these flags and SPI into a free slot, the rest of it zero; returns the slot."""
         if find(self, key, spi, 0) >= 0:
             raise ValueError("SPI %r is known" % bytes(spi))
         home = slot = spi[-1] % self.count
@@ -97,9 +101,13 @@ class Slots:
         return slot
 
     def release(self, slot):
-        """Free a slot, and mark anew what the others pass on their way."""
+        """Free a slot, all of it zero, and mark anew what the others pass on their way."""
         octets = self.octets
-        octets[self.at(slot)] &= _INDEX
+        start = self.at(slot)
+        octets[start] &= _INDEX
+        for i in range(1, self.width):
+            if i != self._kept:
+                octets[start + i] = 0
         for here in range(self.start, self.start + self.count * self.width, self.width):
             octets[here] &= ~_PASSED & 0xFF
         for other in range(self.count):

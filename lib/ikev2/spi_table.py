@@ -1,112 +1,60 @@
 """Who speaks to us: IKE SAs and Child SAs by SPI, packed into one bytearray that is also its own snapshot.
 
-RFC 7296 section 2.6 and RFC 4301 section 4.1 let the receiver choose its SPIs: `add_…` hands out SPIs that
-are their own index, `adopt_…` takes SPIs from elsewhere; slots.py explains how both are found. IKE SAs with
-one peer address hang on a chain from a bucket of the same array, the Child SAs of one IKE SA on a chain from
-its record: no look-up walks the table, and none allocates. By SPI they are found with slots.find in `table.ike`
-(USED, with VARIANT where we are the original initiator) and in `table.child` (USED for ESP, with VARIANT for AH).
-Slots number IKE SAs and Child SAs separately and stay the same for the life of an entry. Endpoints are 4 or
-16 address octets and 2 port octets; here they are only compared. Whatever cannot be done is a ValueError
-that names the value and changes nothing.
+RFC 7296 section 2.6 and RFC 4301 section 4.1 let the receiver choose its SPIs: `add_…` hands out SPIs that are their
+own index, `adopt_…` takes SPIs from elsewhere; slots.py explains how both are found, lookup.py what else is looked up
+on receipt. By SPI they are found with slots.find in `table.ike` (USED, with VARIANT where we are the original
+initiator) and in `table.child` (USED for ESP, with VARIANT for AH). Slots number IKE SAs and Child SAs separately and
+stay the same for the life of an entry. Endpoints are 4 or 16 address octets and 2 port octets; here they are only
+compared. Whatever cannot be done is a ValueError that names the value and changes nothing.
 """
 
 import hashlib
 
+from .lookup import (
+    BUCKET_FIRST,
+    BUCKET_NEXT,
+    CHILD_FIRST,
+    CHILD_NEXT,
+    CHILD_WIDTH,
+    CHILDREN,
+    ENDPOINT,
+    ESTABLISHED,
+    FROM_500,
+    IKE_SA,
+    IPV6,
+    SPI_OUT,
+    SPI_PEER,
+    LookUps,
+)  # fmt: skip
 from .slots import BUCKET, USED, VARIANT, Slots
-from .wire import AH, ESP, PORT, PORT_NAT, const, equal
+from .wire import AH, ESP, PORT, PORT_NAT, const
 
-# IKE record: flags, our SPI, the peer's SPI, three links, the peer's endpoint. VARIANT: we are the original initiator.
-_ESTABLISHED = const(0x04)
-_IPV6 = const(0x08)
-_CHILDREN = const(0x20)
-_SPI_PEER = const(9)
-_BUCKET_FIRST = const(17)
-_BUCKET_NEXT = const(18)
-_CHILD_FIRST = const(19)
-_ENDPOINT = const(20)
-
-# Child record: flags, inbound SPI, outbound SPI, IKE SA, link. VARIANT: AH.
-_SPI_OUT = const(5)
-_IKE_SA = const(9)
-_CHILD_NEXT = const(10)
-_CHILD_WIDTH = const(11)
-
-_LAYOUT = const(1)
+_LAYOUT = const(2)  # raised whenever a record means something else
 _SHAPE = const(4)
+_PORT_500 = b"\x01\xf4"
 _PREFIX = const(12)  # layout and sizes, then eight octets of SHA-256
 
 
-def _host_port(octets, at):
-    port = (octets[at] << 8) | octets[at + 1]
-    return port == PORT or port == PORT_NAT or not port
+def _octets(octets, size, what):
+    """Octets as bytes; ValueError if they are none, or of another size."""
+    if not isinstance(octets, (bytes, bytearray, memoryview)) or len(octets) != size:
+        raise ValueError("%s %r" % (what, octets))
+    return bytes(octets)
 
 
-class SpiTable:
+class SpiTable(LookUps):
     """Room for `ike` IKE SAs and `child` Child SAs (1 to 256 each) with peers of up to `address` octets (4 or 16)."""
 
     def __init__(self, ike=16, child=32, address=4):
         if not (1 <= ike <= 256 and 1 <= child <= 256 and address in (4, 16)):
             raise ValueError("SpiTable(%r, %r, %r)" % (ike, child, address))
-        width = _ENDPOINT + address + 2
-        self._octets = bytearray(_PREFIX + ike * width + child * _CHILD_WIDTH)
+        width = ENDPOINT + address + 2
+        self._octets = bytearray(_PREFIX + ike * width + child * CHILD_WIDTH)
         self._octets[:_SHAPE] = bytes((_LAYOUT, ike - 1, child - 1, address))
-        self.ike = Slots(self._octets, _PREFIX, width, ike, 8)
-        self.child = Slots(self._octets, _PREFIX + ike * width, _CHILD_WIDTH, child, 4)
+        self.ike = Slots(self._octets, _PREFIX, width, ike, 8, BUCKET_FIRST)
+        self.child = Slots(self._octets, _PREFIX + ike * width, CHILD_WIDTH, child, 4)
         self.size = ike, child
-
-    # Look-ups: octets compared in place, nothing allocated.
-
-    def find_peer(self, endpoint):
-        """Slot of the newest established IKE SA with that peer; -1.
-
-        The address decides (section 1.5). Ports count where one of them betrays a NAT (2.23): 500, 4500 and
-        the 0 of bare ESP and AH are the host itself.
-        """
-        slots = self.ike
-        octets = self._octets
-        here = slots.start + endpoint[-3] % slots.count * slots.width  # as _bucket has it, without the call
-        if not octets[here] & BUCKET:
-            return -1
-        slot = octets[here + _BUCKET_FIRST]
-        port = len(endpoint) - 2
-        found = -1
-        while slot >= 0:
-            here = slots.start + slot * slots.width
-            if octets[here] & _ESTABLISHED and self._is_at(here, endpoint):
-                at = here + _ENDPOINT + port
-                if equal(octets, at, endpoint, port, 2):
-                    return slot
-                if found < 0 and (
-                    not (endpoint[port] or endpoint[port + 1])
-                    or (_host_port(endpoint, port) and _host_port(octets, at))
-                ):
-                    found = slot
-            slot = slots.following(slot, _BUCKET_NEXT)
-        return found
-
-    def find_outbound(self, endpoint, octets, at):
-        """Slot of the IKE SA with that peer address under which we send to the SPI octets[at:at+4]; -1."""
-        slot = self.ike.first(self._bucket(endpoint), BUCKET, _BUCKET_FIRST)
-        while slot >= 0:
-            here = self.ike.start + slot * self.ike.width
-            if self._is_at(here, endpoint):
-                child = self.child.first(here, _CHILDREN, _CHILD_FIRST)
-                while child >= 0:
-                    if equal(self._octets, self.child.start + child * _CHILD_WIDTH + _SPI_OUT, octets, at, 4):
-                        return slot
-                    child = self.child.following(child, _CHILD_NEXT)
-            slot = self.ike.following(slot, _BUCKET_NEXT)
-        return -1
-
-    def matches(self, slot, octets, at, endpoint):
-        """True if the IKE header at octets[at:] has both SPIs of that IKE SA and the endpoint its peer's address."""
-        here = self.ike.at(slot)
-        own = 0 if self._octets[here] & VARIANT else 8
-        return (
-            equal(self._octets, here + 1, octets, at + own, 8)
-            and equal(self._octets, here + _SPI_PEER, octets, at + 8 - own, 8)
-            and self._is_at(here, endpoint)
-        )
+        self.watcher = None  # its ike_gone(slot) and child_gone(slot, ike) are called when an entry has been removed
 
     # Changes.
 
@@ -118,25 +66,31 @@ class SpiTable:
 
     def adopt_ike(self, spi_i, spi_r, initiator, peer, established=False):
         """Enter an IKE SA with given SPIs; returns its slot. The peer's SPI may be zero, not yet known."""
+        spi_i, spi_r = _octets(spi_i, 8, "initiator SPI"), _octets(spi_r, 8, "responder SPI")
         own, spi_peer = (spi_i, spi_r) if initiator else (spi_r, spi_i)
-        if len(own) != 8 or len(spi_peer) != 8 or not any(own):
+        if not any(own):
             raise ValueError("IKE SPIs %r, %r" % (spi_i, spi_r))
-        self._check(peer)
+        peer = self._endpoint(peer)
         slot = self.ike.claim(USED | VARIANT if initiator else USED, own)
-        self._set(slot, spi_peer, peer, established)
+        self._set(slot, spi_peer, peer, established, peer[-2:] == _PORT_500)
         return slot
 
-    def update_ike(self, slot, spi_peer=None, peer=None, established=None):
-        """Enter what has become known of an IKE SA: the peer's SPI, its new endpoint, that it is established."""
+    def update_ike(self, slot, spi_peer=None, peer=None, established=None, via=None):
+        """Enter what has become known of an IKE SA: the peer's SPI, its new endpoint, that it is established, and
+
+        the port of ours, 500 or 4500, that the peer speaks to; with a new endpoint alone it is that of the endpoint.
+        """
         spi_i, spi_r, initiator, old_peer, was_established = self.ike_sa(slot)
-        if spi_peer is None:
-            spi_peer = spi_r if initiator else spi_i
-        elif len(spi_peer) != 8:
-            raise ValueError("IKE SPI %r" % spi_peer)
-        if peer is not None:
-            self._check(peer)
+        spi_peer = (spi_r if initiator else spi_i) if spi_peer is None else _octets(spi_peer, 8, "IKE SPI")
+        if via not in (None, PORT, PORT_NAT):
+            raise ValueError("via %r" % via)
+        if peer is None:
+            peer = old_peer
+            via = via or self.via(slot)
+        peer = self._endpoint(peer)
+        from_500 = via == PORT if via else peer[-2:] == _PORT_500
         self._unhang(slot)
-        self._set(slot, spi_peer, peer or old_peer, was_established if established is None else established)
+        self._set(slot, spi_peer, peer, was_established if established is None else established, from_500)
 
     def remove_ike(self, slot):
         """Forget an IKE SA and its Child SAs."""
@@ -144,6 +98,8 @@ class SpiTable:
             self.remove_child(child)
         self._unhang(slot)
         self.ike.release(slot)
+        if self.watcher:
+            self.watcher.ike_gone(slot)
 
     def add_child(self, ike, protocol, random, spi_out):
         """Enter a Child SA of IKE SA `ike` under an inbound SPI of our choice; returns its slot."""
@@ -154,20 +110,32 @@ class SpiTable:
         owner = self.ike.at(ike)
         if protocol not in (ESP, AH):
             raise ValueError("protocol %r" % protocol)
-        if len(spi_in) != 4 or len(spi_out) != 4 or not any(spi_in[:3]):
+        spi_in, spi_out = _octets(spi_in, 4, "inbound SPI"), _octets(spi_out, 4, "outbound SPI")
+        if not any(spi_in[:3]):
             raise ValueError("Child SA SPIs %r, %r" % (spi_in, spi_out))
         slot = self.child.claim(USED if protocol == ESP else USED | VARIANT, spi_in)
         here = self.child.at(slot)
-        self._octets[here + _SPI_OUT : here + _IKE_SA] = spi_out
-        self._octets[here + _IKE_SA] = ike
-        self.child.push(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
+        self._octets[here + SPI_OUT : here + IKE_SA] = spi_out
+        self._octets[here + IKE_SA] = ike
+        self.child.push(owner, CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
         return slot
+
+    def move_child(self, slot, ike):
+        """Let a Child SA belong to another IKE SA, which replaces its own (RFC 7296 section 2.8)."""
+        to = self.ike.at(ike)
+        here = self.child.at(slot)
+        owner = self.ike.at(self._octets[here + IKE_SA])
+        self.child.unlink(owner, CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
+        self._octets[here + IKE_SA] = ike
+        self.child.push(to, CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
 
     def remove_child(self, slot):
         """Forget a Child SA."""
-        owner = self.ike.at(self._octets[self.child.at(slot) + _IKE_SA])
-        self.child.unlink(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
+        ike = self._octets[self.child.at(slot) + IKE_SA]
+        self.child.unlink(self.ike.at(ike), CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
         self.child.release(slot)
+        if self.watcher:
+            self.watcher.child_gone(slot, ike)
 
     # Reading back.
 
@@ -180,26 +148,30 @@ class SpiTable:
         """(spi_i, spi_r, initiator, peer, established) of an IKE SA."""
         here = self.ike.at(slot)
         flags = self._octets[here]
-        own = bytes(self._octets[here + 1 : here + _SPI_PEER])
-        other = bytes(self._octets[here + _SPI_PEER : here + _BUCKET_FIRST])
-        peer = bytes(self._octets[here + _ENDPOINT : here + _ENDPOINT + (18 if flags & _IPV6 else 6)])
+        own = bytes(self._octets[here + 1 : here + SPI_PEER])
+        other = bytes(self._octets[here + SPI_PEER : here + BUCKET_FIRST])
+        peer = bytes(self._octets[here + ENDPOINT : here + ENDPOINT + (18 if flags & IPV6 else 6)])
         spi_i, spi_r = (own, other) if flags & VARIANT else (other, own)
-        return spi_i, spi_r, bool(flags & VARIANT), peer, bool(flags & _ESTABLISHED)
+        return spi_i, spi_r, bool(flags & VARIANT), peer, bool(flags & ESTABLISHED)
+
+    def via(self, slot):
+        """The port of ours, 500 or 4500, from which we speak to the peer of an IKE SA."""
+        return PORT if self._octets[self.ike.at(slot)] & FROM_500 else PORT_NAT
 
     def children(self, slot):
         """Slots of the Child SAs of an IKE SA."""
         found = []
-        child = self.child.first(self.ike.at(slot), _CHILDREN, _CHILD_FIRST)
+        child = self.child.first(self.ike.at(slot), CHILDREN, CHILD_FIRST)
         while child >= 0:
             found.append(child)
-            child = self.child.following(child, _CHILD_NEXT)
+            child = self.child.following(child, CHILD_NEXT)
         return found
 
     def child_sa(self, slot):
         """(ike, protocol, spi_in, spi_out) of a Child SA."""
         here = self.child.at(slot)
-        spis = bytes(self._octets[here + 1 : here + _IKE_SA])
-        return self._octets[here + _IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
+        spis = bytes(self._octets[here + 1 : here + IKE_SA])
+        return self._octets[here + IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
 
     def snapshot(self):
         """The table as bytes with a check in front: 12 octets, 22 + `address` an IKE SA slot, 11 a Child SA slot."""
@@ -207,7 +179,10 @@ class SpiTable:
         return bytes(self._octets)
 
     def restore(self, octets):
-        """Become what `snapshot` gave and return True; False, and empty, if that is damaged or of another size."""
+        """Become what `snapshot` gave and return True; False, and empty, if that is damaged or of another size.
+
+        S1.1: without its owner nobody can speak over an IKE SA, so none is established.
+        """
         mine = self._octets
         good = (
             len(octets) == len(mine)
@@ -215,6 +190,8 @@ class SpiTable:
             and octets[_SHAPE:_PREFIX] == self._digest(octets)
         )
         mine[_SHAPE:] = octets[_SHAPE:] if good else bytes(len(mine) - _SHAPE)
+        for slot in self.ike_sas():
+            mine[self.ike.at(slot)] &= ~ESTABLISHED & 0xFF
         return good
 
     # The rest is private.
@@ -224,27 +201,23 @@ class SpiTable:
         digest.update(octets[_PREFIX:])
         return digest.digest()[: _PREFIX - _SHAPE]
 
-    def _check(self, peer):
-        if len(peer) not in (6, self._octets[3] + 2):
-            raise ValueError("peer %r in a table for addresses of %d octets" % (peer, self._octets[3]))
+    def _endpoint(self, peer):
+        """The endpoint of a peer as bytes; ValueError if it is none that can be spoken to."""
+        ipv4 = isinstance(peer, (bytes, bytearray, memoryview)) and len(peer) == 6
+        peer = _octets(peer, 6 if ipv4 else self._octets[3] + 2, "peer")
+        if not any(peer[-2:]):
+            raise ValueError("peer %r has port 0" % peer)
+        return peer
 
-    def _is_at(self, here, endpoint):
-        octets = self._octets
-        size = 16 if octets[here] & _IPV6 else 4
-        return len(endpoint) == size + 2 and equal(octets, here + _ENDPOINT, endpoint, 0, size)
-
-    def _bucket(self, endpoint):
-        slots = self.ike
-        return slots.start + endpoint[-3] % slots.count * slots.width
-
-    def _set(self, slot, spi_peer, peer, established):
+    def _set(self, slot, spi_peer, peer, established, from_500):
         here = self.ike.at(slot)
-        flags = self._octets[here] & ~(_IPV6 | _ESTABLISHED) & 0xFF
-        self._octets[here] = flags | (_IPV6 if len(peer) == 18 else 0) | (_ESTABLISHED if established else 0)
-        self._octets[here + _SPI_PEER : here + _BUCKET_FIRST] = spi_peer
-        self._octets[here + _ENDPOINT : here + _ENDPOINT + len(peer)] = peer
-        self.ike.push(self._bucket(peer), BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+        flags = self._octets[here] & ~(IPV6 | ESTABLISHED | FROM_500) & 0xFF
+        flags |= (ESTABLISHED if established else 0) | (FROM_500 if from_500 else 0)
+        self._octets[here] = flags | (IPV6 if len(peer) == 18 else 0)
+        self._octets[here + SPI_PEER : here + BUCKET_FIRST] = spi_peer
+        self._octets[here + ENDPOINT : here + ENDPOINT + len(peer)] = peer
+        self.ike.push(self._bucket(peer), BUCKET, BUCKET_FIRST, slot, BUCKET_NEXT)
 
     def _unhang(self, slot):
         bucket = self._bucket(self.ike_sa(slot)[3])
-        self.ike.unlink(bucket, BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+        self.ike.unlink(bucket, BUCKET, BUCKET_FIRST, slot, BUCKET_NEXT)

@@ -1,0 +1,130 @@
+"""The owners of a node's SAs, and what became of them: events.
+
+An SA lives and dies in one place: `attach` gives an IKE SA of the table its owner, `remove` takes it away with its
+Child SAs, its owner and what waits for a response; so does whoever removes it from the table itself. Without an owner
+nobody can speak over it, and it is not established (S1.1). Whoever wants to know reads `event`.
+
+The owner of an IKE SA has, as informational.IkeSa has them:
+report_unknown_spi(datagram, at) -- tell the peer; allocates nothing
+hint(now), alive(now) -- the peer may be gone; it is there
+receive(message, at, length, now) -- 1 if the message is the peer's and new, 2 if it is a request repeated, else 0
+outgoing(out, at, now) -- length of the message to send now, in out[at:]; 0
+next_timer(now) -- milliseconds until `outgoing` or `work` has something to do; -1
+work(now) -- a slice of what takes long
+invalid_spi_length, longest -- octets of an INVALID_SPI request, and of its longest message
+waiting -- a request of its own has no response yet
+failed, reason -- the IKE SA is over, and why in words
+successor -- None, or the owner that takes its place
+follows -- the peer is where its newest message came from (P6)
+
+The owner of a Child SA has receive(packet, at, length, now), true if the packet is the peer's, and outgoing(out, at,
+now), the length of an ESP packet.
+"""
+
+from array import array
+
+from .wire import MARKER, const
+
+# Kinds of events: (kind, slot, detail).
+ESTABLISHED = const(0)  # an IKE SA, with what else came of the attempt
+FAILED = const(1)  # an attempt, and why
+HINT = const(2)  # about an IKE SA; the verdict
+GONE = const(3)  # an IKE SA, and why
+CHILD_NEW = const(4)  # a Child SA, and what it is made of
+CHILD_GONE = const(5)  # a Child SA, and the IKE SA that it belonged to
+UNKNOWN_SPI = const(6)  # the peer of an IKE SA has said INVALID_SPI over it; the SPI
+REPLACED = const(7)  # an IKE SA, and the slot of the one that its peer has made in its place
+LIFETIME = const(8)  # the peer of an IKE SA wants a new one within that time; seconds, four octets (RFC 4478)
+
+_EVENTS = const(16)
+_SATURATED = const(0x3FFFFFFF)
+_OUT = const(256)
+
+
+class Owners:
+    """What Node inherits; `hints` are the Notifier's."""
+
+    hints = None
+
+    def __init__(self, table):
+        if table.watcher:
+            raise ValueError("a node has this table already: %r" % table.watcher)
+        table.watcher = self
+        slots = table.size[0]
+        self.table = table
+        self.owners = [None] * slots
+        self.child_owners = {}
+        self.lengths = array("H", [0] * slots)  # of the datagram that says INVALID_SPI over each
+        self.missed = 0  # events that nobody has read in time
+        self._seen = array("i", [-1] * slots)  # when a peer was last heard for certain, or asked
+        self._owned = []  # slots that have an owner; who was asked last stands last
+        self._out = bytearray(_OUT)  # for what the owners say
+        self._events = []
+        self._unattended = False  # something has happened since the follower last looked
+        self._why = None  # the IKE SA goes that is being removed
+
+    def attach(self, slot, owner):
+        """Make `owner` speak for IKE SA `slot`."""
+        self.table.ike_sa(slot)
+        self.lengths[slot] = owner.invalid_spi_length + MARKER  # the peer may move to 4500
+        if len(self._out) < owner.longest + MARKER:
+            self._out = bytearray(owner.longest + MARKER)
+        self.owners[slot] = owner
+        if slot not in self._owned:
+            self._owned.append(slot)
+
+    def attach_child(self, slot, owner):
+        """Give Child SA `slot` the one who opens its packets."""
+        self.table.child_sa(slot)
+        self.child_owners[slot] = owner
+
+    def detach(self, slot):
+        """Nobody speaks for IKE SA `slot` any longer: S1.1, it is not established."""
+        self.table.update_ike(slot, established=False)
+        self._forget(slot)
+
+    def remove(self, slot, reason):
+        """P7: IKE SA `slot` goes from the table with its Child SAs, its owner and what waits for a response."""
+        self._why = reason
+        try:
+            self.table.remove_ike(slot)
+        finally:
+            self._why = None
+
+    def _forget(self, slot):
+        self.owners[slot] = None
+        if slot in self._owned:
+            self._owned.remove(slot)
+        self.lengths[slot] = 0
+        self._seen[slot] = -1
+        self.answered(slot)
+
+    def ike_gone(self, slot):
+        """The table has no IKE SA `slot` any longer."""
+        self._forget(slot)
+        self.tell(GONE, slot, self._why or "removed from the table")
+
+    def child_gone(self, slot, ike):
+        """The table has no Child SA `slot` any longer; it belonged to IKE SA `ike`."""
+        self.child_owners.pop(slot, None)
+        self.tell(CHILD_GONE, slot, ike)
+
+    def tell(self, kind, slot, detail=None):
+        """Enter an event; the oldest makes room."""
+        if len(self._events) >= _EVENTS:
+            self._events.pop(0)
+            self.missed = min(self.missed + 1, _SATURATED)
+        self._events.append((kind, slot, detail))
+        self._unattended = True
+
+    def event(self):
+        """The oldest event, (kind, slot, detail), or None."""
+        return self._events.pop(0) if self._events else None
+
+    def expect(self, slot, exchange, message_id):
+        """A request of ours over IKE SA `slot` is on its way: exchange type, Message ID in four octets."""
+        self.hints.expect(slot, exchange, message_id)
+
+    def answered(self, slot):
+        """No request over IKE SA `slot` waits any longer."""
+        self.hints.answered(slot)

@@ -1,0 +1,238 @@
+"""The window of one over an established IKE SA (RFC 7296 sections 2.1 to 2.3): a request of ours, an answer of ours.
+
+A request that stays unanswered is repeated until its peer must be dead. A request of the peer's is answered once, and
+the answer kept for when the request is repeated. What is said is somebody else's: informational.IkeSa.
+
+No message is kept: of a request and of an answer there are the IV and what was said, and the same octets come out of
+them every time. Everything of fixed size lies in one bytearray. Neither counter of Message IDs ever wraps: the IKE SA
+is over after the exchange with the last one (section 2.2).
+"""
+
+import struct
+
+from . import wire
+from .budget import elapsed
+from .payloads import chain
+from .wire import EXCHANGE, FLAGS, INFORMATIONAL, RESPONSE, const
+
+# What Window.receive says of a message: it proves nothing; it is the peer's and new; the peer's last request again.
+IGNORED = const(0)
+FRESH = const(1)
+REPEATED = const(2)
+
+_FIRST_MS = const(2000)
+_LONGEST_MS = const(60000)
+_TRIES_AT_MOST = const(12)
+_QUIET_MAX = const(0x20000000)
+_LAST_ID = 0xFFFFFFFF
+_COUNTER_MAX = const(0x3FFFFFFF)
+
+# Where the parts of the state lie in _state.
+_SENT_ID = const(0)  # Message ID of our last request
+_ANSWERED_ID = const(4)  # of the last request that we answered
+_SENT_AT = const(8)
+_HEARD_AT = const(12)  # the last proof of life
+_QUIET_MS = const(16)
+_IV = const(20)  # of our request
+_ANSWER_IV = const(36)
+_STATUS = const(52)
+_TRIES = const(53)  # how often our request went out; 0: none is waiting
+_ANSWER_EXCHANGE = const(54)
+_ANSWER_FIRST = const(55)  # type of its first payload
+_STATE = const(56)
+
+# Bits of _STATUS.
+_ANSWER_DUE = const(0x01)
+_LAST_ANSWER = const(0x02)  # with it the IKE SA is over
+_OVER = const(0x04)
+_MAKING = const(0x08)  # the answer takes its time
+_TIMED = const(0x10)  # silence has begun
+
+
+class Window:
+    """What IkeSa inherits, and completes with
+
+    _something_to_say() -- true if a request must go out now
+    _say() -- decide for what the next request says; it cannot fail
+    _request() -- (type of the first payload, payloads) of the request on its way
+    _answered(found, octets) -- the response to it: its chain, None if malformed, and payloads
+    _answer_to(exchange, found, octets) -- (type of the first payload, payloads, True if the IKE SA is over with it) in
+        answer to a request; None if that takes longer
+    _go_on() -- the same, a slice later
+    """
+
+    dropped = 0  # messages that were not the peer's, or not in the window
+    reason = ""
+
+    def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms, random):
+        node.table.ike_sa(slot)
+        if not (0 <= send_id <= _LAST_ID and 0 <= receive_id <= _LAST_ID and 0 <= quiet_ms < _QUIET_MAX):
+            raise ValueError("IkeSa(..., %r, %r, %r)" % (send_id, receive_id, quiet_ms))
+        self.node = node
+        self.slot = slot
+        self.sa = sa
+        self._random = random or node.random
+        self._answer = None  # its payloads
+        self._state = bytearray(_STATE)
+        self._put(_SENT_ID, send_id - 1 & _LAST_ID)
+        self._put(_ANSWERED_ID, receive_id - 1 & _LAST_ID)
+        self._put(_QUIET_MS, quiet_ms)
+
+    @property
+    def failed(self):
+        """True once the IKE SA is over: deleted, its peer dead, out of Message IDs, or at odds with it."""
+        return self._state[_STATUS] & _OVER != 0
+
+    @property
+    def waiting(self):
+        """True while a request of ours waits for its response."""
+        return self._state[_TRIES] != 0 and not self.failed
+
+    @property
+    def message_ids(self):
+        """Message IDs of the next request of ours and of the peer's."""
+        return self._get(_SENT_ID) + 1 & _LAST_ID, self._get(_ANSWERED_ID) + 1 & _LAST_ID
+
+    def alive(self, now):
+        """The peer has proved its life: silence begins anew."""
+        self._state[_STATUS] |= _TIMED
+        self._put(_HEARD_AT, now)
+
+    def receive(self, message, at, length, now):
+        """IGNORED, FRESH or REPEATED: the IKE message message[at:length], whole by its header (wire.header_fits)."""
+        heard = self._receive(message, at, length)
+        if heard == IGNORED and self.dropped < _COUNTER_MAX:
+            self.dropped += 1
+        return heard
+
+    def outgoing(self, out, at, now):
+        """Length of the IKE message to send now, written to out[at:], with room for `longest`; 0 if there is none."""
+        state = self._state
+        status = state[_STATUS]
+        if status & _OVER:
+            return 0
+        if status & _ANSWER_DUE:
+            state[_STATUS] = status & ~_ANSWER_DUE | (_OVER if status & _LAST_ANSWER else 0)
+            first, exchange = state[_ANSWER_FIRST], state[_ANSWER_EXCHANGE]
+            return self._seal(out, at, exchange, RESPONSE, self._get(_ANSWERED_ID), first, self._answer, _ANSWER_IV)
+        if not state[_TRIES]:
+            if self.next_timer(now):
+                return 0
+            self._begin()
+        elif self._left(now):
+            return 0
+        elif state[_TRIES] == _TRIES_AT_MOST:  # P3
+            self._end("no answer: the peer is gone")
+            return 0
+        state[_TRIES] += 1
+        self._put(_SENT_AT, now)
+        first, payloads = self._request()
+        return self._seal(out, at, INFORMATIONAL, 0, self._get(_SENT_ID), first, payloads, _IV)  # P1
+
+    def next_timer(self, now):
+        """Milliseconds until `outgoing` or `work` has something to do; -1 if that depends on others."""
+        state = self._state
+        if state[_STATUS] & (_ANSWER_DUE | _OVER | _MAKING):
+            return 0
+        if state[_TRIES]:
+            return self._left(now)
+        if self._something_to_say():
+            return 0
+        quiet_ms = self._get(_QUIET_MS)
+        if quiet_ms and not state[_STATUS] & _TIMED:
+            self.alive(now)
+        return max(0, quiet_ms - elapsed(now, self._get(_HEARD_AT))) if quiet_ms else -1
+
+    def work(self, now):
+        """A slice of an answer that takes long."""
+        if self._state[_STATUS] & _MAKING:
+            self._finish(self._go_on())
+
+    # The rest is private.
+
+    def _get(self, at):
+        return struct.unpack_from(">I", self._state, at)[0]
+
+    def _put(self, at, value):
+        struct.pack_into(">I", self._state, at, value)
+
+    def _left(self, now):
+        """Milliseconds until our request is due again."""
+        wait = min(_FIRST_MS << self._state[_TRIES] - 1, _LONGEST_MS)
+        return max(0, wait - elapsed(now, self._get(_SENT_AT)))
+
+    def _end(self, reason):
+        self._state[_STATUS] |= _OVER
+        self.reason = reason
+
+    def _begin(self):
+        """Make up our next request."""
+        message_id = self._get(_SENT_ID) + 1 & _LAST_ID
+        iv = self.sa.iv(self._random, False, message_id)
+        # From here on nothing can fail: a Message ID that is skipped would be the end of the IKE SA.
+        self._put(_SENT_ID, message_id)
+        for i in range(len(iv)):
+            self._state[_IV + i] = iv[i]
+        self._say()
+
+    def _seal(self, out, at, exchange, flags, message_id, first, payloads, iv):
+        spi_i, spi_r, initiator, _, _ = self.node.table.ike_sa(self.slot)
+        flags |= wire.INITIATOR if initiator else 0
+        struct.pack_into(">8s8sBBBBI", out, at, spi_i, spi_r, wire.SK, wire.VERSION_2, exchange, flags, message_id)
+        return self.sa.seal(out, at, first, payloads, self._state[iv : iv + self.sa.iv_size])
+
+    def _receive(self, message, at, length):
+        """Window first: what is outside of it is ignored anyway (section 2.3), and costs no decryption."""
+        state = self._state
+        if state[_STATUS] & (_LAST_ANSWER | _OVER):
+            return IGNORED
+        message_id = struct.unpack_from(">I", message, at + wire.MESSAGE_ID)[0]
+        exchange = message[at + EXCHANGE]
+        response = message[at + FLAGS] & RESPONSE
+        repeated = False
+        if response:
+            if not state[_TRIES] or message_id != self._get(_SENT_ID) or exchange != INFORMATIONAL:  # P4
+                return IGNORED
+        else:
+            last = self._get(_ANSWERED_ID)
+            repeated = message_id == last and self._answer is not None
+            if state[_STATUS] & _MAKING or (not repeated and message_id != (last + 1 & _LAST_ID)):  # P4
+                return IGNORED
+        octets = self.sa.open(message, at, length)
+        if octets is None:  # P5
+            return IGNORED
+        if repeated:
+            state[_STATUS] |= _ANSWER_DUE
+            return REPEATED
+        found = chain(message[at + wire.HEADER], octets)
+        if response:
+            state[_TRIES] = 0
+            self._answered(found, octets)
+            if message_id == _LAST_ID:
+                self._end("no Message ID left")
+            return FRESH
+        iv = self.sa.iv(self._random, True, message_id)
+        made = self._answer_to(exchange, found, octets)
+        # From here on nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
+        self._answer = None
+        self._put(_ANSWERED_ID, message_id)
+        for i in range(len(iv)):
+            state[_ANSWER_IV + i] = iv[i]
+        state[_ANSWER_EXCHANGE] = exchange
+        state[_STATUS] |= _MAKING
+        self._finish(made)
+        return FRESH
+
+    def _finish(self, made):
+        """Take the answer, if it is made."""
+        if made is None:
+            return
+        state = self._state
+        state[_ANSWER_FIRST], self._answer, over = made
+        state[_STATUS] = state[_STATUS] & ~_MAKING | _ANSWER_DUE
+        last = self._get(_ANSWERED_ID) == _LAST_ID
+        if over or last:
+            state[_STATUS] |= _LAST_ANSWER
+            self.reason = (
+                "no Message ID left" if last else "at odds with the peer" if self._answer else "deleted by the peer"
+            )
