@@ -6,6 +6,7 @@ owner of an IKE SA does with a message for it. Between the steps time passes as 
 served when they are due.
 """
 
+import gc
 import json
 import os
 import sys
@@ -179,6 +180,7 @@ def tell(line):
     """The answer to a message, both JSON; {"error": …} for whatever was raised."""
     global _run
     try:
+        gc.collect()  # a long message needs room in one piece
         message = json.loads(line)
         if "begin" in message:
             _run = None

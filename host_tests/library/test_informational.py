@@ -60,8 +60,7 @@ class End:
         return self.sa.receive(message, 0, len(message), now)
 
     def state(self):
-        said = self.sa._wanted, self.sa._says, bytes(self.sa._spis), self.sa._unwanted
-        return bytes(self.sa._state), self.sa._answer, said, self.table.snapshot()
+        return bytes(self.sa._state), self.sa._answer, self.sa._unwanted, self.table.snapshot()
 
     def of_peer(self, message_id=5, first=0, inner=b"", exchange=37, response=False):
         """A message of the other end by the second implementation."""

@@ -15,7 +15,7 @@ from tools import ROOT, arguments, compiled
 
 from measure import bench_protected
 
-CORE = ("__init__", "wire", "slots", "spi_table", "budget", "notifier", "node")
+CORE = ("__init__", "wire", "slots", "lookup", "spi_table", "budget", "hints", "notifier", "owners", "node")
 _FIRMWARE = ("main", "config", "network")
 _REPEAT = 20
 _DATAGRAMS = 20

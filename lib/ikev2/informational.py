@@ -17,13 +17,19 @@ from .payloads import (
     notify,
     refusal,
     says,
-)  # fmt: skip
+)
 from .window import Window
 from .wire import CREATE_CHILD_SA, NOTIFY, const
 
 _LONGEST = const(160)  # octets of a message without rekeys
 
-# What a request says, and what must be said; the lowest bit first.
+# Where our part of the state lies in _state.
+_WANTED = const(56)  # what must be said
+_SAYS = const(57)  # what our request says
+_SPI = const(58)  # the SPI in it
+_NEXT_SPI = const(62)  # that of the next INVALID_SPI
+
+# What a request says; the lowest bit first.
 _DELETE_IKE = const(0x01)
 _DELETE_CHILD = const(0x02)
 _UNKNOWN_SPI = const(0x04)
@@ -39,20 +45,21 @@ class IkeSa(Window):
     """
 
     successor = None
+    follows = True
+    rekeys = None
+    _unwanted = ()  # inbound SPIs of the Child SAs to delete
 
     def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms=0, follows=True, rekeys=None, random=None):
         super().__init__(node, slot, sa, send_id, receive_id, quiet_ms, random)
-        self.follows = follows
-        self.rekeys = rekeys
-        self._wanted = 0
-        self._says = 0
-        self._spis = bytearray(8)  # what our request says is invalid, or deletes; what the next INVALID_SPI will say
-        self._unwanted = []  # inbound SPIs of the Child SAs to delete
+        if not follows:
+            self.follows = False
+        if rekeys:
+            self.rekeys = rekeys
 
     @property
     def deleting(self):
         """True from when we want the IKE SA deleted."""
-        return self._wanted & _DELETE_IKE or (self.waiting and self._says == _DELETE_IKE)
+        return bool(self._state[_WANTED] & _DELETE_IKE or (self.waiting and self._state[_SAYS] == _DELETE_IKE))
 
     @property
     def invalid_spi_length(self):
@@ -67,51 +74,54 @@ class IkeSa(Window):
     def report_unknown_spi(self, packet, at):
         """Tell the peer that packet[at:at+4] is no SPI of ours (section 1.5). Allocates nothing."""
         for i in range(4):
-            self._spis[4 + i] = packet[at + i]
-        self._wanted |= _UNKNOWN_SPI
+            self._state[_NEXT_SPI + i] = packet[at + i]
+        self._state[_WANTED] |= _UNKNOWN_SPI
 
     def hint(self, now):
         """Check whether the peer lives; a request that waits already is such a check (section 2.4)."""
         if not self.waiting:
-            self._wanted |= _CHECK
+            self._state[_WANTED] |= _CHECK
 
     def delete(self):
         """Delete the IKE SA (section 1.4.1): it is over once that is answered, or the peer dead."""
-        self._wanted |= _DELETE_IKE
+        self._state[_WANTED] |= _DELETE_IKE
 
     def delete_child(self, spi_in):
         """Delete the Child SA with that inbound SPI."""
-        self._unwanted.append(spi_in)
-        self._wanted |= _DELETE_CHILD
+        self._unwanted = tuple(self._unwanted) + (spi_in,)
+        self._state[_WANTED] |= _DELETE_CHILD
 
     # What Window asks.
 
     def _something_to_say(self):
-        return self._wanted != 0
+        return self._state[_WANTED] != 0
 
     def _say(self):
-        wanted = self._wanted or _CHECK
-        self._says = wanted & -wanted
-        self._wanted &= ~(self._says | _CHECK)  # whatever is said is a liveness check
-        spi = self._unwanted[0] if self._says == _DELETE_CHILD else self._spis[4:]
+        state = self._state
+        wanted = state[_WANTED] or _CHECK
+        says = wanted & -wanted
+        spi = self._unwanted[0] if says == _DELETE_CHILD else state[_NEXT_SPI:]
         for i in range(4):
-            self._spis[i] = spi[i]
+            state[_SPI + i] = spi[i]
+        state[_SAYS] = says
+        state[_WANTED] &= ~(says | _CHECK) & 0xFF  # whatever is said is a liveness check
 
     def _request(self):
-        if self._says == _CHECK:
+        says, spi = self._state[_SAYS], bytes(self._state[_SPI:_NEXT_SPI])
+        if says == _CHECK:
             return 0, b""
-        if self._says == _UNKNOWN_SPI:
-            return NOTIFY, notify(wire.INVALID_SPI, bytes(self._spis[:4]))
-        return DELETE, delete() if self._says == _DELETE_IKE else delete(bytes(self._spis[:4]))
+        if says == _UNKNOWN_SPI:
+            return NOTIFY, notify(wire.INVALID_SPI, spi)
+        return DELETE, delete() if says == _DELETE_IKE else delete(spi)
 
     def _answered(self, found, octets):
-        if self._says == _DELETE_IKE:
+        if self._state[_SAYS] == _DELETE_IKE:
             self._end("deleted")
         elif says(found or (), octets, INVALID_SYNTAX):
             self._end("INVALID_SYNTAX: the peer could not read our message")
-        elif self._says == _DELETE_CHILD:
-            spi = self._unwanted.pop(0)
-            self._wanted |= _DELETE_CHILD if self._unwanted else 0
+        elif self._state[_SAYS] == _DELETE_CHILD:
+            spi, self._unwanted = self._unwanted[0], self._unwanted[1:]
+            self._state[_WANTED] |= _DELETE_CHILD if self._unwanted else 0
             table = self.node.table
             for child in table.children(self.slot):
                 if table.child_sa(child)[2] == spi:

@@ -39,7 +39,7 @@ _STATUS = const(52)
 _TRIES = const(53)  # how often our request went out; 0: none is waiting
 _ANSWER_EXCHANGE = const(54)
 _ANSWER_FIRST = const(55)  # type of its first payload
-_STATE = const(56)
+_STATE = const(66)  # the last ten octets are informational's
 
 # Bits of _STATUS.
 _ANSWER_DUE = const(0x01)
