@@ -1,0 +1,160 @@
+"""What is inside a tunnel: IPv4 with UDP sockets by port, and ICMP echo. No I/O, no clock, and no idea of ESP.
+
+    inner = Inner(address)                                          our address in the tunnel, 4 octets
+    sock = inner.bind(5683)                                         0: a free port
+    size = inner.send(out, at, sock.port, host, port, data)         a whole IPv4 packet in out[at:at+size]
+    size = inner.receive(packet, size, now)                         0, or an answer to send: packet[:size]
+    data, host, port = sock.take()                                  None if nothing has come
+    inner.close(sock)
+
+A host is 4 octets; data is octets, of its own what `take` gives. `packet` is a bytearray of at least 96 octets in which
+an IPv4 packet from the tunnel stands; an echo reply or a port unreachable takes its place. `sock.ready`, if set, is
+called without arguments when something has come: an asyncio.Event's `set`, say. Both kinds of answers are paid for out
+of one budget, whose time goes on by `next_timer` and `tick` as in budget.py. What is dropped is counted in
+`inner.counters` by its place in DROPPED, and for each socket in `sock.dropped` what its queue had no room for.
+Fragments are not put together (E7); options are skipped, and go back in an echo reply as no-operations.
+"""
+
+from array import array
+from errno import EADDRINUSE
+
+from ikev2.budget import Budget
+from ikev2.wire import const, copy
+
+from .ipv4 import datagram, echo_reply, fault, head, unreachable
+
+OVERHEAD = const(28)  # octets of an inner packet around its data
+DROPPED = (
+    "none", "malformed", "checksum", "fragment", "source", "destination", "protocol",  # as ipv4.fault has them
+    "icmp", "unused-port", "limited", "no-memory",
+)  # fmt: skip
+
+_OTHER_ICMP = const(7)
+_UNUSED_PORT = const(8)
+_LIMITED = const(9)
+_NO_MEMORY = const(10)
+_SATURATED = const(0x3FFFFFFF)
+
+_LENGTH = const(2)
+_PROTOCOL = const(9)
+_SOURCE = const(12)
+_DESTINATION = const(16)
+_UDP = const(17)
+_ECHO = const(8)
+_FIRST_FREE = const(49152)
+
+
+class Socket:
+    """What has come for a port. Of `room` datagrams that may wait the oldest makes place for the next (T4)."""
+
+    def __init__(self, port, room):
+        self.port = port
+        self.ready = None
+        self.dropped = 0
+        self._room = room
+        self._waiting = []
+
+    def take(self):
+        """(data, host, port) of the oldest datagram that waits; None if there is none."""
+        return self._waiting.pop(0) if self._waiting else None
+
+    def _put(self, packet, header):
+        if len(self._waiting) == self._room:
+            self._waiting.pop(0)
+            self.dropped += self.dropped < _SATURATED
+        end = header + (packet[header + 4] << 8 | packet[header + 5])
+        port = packet[header] << 8 | packet[header + 1]
+        self._waiting.append((packet[header + 8 : end], packet[_SOURCE:_DESTINATION], port))
+        if self.ready:
+            self.ready()
+
+
+class Inner:
+    """The sockets of one address; `budget` is for echo replies and port unreachable, `queue` datagrams a socket."""
+
+    def __init__(self, address, budget=None, queue=4):
+        if len(address) != 4 or queue < 1:
+            raise ValueError("Inner(%r, queue=%r)" % (address, queue))
+        self.address = address
+        self.counters = array("I", [0] * len(DROPPED))
+        self._budget = budget or Budget(10, 20, 0, 1)
+        self._queue = queue
+        self._sockets = {}
+        self._number = 0  # identification of our last packet
+        self._asking = bytearray(6)  # whose packet might be answered, as an endpoint for the budget
+
+    def bind(self, port=0):
+        """A Socket for that port, for a free one if it is 0; OSError EADDRINUSE."""
+        if not 0 <= port <= 0xFFFF:
+            raise ValueError("port %r" % port)
+        if not port:
+            port = _FIRST_FREE
+            while port in self._sockets:
+                port += 1
+        if port in self._sockets or port > 0xFFFF:
+            raise OSError(EADDRINUSE)
+        self._sockets[port] = sock = Socket(port, self._queue)
+        return sock
+
+    def close(self, sock):
+        """Give its port back."""
+        if self._sockets.get(sock.port) is sock:
+            del self._sockets[sock.port]
+
+    def send(self, out, at, source_port, host, port, data):
+        """Length of the IPv4 packet that is written to out[at:]; ValueError with the room if there is not enough."""
+        size = OVERHEAD + len(data)
+        if len(host) != 4 or not 0 < port <= 0xFFFF or not 0 < source_port <= 0xFFFF:
+            raise ValueError("from port %r to port %r of %r" % (source_port, port, host))
+        if at + size > len(out):
+            raise ValueError("%d octets of data, room for %d" % (len(data), len(out) - at - OVERHEAD))
+        self._number = number = (self._number + 1) & 0xFFFF
+        head(out, at, size, number, _UDP, self.address, host)
+        out[at + OVERHEAD : at + size] = data
+        datagram(out, at, source_port, port, size - OVERHEAD)
+        return size
+
+    def receive(self, packet, size, now):
+        """Take in packet[:size]; returns the length of the answer that stands there now, 0 if there is none."""
+        why = fault(packet, size, self.address)
+        if why:
+            return self._drop(why)
+        header = (packet[0] & 15) << 2
+        if packet[_PROTOCOL] == _UDP:
+            sock = self._sockets.get(packet[header + 2] << 8 | packet[header + 3])
+            if sock:
+                try:
+                    sock._put(packet, header)
+                except MemoryError:
+                    self._drop(_NO_MEMORY)
+                return 0
+            self._drop(_UNUSED_PORT)
+            if not self._allowed(packet, now):
+                return 0
+            self._number = (self._number + 1) & 0xFFFF
+            return unreachable(packet, header, self._number, self.address, self._asking)
+        if packet[header] != _ECHO or packet[header + 1]:
+            return self._drop(_OTHER_ICMP)
+        if not self._allowed(packet, now):
+            return 0
+        echo_reply(packet, header)
+        return packet[_LENGTH] << 8 | packet[_LENGTH + 1]
+
+    def next_timer(self, now):
+        """Milliseconds until `tick` is due; -1 if there is no hurry."""
+        return self._budget.next_timer(now)
+
+    def tick(self, now):
+        """Let time pass."""
+        self._budget.tick(now)
+
+    # The rest is private.
+
+    def _drop(self, why):
+        if self.counters[why] < _SATURATED:
+            self.counters[why] += 1
+        return 0
+
+    def _allowed(self, packet, now):
+        copy(self._asking, 0, packet, _SOURCE, 4)
+        return self._budget.allow(self._asking, now) or bool(self._drop(_LIMITED))
