@@ -16,6 +16,8 @@ _KEYS = {
     "aes-gcm-16-256": (32, 4),
 }
 
+_known = []  # ciphers that have given known answers
+
 
 def key_size(name):
     """Octets of a key of the cipher: 48, 64, 20 or 36; ValueError if there is no such cipher."""
@@ -41,7 +43,8 @@ def cipher(name, key):
         plaintext in into[0:]
 
     AES-CBC comes with HMAC-SHA-256-128 over the whole message (RFC 3602, RFC 4868), AES-GCM with an ICV of 16 octets
-    (RFC 4106, RFC 5282). ValueError if there is no such cipher or `key` is not key_size(name) octets.
+    (RFC 4106, RFC 5282). ValueError if there is no such cipher or `key` is not key_size(name) octets,
+    NotImplementedError if this machine has no AES or gets wrong answers.
     """
     if len(key) != key_size(name):
         raise ValueError("%s: a key of %d octets" % (name, len(key)))
@@ -51,6 +54,11 @@ def cipher(name, key):
         from .cbc import CbcHmac as made
     else:
         from .gcm import Gcm as made
+    if name not in _known:
+        from .known import check
+
+        check(name, made, len(encryption) == 32)
+        _known.append(name)
     return made(encryption, rest)
 
 
@@ -61,6 +69,9 @@ def group(number, random):
     begin(peer=None): start on our public value, or on the secret shared with the peer whose public value that is
     step(): one slice of it, some 20 ms on an ESP32; True when there is nothing more to do
     value: then the result; None if the peer's value is refused (RFC 6989, RFC 7748 section 6.1)
+
+    A group's first step ever on a machine is the first of many more, for known answers; NotImplementedError comes of
+    them if one is wrong.
     """
     if number == 31:
         from .x25519 import X25519 as made

@@ -1,12 +1,16 @@
 """AES-CBC with HMAC-SHA-256-128 over the message (RFC 3602, RFC 4868): one direction of an SA.
 
-Each message has an AES object of its own, 300 octets of the heap: to hold it would save its key schedule, the time of
-three blocks, and cost as much, because CBC would go on with the last block of ciphertext in place of the IV.
+One AES object serves all messages of a key: it is 300 octets, and its key schedule takes as long as four blocks. From
+message to message it goes on with the last block of ciphertext where there should be an IV of its own, so the
+difference of the two is added to the first block of plaintext. What is left to allocate are views and SHA-256.
 """
 
+from hashlib import sha256
+
+from ..wire import micropython, ptr8
 from .aes import BLOCK, cbc
-from .hmac import digest, pads
-from .octets import copy, same
+from .hmac import pads
+from .octets import same
 
 
 class CbcHmac:
@@ -14,21 +18,60 @@ class CbcHmac:
     block = BLOCK
 
     def __init__(self, key, integrity):
-        cbc(key, bytes(BLOCK))
-        self._key = key
-        self._pads = pads(integrity)
+        self._last = bytearray(BLOCK)
+        self._aes = cbc(key, self._last)
+        self._inner, self._outer = pads(integrity)
 
     def seal(self, out, at, head, end):
-        view = memoryview(out)
         start = at + head + BLOCK
+        view = memoryview(out)
         text = view[start:end]
-        cbc(self._key, view[start - BLOCK : start]).encrypt(text, text)
-        copy(out, end, digest(self._pads, view[at:end]), 0, BLOCK)
+        _before(out, start, self._last)
+        self._aes.encrypt(text, text)
+        inner = sha256(self._inner)
+        inner.update(view[at:end])
+        outer = sha256(self._outer)
+        outer.update(inner.digest())
+        _after(out, end, self._last, outer.digest())
 
     def open(self, octets, at, head, end, into):
         view = memoryview(octets)
-        if not same(digest(self._pads, view[at:end]), 0, octets, end, BLOCK):
+        inner = sha256(self._inner)
+        inner.update(view[at:end])
+        outer = sha256(self._outer)
+        outer.update(inner.digest())
+        if not same(outer.digest(), 0, octets, end, BLOCK):
             return False
         start = at + head + BLOCK
-        cbc(self._key, view[start - BLOCK : start]).decrypt(view[start:end], into)
+        self._aes.decrypt(view[start:end], into)
+        _opened(into, octets, start, self._last, end)
         return True
+
+
+@micropython.viper
+def _before(out: ptr8, start: int, last: ptr8):
+    """Add the IV, which stands before `start`, and the last block of ciphertext to the first block of plaintext."""
+    i = 16
+    while i:
+        i -= 1
+        out[start + i] ^= out[start - 16 + i] ^ last[i]
+
+
+@micropython.viper
+def _after(out: ptr8, end: int, last: ptr8, icv: ptr8):
+    """Remember the last block of ciphertext, and write the ICV behind it."""
+    i = 16
+    while i:
+        i -= 1
+        last[i] = out[end - 16 + i]
+        out[end + i] = icv[i]
+
+
+@micropython.viper
+def _opened(into: ptr8, octets: ptr8, start: int, last: ptr8, end: int):
+    """Make up for the IV in the first block of plaintext, and remember the last block of ciphertext."""
+    i = 16
+    while i:
+        i -= 1
+        into[i] ^= octets[start - 16 + i] ^ last[i]
+        last[i] = octets[end - 16 + i]

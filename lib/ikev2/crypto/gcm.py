@@ -13,6 +13,7 @@ from .aes import BLOCK, ecb
 from .octets import copy, same
 
 ptr16 = ptr8  # as ptr8, of words of 16 bits
+uint = int  # to viper functions it is one whose >> brings in zeros
 
 _SALT = const(4)
 _IV = const(8)
@@ -23,7 +24,8 @@ _REDUCED = array("H", (
     0xE100, 0xFD20, 0xD940, 0xC560, 0x9180, 0x8DA0, 0xA9C0, 0xB5E0,
 ))  # fmt: skip
 
-# Of the message at work: its key stream, its GHASH, the lengths that end it, its ICV.
+# Of the message at work: its counter blocks, its key stream, its GHASH, the lengths that end it, its ICV.
+_counters = bytearray(_STREAM)
 _stream = bytearray(_STREAM)
 _y = array("I", bytes(BLOCK))
 _lengths = bytearray(BLOCK)
@@ -35,47 +37,46 @@ class Gcm:
     block = 1
 
     def __init__(self, key, salt):
-        self._key = key
-        self._nonce = bytearray(salt + bytes(_IV))
+        self._aes = ecb(key)
+        self._salt = salt
         h = bytearray(BLOCK)
-        ecb(key).encrypt(h, h)
+        self._aes.encrypt(h, h)
         self._table = array("I", bytes(16 * BLOCK))
         _multiples(self._table, h)
 
     def seal(self, out, at, head, end):
         start = at + head + _IV
-        self._crypt(self._begin(out, at + head), out, start, out, start, end)
+        self._begin(out, at + head)
+        self._crypt(out, start, out, start, end)
         self._finish(out, at, head, end)
         copy(out, end, _tag, 0, BLOCK)
 
     def open(self, octets, at, head, end, into):
-        aes = self._begin(octets, at + head)
+        self._begin(octets, at + head)
         self._finish(octets, at, head, end)
         if not same(_tag, 0, octets, end, BLOCK):
             return False
-        self._crypt(aes, into, 0, octets, at + head + _IV, end)
+        self._crypt(into, 0, octets, at + head + _IV, end)
         return True
 
     def _begin(self, octets, iv):
-        """The AES object, after it made the key stream from the block that hides the tag on."""
-        copy(self._nonce, _SALT, octets, iv, _IV)
-        aes = ecb(self._key)
-        self._blocks(aes, 1)
+        """Make the key stream from the block that hides the tag on."""
+        _start(_counters, self._salt, octets, iv)
+        self._blocks(1)
         copy(_tag, 0, _stream, 0, BLOCK)
-        return aes
 
-    def _blocks(self, aes, number):
-        _counters(_stream, self._nonce, number)
-        aes.encrypt(_stream, _stream)
+    def _blocks(self, number):
+        _count(_counters, number)
+        self._aes.encrypt(_counters, _stream)
 
-    def _crypt(self, aes, into, to, octets, start, end):
+    def _crypt(self, into, to, octets, start, end):
         number = 1
         used = BLOCK
         while start < end:
             if used == _STREAM:
                 number += _STREAM // BLOCK
                 used = 0
-                self._blocks(aes, number)
+                self._blocks(number)
             n = min(_STREAM - used, end - start)
             _xor(into, to, octets, start, _stream, used, n)
             start += n
@@ -87,26 +88,34 @@ class Gcm:
         start = at + head + _IV
         struct.pack_into(">IIII", _lengths, 0, 0, 8 * head, 0, 8 * (end - start))
         _clear(_y)
-        ghash(_y, self._table, octets, at, at + head)
-        ghash(_y, self._table, octets, start, end)
-        ghash(_y, self._table, _lengths, 0, BLOCK)
+        ghash(self._table, 0, _y, octets, at, at + head)
+        ghash(self._table, 0, _y, octets, start, end)
+        ghash(self._table, 0, _y, _lengths, 0, BLOCK)
         _hide(_tag, _y)
 
 
 @micropython.viper
-def _counters(stream: ptr8, nonce: ptr8, number: int):
-    """Counter blocks from that number on: nonce and number (SP 800-38D section 6.5, RFC 4106 section 4)."""
+def _start(blocks: ptr8, salt: ptr8, octets: ptr8, iv: int):
+    """Write the nonce, salt and IV, into all counter blocks (RFC 4106 section 4)."""
     at = 0
     while at < _STREAM:
         i = 0
+        while i < _SALT:
+            blocks[at + i] = salt[i]
+            i += 1
         while i < 12:
-            stream[at + i] = nonce[i]
+            blocks[at + i] = octets[iv - _SALT + i]
             i += 1
-        shift = 24
-        while i < 16:
-            stream[at + i] = number >> shift & 0xFF
-            shift -= 8
-            i += 1
+        at += 16
+
+
+@micropython.viper
+def _count(blocks: ptr8, number: int):
+    """Number the counter blocks from there on, up to 65,535."""
+    at = 14
+    while at < _STREAM:
+        blocks[at] = number >> 8
+        blocks[at + 1] = number & 0xFF
         number += 1
         at += 16
 
@@ -150,11 +159,14 @@ def _multiples(table: ptr32, octets: ptr8):
 
 
 @micropython.viper
-def ghash(y: ptr32, table: ptr32, octets: ptr8, at: int, end: int):
-    """Go on from y with octets[at:end], filled up with zeros to whole blocks (SP 800-38D section 6.4)."""
+def ghash(table: ptr32, row: int, y: ptr32, octets: ptr8, at: int, end: int):
+    """Go on from y with octets[at:end], filled up with zeros to whole blocks (SP 800-38D section 6.4).
+
+    The first two arguments are in registers: `row` is only there to be a place in the table.
+    """
     reduced = ptr16(_REDUCED)
     while at < end:
-        a = b = c = d = 0
+        a = b = c = d = uint(0)
         k = 4
         while k:
             k -= 1
@@ -173,10 +185,10 @@ def ghash(y: ptr32, table: ptr32, octets: ptr8, at: int, end: int):
                 row = (word & 15) << 2
                 word >>= 4
                 dropped = reduced[d & 15]
-                d = table[row + 3] ^ (d >> 4 & 0x0FFFFFFF) ^ (c & 15) << 28
-                c = table[row + 2] ^ (c >> 4 & 0x0FFFFFFF) ^ (b & 15) << 28
-                b = table[row + 1] ^ (b >> 4 & 0x0FFFFFFF) ^ (a & 15) << 28
-                a = table[row] ^ (a >> 4 & 0x0FFFFFFF) ^ dropped << 16
+                d = (d >> 4) ^ (c & 15) << 28 ^ table[row + 3]
+                c = (c >> 4) ^ (b & 15) << 28 ^ table[row + 2]
+                b = (b >> 4) ^ (a & 15) << 28 ^ table[row + 1]
+                a = (a >> 4) ^ dropped << 16 ^ table[row]
         k = 0
         y[k] = a
         k += 1

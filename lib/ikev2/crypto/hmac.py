@@ -3,27 +3,56 @@
 MicroPython's hashlib gives one digest and has no copy, so each message starts anew from the two pads of its key.
 """
 
-import hashlib
+from hashlib import sha256
 
-from ..wire import const
+from ..wire import const, micropython, ptr8
 
 _BLOCK = const(64)
+# RFC 4231 section 4.3: what comes of b"Jefe" and that.
+_QUESTION = b"what do ya want for nothing?"
+_ANSWER = (
+    b"\x5b\xdc\xc1\x46\xbf\x60\x75\x4e\x6a\x04\x24\x26\x08\x95\x75\xc7"
+    b"\x5a\x00\x3f\x08\x9d\x27\x39\x83\x9d\xec\x58\xb9\x64\xec\x38\x43"
+)
+_known = False
 
 
 def pads(key):
-    """What `digest` wants of a key: (inner, outer), 64 octets each."""
+    """What `digest` wants of a key: (inner, outer), 64 octets each.
+
+    NotImplementedError unless HMAC gives the known answer on this machine.
+    """
+    global _known
+    if not _known:
+        _known = True
+        if hmac_sha256(b"Jefe", _QUESTION) != _ANSWER:
+            _known = False
+            raise NotImplementedError("HMAC-SHA-256: wrong answer on this machine")
     if len(key) > _BLOCK:
-        key = hashlib.sha256(key).digest()
-    key = key + bytes(_BLOCK - len(key))
-    return bytes([octet ^ 0x36 for octet in key]), bytes([octet ^ 0x5C for octet in key])
+        key = sha256(key).digest()
+    inner, outer = bytearray(_BLOCK), bytearray(_BLOCK)
+    _pad(inner, outer, key, len(key))
+    return inner, outer
+
+
+@micropython.viper
+def _pad(inner: ptr8, outer: ptr8, key: ptr8, size: int):
+    i = 0
+    while i < _BLOCK:
+        octet = 0
+        if i < size:
+            octet = key[i]
+        inner[i] = octet ^ 0x36
+        outer[i] = octet ^ 0x5C
+        i += 1
 
 
 def digest(pads, *parts):
     """HMAC-SHA-256 of the parts, one after the other, under the key with those pads: 32 octets."""
-    inner = hashlib.sha256(pads[0])
+    inner = sha256(pads[0])
     for part in parts:
         inner.update(part)
-    outer = hashlib.sha256(pads[1])
+    outer = sha256(pads[1])
     outer.update(inner.digest())
     return outer.digest()
 

@@ -4,7 +4,10 @@ One way for every machine with integers of any size: three-argument pow is missi
 long step.
 """
 
+from binascii import unhexlify
+
 from ..wire import const
+from .slices import Slices
 
 # 2**2048 - 2**1984 - 1 + 2**64 * ([2**1918 pi] + 124476)
 _P = int(
@@ -17,49 +20,29 @@ _P = int(
     16,
 )
 _WINDOW = const(4)
+_PEER = b"\xff\x00\x5a" + bytes(range(253))
+_ANSWERS = ((b"\xc5\xa3", _PEER, unhexlify("e2e69e00692cff3fc8d059e0bd99401ba244b70d12f85fc265389ed5cdf5729e")),)
 
 
-class Modp2048:
+class Modp2048(Slices):
     number = 14
     size = 256
-    value = None
+    name = "MODP-2048"
+    _ANSWERS = _ANSWERS
 
-    def __init__(self, random):
-        self._secret = random(32)
-        self._left = -1
-
-    def begin(self, peer=None):
-        self.value = None
-        self._left = -1
-        self._powers = None
-        if peer is None:
-            base = 2
-        elif len(peer) == self.size:
-            base = int.from_bytes(peer, "big")
-        else:
-            return
+    def _slices(self, secret, peer):
+        base = 2 if peer is None else int.from_bytes(peer, "big")
         if not 1 < base < _P - 1:
             return
-        self._powers = [1, base]
-        self._made = 1
-        self._left = 64
-
-    def step(self):
-        powers = self._powers
-        if self._left < 0:
-            return True
-        if len(powers) < 1 << _WINDOW:
-            powers.append(powers[-1] * powers[1] % _P)
-            return False
-        if self._left:
-            self._left -= 1
-            made = self._made
-            for _ in range(_WINDOW):
-                made = made * made % _P
-            octet = self._secret[31 - (self._left >> 1)]
-            self._made = made * powers[octet >> 4 if self._left & 1 else octet & 15] % _P
-            return False
-        self._left = -1
-        self._powers = None
-        self.value = self._made.to_bytes(self.size, "big")
-        return True
+        powers = [1, base]
+        while len(powers) < 1 << _WINDOW:
+            powers.append(powers[-1] * base % _P)
+            yield
+        made = 1
+        for octet in secret:
+            for digit in (octet >> 4, octet & 15):
+                for _ in range(_WINDOW):
+                    made = made * made % _P
+                    yield
+                made = made * powers[digit] % _P
+        self.value = made.to_bytes(self.size, "big")

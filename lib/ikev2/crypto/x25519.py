@@ -1,67 +1,122 @@
-"""X25519 (RFC 7748 section 5): Diffie-Hellman group 31 (RFC 8031), in slices."""
+"""X25519 (RFC 7748 section 5): Diffie-Hellman group 31 (RFC 8031), in slices.
+
+The ladder goes in limbs where there is machine code of 32 bits, elsewhere in Python's integers: on a board those take
+twice as long while there is heap, and five times when it is short.
+"""
+
+from binascii import unhexlify
 
 from ..wire import const
+from . import limbs
+from .slices import Slices
 
 _P = 2**255 - 19
 _A24 = const(121665)
-_SLICE = const(12)  # bits of the scalar a step
+_RUNGS = const(24)  # in a slice
+# The exponent p - 2 from its upper bits on: so many squarings, then times this one of the powers made before.
+_POWER = b"\x01\0\x02\x01\x01\0\x05\x03\x0a\x04\x14\x05\x0a\x04\x32\x07\x64\x08\x32\x07\x02\0\x03\x01"
+# RFC 7748 section 6.1: Alice's public value, and what she shares with Bob.
+_ALICE = unhexlify("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a")
+_BOB = unhexlify("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
+_ANSWERS = (
+    (_ALICE, None, unhexlify("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a")),
+    (_ALICE, _BOB, unhexlify("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742")),
+)
 
 
-class X25519:
+class X25519(Slices):
     number = 31
     size = 32
-    value = None
 
-    def __init__(self, random):
-        secret = bytearray(random(self.size))
+    name = "X25519"
+    _ANSWERS = _ANSWERS
+
+    def _slices(self, secret, peer):
+        secret = bytearray(secret)
         secret[0] &= 0xF8
         secret[31] = secret[31] & 0x7F | 0x40
-        self._secret = secret
-        self._left = 0
-
-    def begin(self, peer=None):
-        self.value = None
-        self._left = 0
-        if peer is None:
-            u = 9
-        elif len(peer) == self.size:
-            u = int.from_bytes(peer, "little") & 2**255 - 1
-        else:
-            return
-        self._state = u, 1, 0, u, 1
-        self._left = 510
-
-    def step(self):
-        for _ in range(_SLICE):
-            if not self._left:
-                break
-            self._left -= 1
-            u, a, b, c, d = self._state
-            if self._left >= 255:  # the ladder, bit by bit
-                bit = self._left - 255
-                if self._secret[bit >> 3] >> (bit & 7) & 1:
-                    c, d, a, b = _rung(u, c, d, a, b)
-                else:
-                    a, b, c, d = _rung(u, a, b, c, d)
-                if bit == 0:
-                    c, d = b, 1
-            else:  # d = b to the power of p - 2
-                d = d * d % _P
-                if (_P - 2) >> self._left & 1:
-                    d = d * c % _P
-            self._state = u, a, b, c, d
-            if self._left == 0:
-                made = a * d % _P
-                if made:
-                    made = made.to_bytes(self.size, "little")
-                    self.value = made
-        return not self._left
+        u = 9 if peer is None else int.from_bytes(peer, "little") & 2**255 - 1
+        ladder = (_Limbs if limbs.usable() else _Integers)(u)
+        for bit in range(254, -1, -1):
+            ladder.rung(secret[bit >> 3] >> (bit & 7) & 1)
+            if not bit % _RUNGS:
+                yield
+        for _ in ladder.divide():
+            yield
+        if ladder.u:
+            self.value = ladder.u.to_bytes(self.size, "little")
 
 
-def _rung(u, x2, z2, x3, z3):
-    """The double of the first point and the sum of both, whose difference is u."""
-    a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
-    da, cb = d * a % _P, c * b % _P
-    aa, bb = a * a % _P, b * b % _P
-    e = aa - bb
-    return aa * bb % _P, e * (aa + _A24 * e) % _P, (da + cb) ** 2 % _P, u * (da - cb) ** 2 % _P
+class _Integers:
+    """(x2 : z2) and (x3 : z3), whose difference is u."""
+
+    def __init__(self, u):
+        self._points = 1, 0, u, 1
+        self._difference = u
+
+    def rung(self, bit):
+        """Double the first point, or with `bit` the second, and let the other be the sum of both."""
+        x2, z2, x3, z3 = self._points
+        if bit:
+            x2, z2, x3, z3 = x3, z3, x2, z2
+        a, b, c, d = x2 + z2, x2 - z2, x3 + z3, x3 - z3
+        da, cb = d * a % _P, c * b % _P
+        aa, bb = a * a % _P, b * b % _P
+        e = aa - bb
+        x2, z2 = aa * bb % _P, e * (aa + _A24 * e) % _P
+        x3, z3 = (da + cb) ** 2 % _P, (da - cb) ** 2 * self._difference % _P
+        self._points = (x3, z3, x2, z2) if bit else (x2, z2, x3, z3)
+
+    def divide(self):
+        """Let u be that of the first point."""
+        x, z, _, _ = self._points
+        self.u = x * pow(z, _P - 2, _P) % _P
+        yield
+
+
+class _Limbs:
+    """As _Integers."""
+
+    def __init__(self, u):
+        self._points = [limbs.element(x) for x in (1, 0, u, 1)]
+        self._difference = limbs.element(u)
+        self._a24 = limbs.element(_A24)
+        self._spare = [limbs.element(0) for _ in range(4)]
+
+    def rung(self, bit):
+        x2, z2, x3, z3 = self._points
+        if bit:
+            x2, z2, x3, z3 = x3, z3, x2, z2
+        a, b, c, d = self._spare
+        multiply = limbs.multiply
+        limbs.sums(x2, z2, a, b)
+        limbs.sums(x3, z3, c, d)
+        multiply(0, d, x3, a)
+        multiply(0, c, z3, b)
+        multiply(1, a, c, a)
+        multiply(1, b, d, b)
+        multiply(0, c, x2, d)
+        limbs.sums(c, d, a, b)
+        multiply(0, b, a, self._a24)
+        limbs.sums(a, c, a, d)
+        multiply(0, a, z2, b)
+        limbs.sums(x3, z3, a, b)
+        multiply(1, a, x3, a)
+        multiply(1, b, c, b)
+        multiply(0, c, z3, self._difference)
+
+    def divide(self):
+        x, z, b, c = self._points
+        multiply = limbs.multiply
+        powers = [z]
+        for at in range(0, len(_POWER), 2):
+            multiply(1, powers[-1], b, powers[-1])
+            for _ in range(_POWER[at] - 1):
+                multiply(1, b, c, b)
+                b, c = c, b
+            made = limbs.element(0)
+            multiply(0, b, made, powers[_POWER[at + 1]])
+            powers.append(made)
+            yield
+        multiply(0, made, b, x)
+        self.u = limbs.integer(b) % _P
