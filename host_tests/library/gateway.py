@@ -10,12 +10,12 @@
 the like, and returns those that leave instead, or None for silence. Its cryptography is the cryptography package's.
 """
 
-import hashlib
 import hmac
 import ipaddress
 import os
 import struct
 from dataclasses import dataclass, field
+from hashlib import sha1
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -93,7 +93,7 @@ def payloads(first, octets):
 
 def chain(parts):
     octets = b""
-    following = [kind for kind, _ in parts[1:]] + [0]
+    following = [*[kind for kind, _ in parts], 0][1:]
     for (_, body), kind in zip(parts, following, strict=True):
         octets += struct.pack(">BBH", kind, 0, 4 + len(body)) + body
     return (parts[0][0] if parts else 0), octets
@@ -365,7 +365,7 @@ class Gateway:
     @staticmethod
     def _digest(sa, endpoint):
         octets = ipaddress.ip_address(endpoint[0]).packed + endpoint[1].to_bytes(2, "big")
-        return hashlib.sha1(sa.spi_i + sa.spi_r + octets).digest()
+        return sha1(sa.spi_i + sa.spi_r + octets).digest()
 
     def find(self, spi_i, spi_r):
         """The IKE SA with these SPIs; None."""

@@ -1,0 +1,158 @@
+"""IKE_AUTH with a pre-shared key: what we say of ourselves and ask for, and whether the gateway may be believed.
+
+RFC 7296 sections 2.9, 2.15, 2.19, 2.21.2, 3.5, 3.8, 3.13, 3.15; rules N11 to N18, N20, N22. An `Authentication` has
+the keys of one IKE SA in the making, and of both IKE_SA_INIT messages what must be signed.
+"""
+
+from . import keys, reasons, sk
+from .crypto.octets import same
+from .proposals import PROTOCOL_ESP, Child, choose, offer, two
+from .selectors import (
+    ALL,
+    AUTH,
+    CP,
+    ID_I,
+    ID_R,
+    NOTIFY,
+    SA,
+    SELECTOR,
+    SELECTORS_MAX,
+    TS_I,
+    TS_R,
+    UNKNOWN_CRITICAL,
+    bodies,
+    chained,
+    cp_request,
+    cut,
+    host,
+    id_body,
+    notify_body,
+    read_cp,
+    read_ts,
+    same_id,
+    ts_body,
+    within,
+)  # fmt: skip
+from .wire import const
+
+_SHARED_KEY = const(2)  # Auth Method, section 3.8
+_AUTH = const(36)  # octets of its body
+_WANTED = (ID_R, AUTH, CP, SA, TS_I, TS_R)
+_INITIAL_CONTACT = const(16384)
+_AUTH_LIFETIME = const(16403)  # RFC 4478
+_NO_FAREWELL = const(-1)
+_DELETE = const(0)
+
+
+class Authentication:
+    """From an InitialExchange that has its secret, and both SPIs; `spi_in` is to be our SPI of the Child SA.
+
+    After `judge`: child, lifetime (the data of AUTH_LIFETIME: seconds, four octets), and what is to be said over the
+    IKE SA if it must end: farewell, a notify type, 0 for Delete, -1 for nothing.
+    """
+
+    child = None
+    lifetime = b""
+    farewell = _NO_FAREWELL
+
+    def __init__(self, policy, init, spi_i, spi_r, spi_in):
+        self._ni = init.nonce
+        self._nr = init.nonce_of_peer
+        seed = keys.skeyseed(init.secret, self._ni, self._nr)
+        made = keys.ike_keys(init.cipher, seed, self._ni, self._nr, spi_i, spi_r)
+        self.sk_d, sk_ai, sk_ar, sk_ei, sk_er, sk_pi, self._sk_pr = made
+        self.sa = sk.protection(init.cipher, True, sk_ei, sk_er, sk_ai, sk_ar)
+        self._policy = policy
+        self._response = init.accepted
+        self._spi_in = spi_in
+        self._id = id_body(policy.id)
+        self._signed = keys.auth(policy.psk, init.message, self._nr, sk_pi, self._id)  # N12
+
+    def request(self, initial_contact, address):
+        """(type of the first, octets) of the payloads of our request (N11); `address`: the one inside that we have."""
+        policy = self._policy
+        parts = [(ID_I, self._id)]
+        if initial_contact:
+            parts.append((NOTIFY, notify_body(_INITIAL_CONTACT)))
+        if policy.gateway_id:
+            parts.append((ID_R, id_body(policy.gateway_id)))
+        parts.append((AUTH, bytes((_SHARED_KEY, 0, 0, 0)) + self._signed))
+        if policy.inside is None:
+            parts.append((CP, cp_request(address)))
+        parts.append((SA, offer(PROTOCOL_ESP, self._spi_in, policy.ciphers)))
+        parts.append((TS_I, ts_body(self._proposed())))
+        parts.append((TS_R, ts_body(policy.remote)))
+        self._signed = None
+        return chained(parts)
+
+    def _proposed(self):
+        return ALL if self._policy.inside is None else host(self._policy.inside)  # N20
+
+    def judge(self, first, octets):
+        """0 and `child`, or why the gateway's response is none that we take, as reasons.py has it."""
+        found = {}
+        error = 0
+        malformed = False
+        for kind, start, stop in bodies(first, octets, 0, len(octets)):
+            if kind == UNKNOWN_CRITICAL:  # N17
+                self.farewell = _DELETE
+                return reasons.UNSUPPORTED_CRITICAL_PAYLOAD
+            if kind == NOTIFY:
+                notify = two(octets, start + 2)
+                if reasons.is_error(notify):
+                    error = error or notify
+                elif notify == _AUTH_LIFETIME and stop - start == 8:
+                    self.lifetime = bytes(octets[stop - 4 : stop])
+            elif kind < 0 or kind in found:
+                malformed = True
+            elif kind in _WANTED:
+                found[kind] = start, stop
+        if malformed:
+            self.farewell = _DELETE
+            return reasons.NONSENSE
+        if AUTH not in found:
+            return error or reasons.NONSENSE
+        self.farewell = reasons.AUTHENTICATION_FAILED
+        if ID_R not in found or (
+            self._policy.gateway_id and not same_id(octets, *found[ID_R], self._policy.gateway_id)
+        ):
+            return reasons.WRONG_ID
+        if not self._is_signed(octets, found):
+            return reasons.WRONG_AUTH
+        self.farewell = _DELETE
+        return error or self._make(octets, found)
+
+    def _is_signed(self, octets, found):
+        """N13: the gateway knows the psk, too."""
+        start, stop = found[ID_R]
+        signed = keys.auth(self._policy.psk, self._response, self._ni, self._sk_pr, bytes(octets[start:stop]))
+        start, stop = found[AUTH]
+        return (
+            stop - start == _AUTH and octets[start] == _SHARED_KEY and same(octets, start + 4, signed, 0, len(signed))
+        )
+
+    def _make(self, octets, found):
+        """N16, N20: the Child SA, or what is wrong with it."""
+        policy = self._policy
+        if SA not in found or TS_I not in found or TS_R not in found:
+            return reasons.NONSENSE
+        refusal, _, cipher, _, spi_out = choose(octets, *found[SA], PROTOCOL_ESP, 4, policy.ciphers, (), exact=True)
+        if refusal:
+            return reasons.WRONG_SUITE
+        inside, others_inside = read_ts(octets, *found[TS_I]) or (b"", 0)
+        remote, others = read_ts(octets, *found[TS_R]) or (b"", 0)
+        if (
+            others_inside + others
+            or max(len(inside), len(remote)) > SELECTORS_MAX * SELECTOR
+            or not within(inside, self._proposed())
+            or not within(remote, policy.remote)
+        ):
+            return reasons.WRONG_SELECTORS
+        if policy.inside is None:
+            address = read_cp(octets, *found[CP]) if CP in found else None
+            inside = cut(host(address), inside) if address else b""
+            if not inside:
+                return reasons.NO_ADDRESS
+        key_out, key_in = keys.child_keys(cipher, self.sk_d, self._ni, self._nr)
+        self.child = Child(cipher, self._spi_in, spi_out, key_in, key_out, inside, remote)
+        return 0

@@ -1,0 +1,192 @@
+"""IKE_SA_INIT as initiator: the request in the form that the gateway wants, and what its responses are worth.
+
+RFC 7296 sections 1.2, 2.6, 2.7, 2.10, 2.14, 2.23; rules N1, N3 to N10, N17. Nothing here is protected: whatever comes
+is a hint at most, until a response looks right, and then a forged one costs an attempt. Public value and shared secret
+are made in slices by `step`.
+"""
+
+import hashlib
+import struct
+
+from . import reasons, wire
+from .crypto import group
+from .proposals import PROTOCOL_IKE, choose, offer, two
+from .selectors import KE, MALFORMED, NONCE, NOTIFY, SA, UNKNOWN_CRITICAL, bodies, chained, notify_body
+from .wire import HEADER, const
+
+_NONCE = const(32)
+_NONCE_MIN = const(16)
+_NONCE_MAX = const(256)
+_SHA1 = const(20)
+_COOKIE_MAX = const(64)
+_COOKIES = const(3)  # rounds of one attempt
+_RESPONSE_MAX = const(2048)
+
+_NAT_DETECTION_SOURCE_IP = const(16388)
+_NAT_DETECTION_DESTINATION_IP = const(16389)
+_COOKIE = const(16390)
+
+
+class InitialExchange:
+    """What is offered under SPIi to the gateway at `endpoint`, as `policy` says; random(n) -> n octets.
+
+    busy -- `step` has something to do; message -- the request as it is to be sent, once not busy
+    accepted -- the response in octets, b"" before; then cipher, nonce, nonce_of_peer, and secret once not busy
+    hinted -- what may be the reason if nothing comes of it; doubtful -- somebody may have meddled (N14)
+    """
+
+    message = b""
+    accepted = b""
+    secret = None
+    hinted = 0
+    doubtful = False
+
+    def __init__(self, policy, random, spi_i, endpoint):
+        self.nonce = random(_NONCE)
+        self._policy = policy
+        self._random = random
+        self._spi_i = spi_i
+        self._nat_source = random(_SHA1)  # N10: no address has this digest, so the gateway always encapsulates
+        sha1 = getattr(hashlib, "sha1", None)
+        self._nat_destination = sha1(spi_i + bytes(8) + endpoint).digest() if sha1 else random(_SHA1)
+        self._cookie = b""
+        self._values = {}  # group: [the exchange, our public value]
+        self._named = []  # groups that an INVALID_KE_PAYLOAD has named
+        self._rounds = 0
+        self._stale = 0  # answers to earlier repetitions that may still come (N3)
+        self._take(policy.groups[0])
+
+    def step(self):
+        """A slice of the key exchange; True with the last one."""
+        if not self._dh.step():
+            return False
+        self.busy = False
+        if not self.accepted:
+            self._values[self._dh.number][1] = self._dh.value
+            self._compose()
+        elif self._dh.value is None:  # N8: that was no response, and another one may come
+            self.accepted = b""
+            self.hint(reasons.NONSENSE)
+        else:
+            self.secret = self._dh.value
+        return True
+
+    def hint(self, kind):
+        """N5: perhaps the reason why nothing will come of it."""
+        self.doubtful = True
+        if not self.hinted or kind not in (reasons.NONSENSE, reasons.HINT):
+            self.hinted = kind
+
+    def forget(self):
+        """The secret has served its purpose."""
+        self.message = self.accepted = b""
+        self.secret = self._values = self._dh = None
+
+    def hear(self, message, at, length, sent):
+        """A response message[at:length] to IKE_SA_INIT, Message ID 0, after `sent` repetitions of the present form.
+
+        True if the request is to be sent in another form from now on.
+        """
+        found = {}
+        said = 0
+        data = b""
+        for kind, start, stop in bodies(message[at + wire.NEXT_PAYLOAD], message, at + HEADER, length):
+            if kind == UNKNOWN_CRITICAL:  # N17
+                return self.hint(reasons.UNSUPPORTED_CRITICAL_PAYLOAD)
+            if kind == MALFORMED or kind in found or length - at > _RESPONSE_MAX:
+                return self.hint(reasons.NONSENSE)
+            if kind == SA or kind == KE or kind == NONCE:
+                found[kind] = start, stop
+            elif kind == NOTIFY and not said:
+                notify = two(message, start + 2)
+                if notify == _COOKIE or reasons.is_error(notify):
+                    said = notify
+                    data = bytes(message[start + 4 + message[start + 1] : min(stop, start + 260)])
+        if SA in found:
+            return self._accept(message, at, length, found)
+        if said == _COOKIE and 1 <= len(data) <= _COOKIE_MAX:
+            return self._add_cookie(data, sent)
+        if said == reasons.INVALID_KE_PAYLOAD and len(data) == 2:
+            return self._change_group(two(data, 0), sent)
+        if said == reasons.NO_PROPOSAL_CHOSEN:
+            said = reasons.IKE_SUITE
+        return self.hint(reasons.NONSENSE if said == _COOKIE else said or reasons.NONSENSE)
+
+    # The rest is private.
+
+    def _take(self, number):
+        """Go on with that group, with the same value if it had its turn before (N4)."""
+        if number not in self._values:
+            self._values[number] = [group(number, self._random), b""]
+            self._values[number][0].begin()
+        self._dh, value = self._values[number]
+        self.busy = not value
+        if value:
+            self._compose()
+
+    def _compose(self):
+        parts = [
+            (SA, offer(PROTOCOL_IKE, b"", self._policy.ciphers, self._policy.groups)),
+            (KE, struct.pack(">HH", self._dh.number, 0) + self._values[self._dh.number][1]),
+            (NONCE, self.nonce),
+            (NOTIFY, notify_body(_NAT_DETECTION_SOURCE_IP, self._nat_source)),
+            (NOTIFY, notify_body(_NAT_DETECTION_DESTINATION_IP, self._nat_destination)),
+        ]
+        if self._cookie:
+            parts.insert(0, (NOTIFY, notify_body(_COOKIE, self._cookie)))
+        first, octets = chained(parts)
+        header = first, wire.VERSION_2, wire.IKE_SA_INIT, wire.INITIATOR, 0, HEADER + len(octets)
+        self.message = struct.pack(">8s8xBBBBII", self._spi_i, *header) + octets
+
+    def _is_stale(self):
+        """N3: True for the answer to a repetition of the form before this one."""
+        self.doubtful = True
+        if not self._stale:
+            return False
+        self._stale -= 1
+        return True
+
+    def _add_cookie(self, cookie, sent):
+        if self._is_stale() or cookie == self._cookie:
+            return False
+        if self._rounds == _COOKIES:
+            return self.hint(reasons.NONSENSE)
+        self._rounds += 1
+        self._stale = sent - 1
+        self._cookie = cookie
+        self._compose()
+        return True
+
+    def _change_group(self, number, sent):
+        if self._is_stale():
+            return False
+        if number not in self._policy.groups or number == self._dh.number or number in self._named:
+            return self.hint(reasons.INVALID_KE_PAYLOAD)
+        self._named.append(number)
+        self._stale = sent - 1
+        self._take(number)
+        return True
+
+    def _accept(self, message, at, length, found):
+        """N6 to N8: make the shared secret, if what the gateway chose is one of ours."""
+        policy = self._policy
+        refusal, _, cipher, number, _ = choose(
+            message, *found[SA], PROTOCOL_IKE, 0, policy.ciphers, policy.groups, exact=True
+        )
+        value, value_stop = found.get(KE, (0, 0))
+        nonce, nonce_stop = found.get(NONCE, (0, 0))
+        if (
+            refusal
+            or number != self._dh.number
+            or not any(message[at + wire.SPI_R : at + wire.NEXT_PAYLOAD])
+            or value_stop - value != 4 + self._dh.size
+            or two(message, value) != number
+            or not _NONCE_MIN <= nonce_stop - nonce <= _NONCE_MAX
+        ):
+            return self.hint(reasons.NONSENSE)
+        self.cipher = cipher
+        self.accepted = bytes(message[at:length])
+        self.nonce_of_peer = bytes(message[nonce:nonce_stop])
+        self._dh.begin(bytes(message[value + 4 : value_stop]))
+        self.busy = True
+        return False

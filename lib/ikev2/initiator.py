@@ -1,0 +1,223 @@
+"""One attempt to make an IKE SA with its Child SA: IKE_SA_INIT, IKE_AUTH with a pre-shared key, as initiator.
+
+RFC 7296 sections 1.2, 2.1, 2.21 as RFC 7815 narrows them; rules N2, N5, N6, N9, N10, N13 to N15. An `Initiator` is the
+owner of an IKE SA that is not established yet, in owners.py's words: it sends and repeats, and turns into the IkeSa
+that is, or fails with a reason. What is said is made and judged elsewhere: in clear by initial.py, then by
+authentication.py.
+"""
+
+import struct
+
+from . import reasons, wire
+from .authentication import Authentication
+from .budget import elapsed
+from .informational import IkeSa
+from .initial import InitialExchange
+from .owners import ESTABLISHED, FAILED, LIFETIME
+from .payloads import DELETE, delete, notify
+from .proposals import PROTOCOL_IKE, offer, two
+from .selectors import SELECTOR
+from .window import FRESH, IGNORED
+from .wire import (
+    EXCHANGE,
+    FLAGS,
+    HEADER,
+    IKE_AUTH,
+    IKE_SA_INIT,
+    INFORMATIONAL,
+    INITIATOR,
+    MESSAGE_ID,
+    NOTIFY,
+    RESPONSE,
+    const,
+)
+
+_FIRST_MS = const(500)
+_TRIES = const(5)  # N2: sent so often, each pause twice as long as the one before
+_FAREWELLS = const(3)
+
+# Message IDs, by which what goes on is known.
+_INIT = const(0)
+_AUTH = const(1)
+_FAREWELL = const(2)  # the attempt has failed, and the gateway is told
+_OVER = const(3)
+_EXCHANGES = (IKE_SA_INIT, IKE_AUTH, INFORMATIONAL, 0)
+
+
+class Initiator:
+    """The attempt to make what `policy` says of the IKE SA in `slot`, which is ours and whose peer is at port 500.
+
+    initial_contact -- we have lost all that we had with this gateway (N11); address -- the one inside that we have
+    Afterwards: failed and reason, refused, which is the notify type or one of reasons.py's numbers, and doubtful,
+    True if somebody may have meddled (N14); or successor and child.
+    """
+
+    invalid_spi_length = 0
+    follows = False  # N10
+    failed = False
+    reason = ""
+    refused = 0
+    successor = None
+    child = None
+
+    def __init__(self, node, slot, policy, now, initial_contact=False, address=None):
+        spi_i, spi_r, initiator, peer, established = node.table.ike_sa(slot)
+        if not initiator or established or any(spi_r) or two(peer, len(peer) - 2) != wire.PORT:
+            raise ValueError("IKE SA in slot %r: not one to begin" % slot)
+        offered = len(offer(PROTOCOL_IKE, b"", policy.ciphers, policy.groups))
+        asked = len(policy.id.encode()) + len(policy.gateway_id.encode()) + len(policy.remote) // SELECTOR * 16
+        self.longest = HEADER + offered + max(asked + 224, 176 + (256 if 14 in policy.groups else 32))
+        self._node = node
+        self._slot = slot
+        self._policy = policy
+        self._contact = initial_contact
+        self._address = address
+        self._init = InitialExchange(policy, node.random, spi_i, peer)
+        self._auth = None
+        self._state = _INIT
+        self._message = b""
+        self._tries = 0
+        self._sent_at = now
+
+    @property
+    def doubtful(self):
+        """True if a COOKIE, an INVALID_KE_PAYLOAD or a hint came, which anyone can have sent."""
+        return self._init.doubtful
+
+    @property
+    def waiting(self):
+        """True while a request of ours waits for its response."""
+        return self._tries > 0 and self._state != _OVER
+
+    def report_unknown_spi(self, packet, at):
+        """There is nobody yet to tell."""
+
+    def alive(self, now):
+        """The gateway was heard, which changes nothing here."""
+
+    def hint(self, now):
+        """Somebody says without proof that the gateway refuses (N5)."""
+        self._init.hint(reasons.HINT)
+
+    def next_timer(self, now):
+        """Milliseconds until `work` or `outgoing` has something to do."""
+        return self._left(now) if self.waiting and not self._init.busy else 0
+
+    def work(self, now):
+        """A slice of the key exchange."""
+        if self._init.busy and self._init.step():
+            if self._init.secret:
+                self._authenticate()
+            elif not self._init.accepted and self._init.message is not self._message:
+                self._say(self._init.message)
+
+    def outgoing(self, out, at, now):
+        """Length of the message to send now, written to out[at:]; 0 if there is none. `out` needs `longest` octets."""
+        if self._state == _OVER or self._init.busy or self._left(now):
+            return 0
+        if self._tries == (_FAREWELLS if self._state == _FAREWELL else _TRIES):
+            self._time_is_over()
+            return 0
+        self._tries += 1
+        self._sent_at = now
+        out[at : at + len(self._message)] = self._message
+        return len(self._message)
+
+    def receive(self, message, at, length, now):
+        """FRESH if the IKE message message[at:length] is the gateway's beyond doubt, else IGNORED."""
+        if (
+            message[at + FLAGS] & (RESPONSE | INITIATOR) != RESPONSE
+            or message[at + EXCHANGE] != _EXCHANGES[self._state]
+            or struct.unpack_from(">I", message, at + MESSAGE_ID)[0] != self._state
+            or not self._tries
+            or self._init.busy
+        ):
+            return IGNORED
+        if self._state == _INIT:
+            if self._init.hear(message, at, length, self._tries) and not self._init.busy:
+                self._say(self._init.message)
+            return IGNORED
+        octets = self._auth.sa.open(message, at, length)
+        if octets is None:
+            return IGNORED
+        if self._state == _AUTH:
+            self._conclude(message[at + HEADER], octets, now)
+        else:
+            self._fail()
+        return FRESH
+
+    # The rest is private.
+
+    def _left(self, now):
+        return max(0, (_FIRST_MS << self._tries - 1) - elapsed(now, self._sent_at)) if self._tries else 0
+
+    def _say(self, message):
+        """A new request."""
+        self._message = message
+        self._tries = 0
+
+    def _say_protected(self, state, first, octets):
+        spi_i, spi_r, _, _, _ = self._node.table.ike_sa(self._slot)
+        sa = self._auth.sa
+        message = bytearray(sa.length(len(octets)))
+        struct.pack_into(
+            ">8s8sBBBBI", message, 0, spi_i, spi_r, wire.SK, wire.VERSION_2, _EXCHANGES[state], INITIATOR, state
+        )
+        sa.seal(message, 0, first, octets, sa.iv(self._node.random, False, state))
+        self._state = state
+        self._say(message)
+
+    def _time_is_over(self):
+        hinted = self._state == _INIT and self._init.hinted
+        if self._state != _FAREWELL:
+            self.refused = hinted or (reasons.SILENCE_AUTH if self._state == _AUTH else reasons.SILENCE)
+        self._fail(hinted)
+
+    def _fail(self, said_in_clear=False):
+        self._state = _OVER
+        self._message = b""
+        self.failed = True
+        self.reason = reasons.reason(self.refused, said_in_clear)
+        self._node.tell(FAILED, self._slot, self.reason)
+
+    def _authenticate(self):
+        """The shared secret is there. From here on everything goes from 4500 to 4500 (N10)."""
+        init = self._init
+        node = self._node
+        spi_i, _, _, peer, _ = node.table.ike_sa(self._slot)
+        spi_r = init.accepted[wire.SPI_R : wire.NEXT_PAYLOAD]
+        try:
+            spi_in = node.table.child.choose(node.random)
+        except ValueError:
+            self.refused = reasons.NO_ROOM
+            return self._fail()
+        peer = peer[:-2] + bytes((wire.PORT_NAT >> 8, wire.PORT_NAT & 0xFF))
+        node.table.update_ike(self._slot, spi_peer=spi_r, peer=peer, via=wire.PORT_NAT)
+        self._auth = Authentication(self._policy, init, spi_i, spi_r, spi_in)
+        init.forget()
+        self._say_protected(_AUTH, *self._auth.request(self._contact, self._address))
+
+    def _conclude(self, first, octets, now):
+        """The gateway's verified answer to IKE_AUTH: an IKE SA with its Child SA, or none (N13 to N16)."""
+        auth = self._auth
+        table = self._node.table
+        self.refused = auth.judge(first, octets)
+        child = auth.child
+        if not self.refused:
+            try:
+                child.slot = table.adopt_child(self._slot, wire.ESP, child.spi_in, child.spi_out)
+            except ValueError:
+                self.refused = reasons.NO_ROOM
+        if not self.refused:
+            table.update_ike(self._slot, established=True)
+            self.child = child
+            self.successor = IkeSa(self._node, self._slot, auth.sa, 2, 0, follows=False)
+            self._state = _OVER
+            self._node.tell(ESTABLISHED, self._slot, child)
+            if auth.lifetime:
+                self._node.tell(LIFETIME, self._slot, auth.lifetime)
+        elif auth.farewell < 0:
+            self._fail()
+        else:  # N13, N15
+            said = (NOTIFY, notify(auth.farewell)) if auth.farewell else (DELETE, delete())
+            self._say_protected(_FAREWELL, *said)

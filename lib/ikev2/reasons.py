@@ -1,0 +1,75 @@
+"""Why an attempt or a tunnel has ended, for a person: the gateway's word first, then what to look at.
+
+Error types of RFC 7296 section 3.10.1 as gateways use them; rules N5, N13 to N16 and N20. What was said in clear may
+be anybody's, and is marked as such.
+"""
+
+from .wire import const
+
+UNSUPPORTED_CRITICAL_PAYLOAD = const(1)
+INVALID_SYNTAX = const(7)
+NO_PROPOSAL_CHOSEN = const(14)
+INVALID_KE_PAYLOAD = const(17)
+AUTHENTICATION_FAILED = const(24)
+NO_ADDITIONAL_SAS = const(35)
+INTERNAL_ADDRESS_FAILURE = const(36)
+FAILED_CP_REQUIRED = const(37)
+TS_UNACCEPTABLE = const(38)
+TEMPORARY_FAILURE = const(43)
+CHILD_SA_NOT_FOUND = const(44)
+
+# Not the gateway's words: what was not said, or was not right.
+SILENCE = const(-1)
+SILENCE_AUTH = const(-2)
+NONSENSE = const(-3)
+WRONG_ID = const(-4)
+WRONG_AUTH = const(-5)
+WRONG_SUITE = const(-6)
+WRONG_SELECTORS = const(-7)
+NO_ADDRESS = const(-8)
+NO_ROOM = const(-9)
+HINT = const(-10)
+IKE_SUITE = const(-14)  # NO_PROPOSAL_CHOSEN in IKE_SA_INIT
+
+_ERRORS = const(16384)  # all types below are errors
+
+_WORDS = {
+    UNSUPPORTED_CRITICAL_PAYLOAD: "UNSUPPORTED_CRITICAL_PAYLOAD: one end wants what the other cannot do",
+    5: "INVALID_MAJOR_VERSION: the gateway does not speak IKEv2",
+    INVALID_SYNTAX: "INVALID_SYNTAX: the gateway can make nothing of our message; a wrong psk looks like this, too",
+    NO_PROPOSAL_CHOSEN: "NO_PROPOSAL_CHOSEN: the gateway takes none of our ESP suites; look at ciphers, and at its ESP "
+    "proposals (HMAC-SHA-256, no ESN)",
+    INVALID_KE_PAYLOAD: "INVALID_KE_PAYLOAD: the gateway wants another group; look at groups, and at its IKE proposals",
+    AUTHENTICATION_FAILED: "AUTHENTICATION_FAILED: the gateway knows no such id, or has another psk for it, or has "
+    "another id itself; look at id, psk and gateway_id",
+    34: "SINGLE_PAIR_REQUIRED: the gateway wants narrower selectors; look at remote and inside",
+    NO_ADDITIONAL_SAS: "NO_ADDITIONAL_SAS: the gateway takes no more Child SAs",
+    INTERNAL_ADDRESS_FAILURE: "INTERNAL_ADDRESS_FAILURE: the gateway has no address for us; look at its pool, or set "
+    "inside",
+    FAILED_CP_REQUIRED: "FAILED_CP_REQUIRED: the gateway gives addresses itself; leave inside empty",
+    TS_UNACCEPTABLE: "TS_UNACCEPTABLE: the gateway has no tunnel for our selectors; look at remote and inside",
+    TEMPORARY_FAILURE: "TEMPORARY_FAILURE: the gateway is busy",
+    SILENCE: "no answer to IKE_SA_INIT: look at gateway, and at UDP port 500 on the way to it",
+    SILENCE_AUTH: "no answer to IKE_AUTH: look at UDP port 4500 on the way to the gateway, and at its log",
+    NONSENSE: "nonsense from the gateway: look at its log, and at who else answers for it",
+    WRONG_ID: "another IDr: the gateway has another id than gateway_id",
+    WRONG_AUTH: "wrong AUTH: the gateway does not know our psk; look at psk, and at who answers for the gateway",
+    WRONG_SUITE: "wrong ESP suite: the gateway chose what we did not offer",
+    WRONG_SELECTORS: "wrong selectors: the gateway wants more than remote and inside say, or more than we keep",
+    NO_ADDRESS: "no address from the gateway: look at its pool, or set inside",
+    NO_ROOM: "no room for the SA in the table",
+    HINT: "the gateway refuses, it seems: look at its log",
+    IKE_SUITE: "NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites, or knows no connection from here; look "
+    "at ciphers and groups, and at its IKE proposals (PRF and integrity HMAC-SHA-256)",
+}  # fmt: skip
+
+
+def is_error(notify):
+    """True if a notify type is an error's."""
+    return 0 < notify < _ERRORS
+
+
+def reason(kind, clear=False):
+    """A sentence for a notify type or one of the constants above; `clear`: it was said without any proof."""
+    text = _WORDS.get(kind) or "error %d: look at the gateway's log" % kind
+    return text + " (said in clear, perhaps not by the gateway)" if clear else text
