@@ -37,7 +37,7 @@ class InitialExchange:
 
     message = b""
     accepted = b""
-    secret = None
+    secret = b""
     hinted = 0
     doubtful = False
 
@@ -69,6 +69,7 @@ class InitialExchange:
             self.hint(reasons.NONSENSE)
         else:
             self.secret = self._dh.value
+            self._values = self._dh = None
         return True
 
     def hint(self, kind):
@@ -76,11 +77,6 @@ class InitialExchange:
         self.doubtful = True
         if not self.hinted or kind not in (reasons.NONSENSE, reasons.HINT):
             self.hinted = kind
-
-    def forget(self):
-        """The secret has served its purpose."""
-        self.message = self.accepted = b""
-        self.secret = self._values = self._dh = None
 
     def hear(self, message, at, length, sent):
         """A response message[at:length] to IKE_SA_INIT, Message ID 0, after `sent` repetitions of the present form.

@@ -16,6 +16,7 @@ from .initial import InitialExchange
 from .owners import ESTABLISHED, FAILED, LIFETIME
 from .payloads import DELETE, delete, notify
 from .proposals import PROTOCOL_IKE, offer, two
+from .rekey import Rekeys
 from .selectors import SELECTOR
 from .window import FRESH, IGNORED
 from .wire import (
@@ -134,8 +135,9 @@ class Initiator:
         ):
             return IGNORED
         if self._state == _INIT:
-            if self._init.hear(message, at, length, self._tries) and not self._init.busy:
-                self._say(self._init.message)
+            init = self._init
+            if not init.secret and init.hear(message, at, length, self._tries) and not init.busy:
+                self._say(init.message)
             return IGNORED
         octets = self._auth.sa.open(message, at, length)
         if octets is None:
@@ -194,8 +196,8 @@ class Initiator:
         peer = peer[:-2] + bytes((wire.PORT_NAT >> 8, wire.PORT_NAT & 0xFF))
         node.table.update_ike(self._slot, spi_peer=spi_r, peer=peer, via=wire.PORT_NAT)
         self._auth = Authentication(self._policy, init, spi_i, spi_r, spi_in)
-        init.forget()
         self._say_protected(_AUTH, *self._auth.request(self._contact, self._address))
+        init.message = init.accepted = init.secret = b""
 
     def _conclude(self, first, octets, now):
         """The gateway's verified answer to IKE_AUTH: an IKE SA with its Child SA, or none (N13 to N16)."""
@@ -211,7 +213,8 @@ class Initiator:
         if not self.refused:
             table.update_ike(self._slot, established=True)
             self.child = child
-            self.successor = IkeSa(self._node, self._slot, auth.sa, 2, 0, follows=False)
+            rekeys = Rekeys(self._policy, auth.sk_d, {child.spi_in: (child.inside, child.remote)})
+            self.successor = IkeSa(self._node, self._slot, auth.sa, 2, 0, follows=False, rekeys=rekeys)
             self._state = _OVER
             self._node.tell(ESTABLISHED, self._slot, child)
             if auth.lifetime:

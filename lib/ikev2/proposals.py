@@ -67,7 +67,12 @@ class Policy:
 
 
 class Child:
-    """A Child SA that was negotiated: suite, SPIs, keys as crypto.cipher takes them, traffic selectors, its slot."""
+    """A Child SA that was negotiated: suite, SPIs, keys as crypto.cipher takes them, traffic selectors, its slot.
+
+    `replaces` is the slot of the Child SA that the gateway has made it for, -1: none.
+    """
+
+    replaces = -1
 
     def __init__(self, cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot=-1):
         self.cipher = cipher

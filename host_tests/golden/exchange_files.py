@@ -1,0 +1,78 @@
+"""Reads recorded attempts to make an IKE SA: JSON files under exchanges/, each a list of cases.
+
+    {"name": "cookie", "rules": ["N3"], "gateway": "192.0.2.1", "begins": 0, "contact": false,
+     "policy": {"id": "sensor-7", "psk": "hex", "gateway_id": "", "inside": null, "remote": ["0.0.0.0/0"],
+                "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"]},
+     "random": "hex",
+     "steps": [{"at_ms": 0, "receive": {"via": "udp/500", "octets": "hex"},
+                "send": [{"via": "udp/500", "octets": "hex"}]}],
+     "outcome": {"failed": "AUTHENTICATION_FAILED"}}
+
+`random` is all that is random, in the order of need. A step without `receive` lets time pass until `at_ms`; `send` is
+all that has left the device since the step before, each to the port that it left from. `outcome` has the beginning of
+the reason, or "established": {"cipher", "spi_in", "spi_out", "key_in", "key_out", "inside", "remote"}, octets in hex,
+the selectors as networks. The answers were another implementation's (library/gateway.py), which has verified what it
+was asked; record_exchanges.py made the files.
+"""
+
+import ipaddress
+import json
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "exchanges"
+VIAS = {"udp/500": 500, "udp/4500": 4500}
+_KEYS = {"name", "rules", "gateway", "begins", "contact", "policy", "random", "steps", "outcome"}
+
+
+class FormatError(Exception):
+    """Names the file and the case."""
+
+
+def selectors(networks):
+    """Networks as the library keeps selectors, in hex."""
+    octets = b""
+    for network in map(ipaddress.ip_network, networks):
+        octets += b"\0\0\0\xff\xff" + network[0].packed + network[-1].packed
+    return octets.hex()
+
+
+def endpoint(address, port):
+    return ipaddress.ip_address(address).packed.hex() + port.to_bytes(2, "big").hex()
+
+
+def compile_case(case, path):
+    """A case in the form that exchange_machine takes, with what is expected."""
+    if set(case) != _KEYS:
+        raise FormatError(f"{path}: {case.get('name')!r} has not the fields of a case: {sorted(set(case) ^ _KEYS)}")
+    try:
+        steps, expected = [], []
+        for step in case["steps"]:
+            receive = step.get("receive")
+            via = VIAS[receive["via"]] if receive else 0
+            source = endpoint(case["gateway"], via) if via else ""
+            steps.append([step["at_ms"], via, source, receive["octets"] if receive else ""])
+            expected.append([
+                [VIAS[sent["via"]], endpoint(case["gateway"], VIAS[sent["via"]]), sent["octets"]]
+                for sent in step["send"]
+            ])  # fmt: skip
+        made = case["outcome"].get("established")
+        if made:
+            made = {**made, "inside": selectors(made["inside"]), "remote": selectors(made["remote"])}
+        return {
+            "name": case["name"], "rules": case["rules"], "gateway": endpoint(case["gateway"], 500),
+            "begins": case["begins"], "contact": case["contact"], "random": case["random"], "steps": steps,
+            "policy": {**case["policy"], "remote": selectors(case["policy"]["remote"])},
+            "expected": expected, "established": made, "failed": case["outcome"].get("failed"),
+        }  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path}: {case['name']!r}: {error!r}") from error
+
+
+def read(path):
+    """All cases of a file."""
+    return [compile_case(case, path) for case in json.loads(path.read_text())]
+
+
+def all_cases():
+    """Every case there is."""
+    return [case for path in sorted(FOLDER.glob("*.json")) for case in read(path)]
