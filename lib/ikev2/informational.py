@@ -91,6 +91,10 @@ class IkeSa(Window):
         self._unwanted = tuple(self._unwanted) + (spi_in,)
         self._state[_WANTED] |= _DELETE_CHILD
 
+    def is_deleting(self, spi_in):
+        """True if `delete_child` was asked to, and its response has not come."""
+        return spi_in in self._unwanted
+
     # What Window asks.
 
     def _something_to_say(self):

@@ -116,7 +116,7 @@ class Window:
             first, exchange = state[_ANSWER_FIRST], state[_ANSWER_EXCHANGE]
             return self._seal(out, at, exchange, RESPONSE, self._get(_ANSWERED_ID), first, self._answer, _ANSWER_IV)
         if not state[_TRIES]:
-            if self.next_timer(now):
+            if status & _MAKING or self.next_timer(now):
                 return 0
             self._begin()
         elif self._left(now):
