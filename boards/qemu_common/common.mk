@@ -7,9 +7,9 @@ CFLAGS += -I$(BOARD_DIR) -I$(BOARD_DIR)/include -I$(COMMON_DIR)
 FROZEN_MANIFEST ?= $(BOARD_DIR)/manifest.py
 SRC_C += $(COMMON_DIR)/clock.c
 
-# AES for cryptolib, and with it the SHA-256 that goes with such a build: nothing else of Mbed TLS.
+# AES for cryptolib, and with it the hashes that go with such a build: nothing else of Mbed TLS.
 CFLAGS += -DMBEDTLS_CONFIG_FILE='"board_mbedtls.h"' -I$(TOP)/lib/mbedtls/include
-SRC_C += $(addprefix lib/mbedtls/library/, aes.c sha256.c platform_util.c)
+SRC_C += $(addprefix lib/mbedtls/library/, aes.c sha1.c sha256.c platform_util.c)
 
 # For speed, as the ESP32 port is built (CONFIG_COMPILER_OPTIMIZATION_PERF); the interpreter's loop even more.
 CFLAGS_EXTRA += -O2
