@@ -7,6 +7,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 
+from boards.board import Board, riscv
 from mpremote.transport import TransportExecError
 from tools import device_environment, micropython
 
@@ -42,11 +43,9 @@ def unix():
 
 
 @contextmanager
-def board():
-    """The firmware image on the emulated board, over its REPL."""
-    from boards.board import Board
-
-    with Board() as machine:
+def emulated(boot):
+    """The firmware image on an emulated board, over its REPL."""
+    with boot() as machine:
         machine.exec(MACHINE.read_text().split("def main():")[0])
 
         def tell(message):
@@ -58,7 +57,9 @@ def board():
         yield tell
 
 
-TARGETS = {"cpython": cpython, "unix": unix, "board": board}
+TARGETS = {
+    "cpython": cpython, "unix": unix, "board": lambda: emulated(Board), "riscv": lambda: emulated(riscv),
+}  # fmt: skip
 
 
 def run(case, tell):

@@ -5,13 +5,13 @@ import json
 
 import pytest
 
-from golden import exchange_files, record_exchanges, run_exchanges, run_vectors
+from golden import exchange_files, record_exchanges, run_exchanges
 
 CASES = exchange_files.all_cases()
 NAMES = [case["name"] for case in CASES]
 
 
-@pytest.fixture(scope="module", params=list(run_vectors.available()))
+@pytest.fixture(scope="module", params=run_exchanges.TARGETS)
 def tell(request):
     with run_exchanges.TARGETS[request.param]() as machine:
         yield machine
