@@ -543,6 +543,7 @@ def test_nothing_is_read_before_it_comes(monkeypatch):
             await asyncio.sleep(0.01)
         assert not bench.network.reads
         await bench.asked()
+        assert bench.network.reads <= 4
 
     bench.run(story)
 

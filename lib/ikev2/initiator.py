@@ -90,6 +90,11 @@ class Initiator:
         """True while a request of ours waits for its response."""
         return self._tries > 0 and self._state != _OVER
 
+    @property
+    def authenticating(self):
+        """True from when IKE_AUTH is sent: the gateway may have an IKE SA now."""
+        return self._auth is not None
+
     def report_unknown_spi(self, packet, at):
         """There is nobody yet to tell."""
 

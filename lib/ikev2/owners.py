@@ -17,8 +17,8 @@ failed, reason -- the IKE SA is over, and why in words
 successor -- None, or the owner that takes its place
 follows -- the peer is where its newest message came from (P6)
 
-The owner of a Child SA has receive(packet, at, length, now), true if the packet is the peer's, and outgoing(out, at,
-now), the length of an ESP packet.
+The owner of a Child SA has receive(packet, at, length, now), true if the packet is the peer's, outgoing(out, at, now),
+the length of an ESP packet, and longest.
 """
 
 from array import array
@@ -67,8 +67,7 @@ class Owners:
         """Make `owner` speak for IKE SA `slot`."""
         self.table.ike_sa(slot)
         self.lengths[slot] = owner.invalid_spi_length + MARKER  # the peer may move to 4500
-        if len(self._out) < owner.longest + MARKER:
-            self._out = bytearray(owner.longest + MARKER)
+        self._make_room(owner.longest + MARKER)
         self.owners[slot] = owner
         if slot not in self._owned:
             self._owned.append(slot)
@@ -76,7 +75,12 @@ class Owners:
     def attach_child(self, slot, owner):
         """Give Child SA `slot` the one who opens its packets."""
         self.table.child_sa(slot)
+        self._make_room(owner.longest)
         self.child_owners[slot] = owner
+
+    def _make_room(self, size):
+        if len(self._out) < size:
+            self._out = bytearray(size)
 
     def detach(self, slot):
         """Nobody speaks for IKE SA `slot` any longer: S1.1, it is not established."""

@@ -100,6 +100,20 @@ def host(address):
     return ALL[:5] + address + address
 
 
+def network(text):
+    """The selectors of "10.0.0.0/8" or "10.0.0.1"; ValueError."""
+    address, _, bits = text.partition("/")
+    try:
+        octets = [int(part) for part in address.split(".")]
+        free = (1 << 32 - int(bits or 32)) - 1
+        first = int.from_bytes(bytes(octets), "big")
+    except ValueError:
+        octets = ()
+    if len(octets) != 4 or first & free:
+        raise ValueError("%r is no IPv4 network, as 10.0.0.0/8 is" % text)
+    return ALL[:5] + first.to_bytes(4, "big") + (first | free).to_bytes(4, "big")
+
+
 def ts_body(selectors):
     """Body of a TSi or TSr payload (section 3.13)."""
     body = struct.pack(">BBH", len(selectors) // SELECTOR, 0, 0)

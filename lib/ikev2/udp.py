@@ -26,7 +26,7 @@ _BATCH = const(8)
 _PAUSE_MS = const(20)
 _PAUSE_MAX_MS = const(10000)
 _IDLE_MS = const(500)
-_LEAST = const(1536)  # octets that are read on a heap without room for more: what one frame carries
+_LEAST = const(1500)  # octets that are read on a heap without room for more
 _DROPS = VERDICTS.index("drop-empty")  # and all behind it: nobody has anything to say
 
 # RFC 7296 section 2 wants 3,000 octets; recvfrom allocates all at once, then gives back what is not needed.

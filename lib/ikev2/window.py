@@ -93,6 +93,11 @@ class Window:
         """Message IDs of the next request of ours and of the peer's."""
         return self._get(_SENT_ID) + 1 & _LAST_ID, self._get(_ANSWERED_ID) + 1 & _LAST_ID
 
+    @property
+    def heard_at(self):
+        """When the peer last proved its life."""
+        return self._get(_HEARD_AT)
+
     def alive(self, now):
         """The peer has proved its life: silence begins anew."""
         self._state[_STATUS] |= _TIMED

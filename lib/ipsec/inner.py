@@ -6,6 +6,7 @@
     size = inner.receive(packet, size, now)                         0, or an answer to send: packet[:size]
     data, host, port = sock.take()                                  None if nothing has come
     inner.close(sock)
+    size = inner.ping(out, at, host, number); inner.pongs()         an echo request; the numbers that were answered
 
 A host is 4 octets; data is octets, of its own what `take` gives. `packet` is a bytearray of at least 96 octets in which
 an IPv4 packet from the tunnel stands; an echo reply or a port unreachable takes its place. `sock.ready`, if set, is
@@ -21,7 +22,7 @@ from errno import EADDRINUSE
 from ikev2.budget import Budget
 from ikev2.wire import const, copy
 
-from .ipv4 import datagram, echo_reply, fault, head, unreachable
+from .ipv4 import datagram, echo_reply, echo_request, fault, head, unreachable
 
 OVERHEAD = const(28)  # octets of an inner packet around its data
 DROPPED = (
@@ -40,7 +41,10 @@ _PROTOCOL = const(9)
 _SOURCE = const(12)
 _DESTINATION = const(16)
 _UDP = const(17)
+_ICMP = const(1)
 _ECHO = const(8)
+_PING = const(0x494B)  # identifier of our echo requests
+_PONGS = const(16)
 _FIRST_FREE = const(49152)
 
 
@@ -80,6 +84,7 @@ class Inner:
         self._budget = budget or Budget(10, 20, 0, 1)
         self._queue = queue
         self._sockets = {}
+        self._pongs = []
         self._number = 0  # identification of our last packet
         self._asking = bytearray(6)  # whose packet might be answered, as an endpoint for the budget
 
@@ -114,6 +119,18 @@ class Inner:
         datagram(out, at, source_port, port, size - OVERHEAD)
         return size
 
+    def ping(self, out, at, host, number):
+        """Length of an echo request with that sequence number, which is written to out[at:]."""
+        self._number = (self._number + 1) & 0xFFFF
+        head(out, at, OVERHEAD, self._number, _ICMP, self.address, host)
+        echo_request(out, at, OVERHEAD, _PING, number & 0xFFFF)
+        return OVERHEAD
+
+    def pongs(self):
+        """Sequence numbers of the echo replies that have come since the last call, sixteen at most."""
+        found, self._pongs = self._pongs, []
+        return found
+
     def receive(self, packet, size, now):
         """Take in packet[:size]; returns the length of the answer that stands there now, 0 if there is none."""
         why = fault(packet, size, self.address)
@@ -133,6 +150,9 @@ class Inner:
                 return 0
             self._number = (self._number + 1) & 0xFFFF
             return unreachable(packet, header, self._number, self.address, self._asking)
+        if not packet[header] and (packet[header + 4] << 8 | packet[header + 5]) == _PING:
+            self._pongs = self._pongs[1 - _PONGS :] + [packet[header + 6] << 8 | packet[header + 7]]
+            return 0
         if packet[header] != _ECHO or packet[header + 1]:
             return self._drop(_OTHER_ICMP)
         if not self._allowed(packet, now):

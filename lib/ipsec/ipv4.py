@@ -23,6 +23,7 @@ _UDP = const(17)
 _HEADERS = const(28)  # of IPv4 without options, and of UDP or ICMP
 _HOPS = const(64)
 _ECHO_REPLY = const(0)
+_ECHO = const(8)
 _UNREACHABLE = const(3)
 _PORT = const(3)
 _NO_OPERATION = const(1)
@@ -174,6 +175,16 @@ def echo_reply(packet, header: int):
     put16(packet, header + 2, 0)
     i = (octets[_LENGTH] << 8 | octets[_LENGTH + 1]) - header
     put16(packet, header + 2, int(summed(packet, header, 0, i)) ^ 0xFFFF)
+
+
+def echo_request(out, at, size, identifier, number):
+    """The ICMP header of an echo request behind the IPv4 header in out[at:], in a packet of `size` octets."""
+    at += _HEADER
+    put16(out, at, _ECHO << 8)
+    put16(out, at + 2, 0)
+    put16(out, at + 4, identifier)
+    put16(out, at + 6, number)
+    put16(out, at + 2, summed(out, at, 0, size - _HEADER) ^ 0xFFFF)
 
 
 def unreachable(packet, header, number, source, to):

@@ -1,0 +1,383 @@
+"""The life of a tunnel: attempts, one after the other for ever, traffic, liveness, replacement. No I/O, no asyncio.
+
+ENDPOINT.md rules K4 to K11 and N2, N11, N14, N15. A `Life` follows a node (node.follower): it reads the node's events,
+makes attempts (ikev2.initiator) and lets the newest Child SA carry what goes out, while all of them receive. It needs
+one thing from outside: when `wanted`, somebody looks the gateway up and calls `begin` or `unresolved`.
+
+An SA that works is never given up for a suspicion: a new one is made beside it, and whichever proves itself stays.
+"""
+
+from ikev2.budget import elapsed
+from ikev2.initiator import Initiator
+from ikev2.node import sooner
+from ikev2.owners import CHILD_GONE, CHILD_NEW, ESTABLISHED, FAILED, GONE, LIFETIME, REPLACED, UNKNOWN_SPI
+from ikev2.reasons import AUTHENTICATION_FAILED, FAILED_CP_REQUIRED, INTERNAL_ADDRESS_FAILURE, SILENCE_AUTH
+from ikev2.wire import const
+
+from .traffic import Traffic
+
+_UNANSWERED_MS = const(7000)  # K6
+_LIVED_MS = const(3000)  # an SA that lived so long was worth having: the next attempt is at once (K4)
+_PAUSE_MS = const(1000)
+_PAUSE_MAX_MS = const(60000)
+_LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
+_LIFETIME_MAX_MS = const(0x1FFFFFFF)
+_LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
+_LAST_IDS = 0xFFFFFF00
+_EVENTS = const(16)
+_IN_THE_WAY = (AUTHENTICATION_FAILED, INTERNAL_ADDRESS_FAILURE, FAILED_CP_REQUIRED)
+
+
+class Life:
+    """A tunnel with what `policy` says (ikev2.proposals.Policy), over `node`; packets from it go to `inner`.
+
+    contact: N11, INITIAL_CONTACT until an attempt has succeeded. `changed` is called without arguments when `wanted`,
+    `up` or the events may have changed. `failures` counts attempts without a tunnel, `reason` says why the last one
+    failed or the tunnel went down, `refused` is its number in ikev2.reasons.
+    """
+
+    def __init__(self, node, policy, inner, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000):
+        if not 0 < lifetime_ms <= _LIFETIME_MAX_MS:
+            raise ValueError("lifetime of %r ms" % lifetime_ms)
+        self.node = node
+        self.inner = inner
+        self.policy = policy
+        self.keepalive_ms = keepalive_ms
+        self.changed = None
+        self.wanted = True
+        self.failures = 0
+        self.reason = ""
+        self.refused = 0
+        self.current = None  # the Traffic that carries what goes out
+        self.traffics = []  # all there are, the newest last
+        self.ike = -1  # slot of the IKE SA over which we ask
+        self.attempt = None
+        self.closed = False
+        self._slot = -1  # of the attempt
+        self._heir = -1  # slot of the IKE SA that the gateway has made in place of `ike`, until it has proved itself
+        self._ours = {}  # slots of our IKE SAs, and since when we want them deleted, -1: not
+        self._contact = contact
+        self._liveness_ms = liveness_ms
+        self._lifetime_ms = lifetime_ms
+        self._life_ms = 0  # of the SA that there is
+        self._born_at = 0
+        self._asked_at = -1  # when something was sent inside to which nothing has come yet
+        self._waits_at = -1  # since when a request of ours waits
+        self._silent = False  # the attempt is for silence
+        self._pause = 0  # until the next attempt, from _paused_at on
+        self._paused_at = 0
+        self._grown = _PAUSE_MS
+        self._failed_before = False  # N14: the attempt before ended in AUTHENTICATION_FAILED
+        self._events = []
+        node.follower = self
+
+    # For whoever uses the tunnel.
+
+    @property
+    def up(self):
+        """True while there is a Child SA to send on."""
+        return self.current is not None
+
+    def event(self):
+        """The oldest of (word, text) that nobody has read: up, down, failed, moved; or None."""
+        return self._events.pop(0) if self._events else None
+
+    def seal(self, out, size, now):
+        """Length of the datagram in `out` around the inner packet that stands from esp.ROOM on; 0, see refused."""
+        length = self.current.esp.seal(out, 0, size)
+        if length:
+            self.sent(now)
+        return length
+
+    def sent(self, now):
+        """Something has left through the tunnel: it should be answered (K6)."""
+        self.current.sent_at = now
+        if self._asked_at < 0:
+            self._asked_at = now
+
+    def endpoint(self):
+        """Where the gateway is."""
+        return self.node.table.ike_sa(self.node.table.child_sa(self.current.child.slot)[0])[3]
+
+    def check(self, now):
+        """One liveness check at once: our address has changed, perhaps (K7)."""
+        if self.ike >= 0 and self.node.owners[self.ike]:
+            self.node.owners[self.ike].hint(now)
+
+    def close(self, now):
+        """Delete all that there is; `over` once the gateway has answered."""
+        self.closed = True
+        self.wanted = False
+        if self.attempt:
+            self._end_attempt("closed")
+        for slot in self._ours:
+            self._delete(slot, now)
+
+    @property
+    def over(self):
+        """True once nothing of a closed tunnel is left."""
+        return self.closed and not self._ours
+
+    # The gateway has been looked up.
+
+    def begin(self, host, now):
+        """Make an attempt with the gateway at that address of four octets."""
+        self.wanted = False
+        if self.attempt or self.closed:
+            return
+        address = self.inner.address if self.policy.inside is None and any(self.inner.address) else None
+        try:
+            self._slot = self.node.table.add_ike(self.node.random, True, host + b"\1\xf4")
+        except ValueError as error:
+            self._fail(str(error), 0, now)
+            return
+        contact = self._contact and not self._ours
+        self.attempt = Initiator(self.node, self._slot, self.policy, now, contact, address)
+        self.node.attach(self._slot, self.attempt)
+
+    def unresolved(self, reason, now):
+        """The gateway's name has no address."""
+        self.wanted = False
+        self._fail(reason, 0, now)
+
+    # What a node asks of its follower.
+
+    def attend(self, now):
+        """Read what has happened."""
+        event = self.node.event()
+        while event:
+            self._take(event, now)
+            event = self.node.event()
+        if not (self.current or self._busy or self.closed):
+            self._want(now)
+        if self.changed:
+            self.changed()
+
+    def tick(self, now):
+        """Let time pass."""
+        self.attend(now)
+        self.inner.tick(now)
+        for slot in list(self._ours):
+            if self._ours[slot] >= 0 and elapsed(now, self._ours[slot]) >= _LEAVING_MS:
+                self.node.remove(slot, "no answer to our Delete")
+        if self._pause and elapsed(now, self._paused_at) >= self._pause:
+            self._pause = 0
+            if not self.closed:
+                self._ask()
+        if self.ike >= 0 and not self.closed:
+            self._look_after(now)
+
+    def next_timer(self, now):
+        """Milliseconds until `tick` has something to do; -1."""
+        wait = self.inner.next_timer(now)
+        for slot in self._ours:
+            if self._ours[slot] >= 0:
+                wait = sooner(wait, max(0, _LEAVING_MS - elapsed(now, self._ours[slot])))
+        if self._pause:
+            wait = sooner(wait, max(0, self._pause - elapsed(now, self._paused_at)))
+        if self.current and self.keepalive_ms:
+            wait = sooner(wait, self.current.keepalive_in(now))
+        if self.ike < 0 or self.closed:
+            return wait
+        if not self.node.owners[self.ike].waiting:
+            if self._asked_at >= 0:
+                wait = sooner(wait, max(0, self._liveness_ms - elapsed(now, self._asked_at)))
+        elif self._waits_at < 0:
+            return 0
+        elif not self._busy:
+            wait = sooner(wait, max(0, _UNANSWERED_MS - elapsed(now, self._waits_at)))
+        return wait if self._busy else sooner(wait, max(0, self._life_ms - elapsed(now, self._born_at)))
+
+    # The rest is private.
+
+    @property
+    def _busy(self):
+        """True if an attempt is on its way, or its time is settled."""
+        return bool(self.attempt or self.wanted or self._pause)
+
+    def _say(self, word, text):
+        if len(self._events) >= _EVENTS:
+            self._events.pop(0)
+        self._events.append((word, text))
+
+    def _ask(self):
+        """An attempt is due: somebody looks the gateway up."""
+        if not self.attempt:
+            self.wanted = True
+
+    def _want(self, now):
+        """There is no tunnel: K4, at once if the last one was worth it, else by the clock of attempts."""
+        if self._born_at >= 0 and elapsed(now, self._born_at) >= _LIVED_MS:
+            self._grown = _PAUSE_MS
+            self._ask()
+        else:
+            self._wait(self._next_pause(), now)
+        self._born_at = -1
+
+    def _next_pause(self):
+        pause = self._grown
+        self._grown = min(2 * pause, _PAUSE_MAX_MS)
+        return pause
+
+    def _wait(self, pause, now):
+        """Pause, over a random fraction, and never less than a second."""
+        self._paused_at = now
+        part = self.node.random(1)[0]
+        self._pause = max(_PAUSE_MS, pause - pause * part // 512)
+
+    def _fail(self, reason, refused, now):
+        """An attempt has come to nothing."""
+        self.failures += 1
+        self.reason = reason
+        self.refused = refused
+        self._say("failed", reason)
+        doubtful = self.attempt is not None and self.attempt.doubtful
+        proven = self.attempt is not None and self.attempt.authenticating
+        self.attempt = None
+        self._slot = -1
+        rejected = proven and refused == AUTHENTICATION_FAILED
+        if proven and self._ours and refused in _IN_THE_WAY:
+            self._give_up(now)
+        elif rejected and doubtful and not self._failed_before:  # N14
+            self._wait(_PAUSE_MS, now)
+        elif proven and refused != SILENCE_AUTH:  # N14, N15
+            self._wait(_PAUSE_MAX_MS, now)
+        else:
+            self._wait(self._next_pause(), now)
+        self._failed_before = rejected
+
+    def _give_up(self, now):
+        """What there is stands in the way of a new one: K5, it is deleted first; K6, or as if it had never been."""
+        for slot in list(self._ours):
+            if self._silent:
+                self._contact = True
+                self.node.remove(slot, "given up for a new one")
+            else:
+                self._delete(slot, now)
+
+    def _end_attempt(self, reason):
+        attempt, self.attempt = self.attempt, None
+        if self.node.owners[self._slot] is attempt:
+            self.node.remove(self._slot, reason)
+        self._slot = -1
+
+    def _delete(self, slot, now):
+        owner = self.node.owners[slot]
+        if owner and self._ours[slot] < 0:
+            owner.delete()
+            self._ours[slot] = now
+
+    def _take(self, event, now):
+        kind, slot, detail = event
+        if kind == ESTABLISHED and slot == self._slot:
+            self._establish(slot, detail, now)
+        elif kind == FAILED and slot == self._slot:
+            self._fail(detail, self.attempt.refused, now)
+        elif kind == GONE:
+            self._lose(slot, detail)
+        elif kind == CHILD_NEW:
+            self._carry(detail, now)
+        elif kind == CHILD_GONE:
+            self._drop(slot)
+        elif kind == UNKNOWN_SPI and self.current and detail == self.current.child.spi_out:  # K10
+            ike, _, spi_in, _ = self.node.table.child_sa(self.current.child.slot)
+            self.node.owners[ike].delete_child(spi_in)
+            self.reason = "the gateway has lost the Child SA"
+            self._drop(self.current.child.slot)
+        elif kind == REPLACED and slot in self._ours:  # K2
+            self._ours[detail] = -1
+            if slot == self.ike or slot == self._heir:
+                self._heir = detail
+        elif kind == LIFETIME and slot == self.ike:  # K5
+            seconds = min(int.from_bytes(detail, "big"), _LIFETIME_MAX_MS // 1000)
+            self._life_ms = min(self._life_ms, elapsed(now, self._born_at) + seconds * 800)
+
+    def _establish(self, slot, child, now):
+        """An attempt has succeeded: what was there before has had its time (K5, K6, K9)."""
+        self.attempt = None
+        self._slot = -1
+        for other in self._ours:
+            self._delete(other, now)
+        self._ours[slot] = -1
+        self.ike = slot
+        self._heir = -1
+        self._contact = False
+        self._failed_before = False
+        self._silent = False
+        self._pause = 0
+        self._born_at = now
+        self._asked_at = self._waits_at = -1
+        part = self.node.random(1)[0]
+        self._life_ms = self._lifetime_ms - self._lifetime_ms * part // 2560  # a tenth at most
+        address = child.inside[5:9]
+        moved = any(self.inner.address) and self.inner.address != address
+        self.inner.address = address
+        self._carry(child, now)
+        self.current = self.traffics[-1]
+        text = "%d.%d.%d.%d" % tuple(address)
+        self._say("moved" if moved else "up", text)
+
+    def _carry(self, child, now):
+        """A Child SA of ours has come into being: it receives from now on."""
+        traffic = Traffic(self, child, now)
+        self.traffics.append(traffic)
+        self.node.attach_child(child.slot, traffic)
+        if self.current is None:
+            self.current = traffic
+
+    def prove(self, traffic):
+        """Something verified has come on it: K1, what is newer than what we send on takes its place."""
+        if traffic in self.traffics[self.traffics.index(self.current) + 1 if self.current else 0 :]:
+            self.current = traffic
+
+    def _drop(self, slot):
+        """A Child SA is gone; the newest of the others carries on."""
+        self.traffics = [traffic for traffic in self.traffics if traffic.child.slot != slot]
+        if self.current and self.current.child.slot == slot:
+            self.current = self.traffics[-1] if self.traffics else None
+            if not self.current:
+                self._say("down", self.reason)
+
+    def _lose(self, slot, why):
+        """An IKE SA is gone."""
+        if slot not in self._ours:
+            return
+        if self._ours.pop(slot) < 0:
+            self.reason = why
+            if why.startswith("no answer"):
+                self._contact = True
+        if slot == self._heir:
+            self._heir = -1
+        if slot == self.ike:
+            self.ike, self._heir = self._heir, -1
+            self._asked_at = self._waits_at = -1
+
+    def _look_after(self, now):
+        """Liveness (K6), and what does not last (K5)."""
+        node = self.node
+        if self._heir >= 0 and node.owners[self._heir].message_ids[1]:  # K2: it has proved itself
+            self.ike, self._heir = self._heir, -1
+        owner = node.owners[self.ike]
+        heard = elapsed(now, owner.heard_at)
+        if self._asked_at >= 0 and heard <= elapsed(now, self._asked_at):
+            self._asked_at = -1
+        if not owner.waiting or (self._waits_at >= 0 and heard < elapsed(now, self._waits_at)):
+            self._waits_at = -1
+            if self._silent and self.attempt and not self.attempt.authenticating:  # K6
+                self._end_attempt("the gateway answers after all")
+            self._silent = False
+        if owner.waiting and self._waits_at < 0:
+            self._waits_at = now
+        if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._liveness_ms:
+            owner.hint(now)
+        if self._busy:
+            return
+        if self._waits_at >= 0 and elapsed(now, self._waits_at) >= _UNANSWERED_MS:
+            self._silent = True
+            self._ask()
+        elif (
+            elapsed(now, self._born_at) >= self._life_ms
+            or (self.current and self.current.esp.next >= _LAST_NUMBERS)
+            or max(owner.message_ids) >= _LAST_IDS
+        ):
+            self._ask()
