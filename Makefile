@@ -29,10 +29,11 @@ rules: venv;        @$(RUN) golden.rules $(given)           ## [ID=S2.7]: every 
 peers: unix qemu daemons; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
 soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap
 fuzz: venv;         @$(RUN) measure.fuzz $(given)           ## [SECONDS=60]: coverage-guided fuzzing of the receive path
+mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire slots"]: small changes to the core that the tests must notice; survivors
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
 bench: unix;        @$(RUN) measure.bench $(given)          ## speed, as ratios
 lint: venv;         @.venv/bin/ruff check . && .venv/bin/ruff format --check . ## ruff
-test: lint unix qemu daemons; @$(RUN) pytest $(TESTS)       ## [TESTS=host_tests/library]: everything, on every machine
+test: lint unix $(if $(TESTS),,qemu daemons); @$(RUN) pytest $(if $(TESTS),$(TESTS),-n auto --dist loadfile)      ## [TESTS=host_tests/library]: everything, on every machine
 clean: ;            rm -rf build .venv                      ## forget what was built and installed here
 
 venv: ;             @$(SETUP) host

@@ -5,7 +5,7 @@ import vfs
 
 _START = 0x21000000
 _BLOCK = 512
-_BLOCKS = 512
+_BLOCKS = 2048
 
 
 class _Ram:

@@ -1,0 +1,166 @@
+"""make mutants: small changes to the section 1.5 core, each of which the vectors or a test of `library` must notice.
+
+The changes are cosmic-ray's; it would run them one by one in new processes, which takes hours. Here each is tried in a
+fork that has everything loaded but the library: the vectors first, then the tests, both of CPython. Those that are not
+noticed stand in survivors.txt with a reason, or the command fails; so it does below 95 of 100.
+"""
+
+import importlib.machinery
+import itertools
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+
+import hypothesis  # noqa: F401
+import pytest
+from cosmic_ray.mutating import mutate_code
+from cosmic_ray.plugins import get_operator
+from golden import run_vectors, vector_files
+from tools import ROOT, arguments
+
+CORE = ("wire", "slots", "spi_table", "budget", "notifier", "node")
+TESTS = [ROOT / f"host_tests/library/test_{name}.py" for name in CORE]
+LIST = Path(__file__).parent / "survivors.txt"
+WANTED = 95  # of 100 that are not equivalent
+EQUIVALENT = "equivalent: "
+_CPU_S = 20  # a change that makes a loop endless is noticed by that
+_REPLACED = (
+    "Comparison: Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is",
+    "Binary: Add_Sub Sub_Add Mul_Add FloorDiv_Mul Mod_Mul",
+    "Binary: BitAnd_BitOr BitOr_BitAnd BitXor_BitAnd LShift_RShift RShift_LShift",
+    "Unary: Delete_Not USub_UAdd",
+)
+_OPERATORS = (
+    "NumberReplacer AddNot ReplaceAndWithOr ReplaceOrWithAnd ReplaceBreakWithContinue ReplaceContinueWithBreak "
+    "ReplaceTrueWithFalse ReplaceFalseWithTrue ZeroIterationForLoop"
+).split() + [
+    f"Replace{kind}Operator_{pair}"
+    for kind, pairs in (line.split(": ") for line in _REPLACED)
+    for pair in pairs.split()
+]
+
+
+def changes(module):
+    """(old line, new line, text) of every change to a module."""
+    source = (ROOT / f"lib/ikev2/{module}.py").read_text()
+    seen = {source}
+    for name in _OPERATORS:
+        for number in itertools.count():
+            text = mutate_code(source, get_operator(f"core/{name}")(), number)
+            if text is None:
+                break
+            if text not in seen:
+                seen.add(text)
+                pairs = zip(source.splitlines(), text.splitlines(), strict=True)
+                old, new = next((old.strip(), new.strip()) for old, new in pairs if old != new)
+                yield old, new, text
+
+
+class _Changed(importlib.machinery.SourceFileLoader):
+    """Loads a module from another text."""
+
+    def __init__(self, name, path, text):
+        super().__init__(name, path)
+        self.text = text
+
+    def get_code(self, name):
+        return compile(self.text, self.path, "exec")
+
+
+class _Finder:
+    def __init__(self, module, text):
+        self.name, self.path, self.text = f"ikev2.{module}", str(ROOT / f"lib/ikev2/{module}.py"), text
+
+    def find_spec(self, name, path=None, target=None):
+        if name == self.name:
+            return importlib.machinery.ModuleSpec(name, _Changed(name, self.path, self.text), origin=self.path)
+
+
+def noticed(cases):
+    """True if a vector or a test fails."""
+    with run_vectors.machine("cpython") as run:
+        if any(run_vectors.differences(case, run(case)) for case in cases):
+            return True
+    return bool(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "--noconftest", *map(str, TESTS)]))
+
+
+def attempt(module, text, cases):
+    """Process that tries a change; its exit status is 0 if nothing noticed."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+        silent = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(silent, number)
+        sys.meta_path.insert(0, _Finder(module, text))
+        status = int(noticed(cases))
+    finally:
+        os._exit(status)
+
+
+def reasons():
+    """{(module, old line, new line): reason} of survivors.txt."""
+    found = {}
+    for block in LIST.read_text().strip().split("\n\n")[1:]:
+        module, old, new, reason = block.split("\n", 3)
+        found[module, old.removeprefix("- "), new.removeprefix("+ ")] = reason
+    return found
+
+
+def survivors(modules, progress=print):
+    """(number of changes, [(module, old line, new line)] of those that nothing noticed)."""
+    cases = [case for case in vector_files.all_cases() if not any(sa[5] for sa in case["ike_sas"])]
+    running, alive, tried, began = {}, [], 0, time.monotonic()
+
+    def reap():
+        child, status = os.wait()
+        change = running.pop(child)
+        if not status:
+            alive.append(change)
+            progress("survived: {}\n- {}\n+ {}".format(*change))
+
+    for module in modules:
+        for old, new, text in changes(module):
+            if len(running) >= (os.cpu_count() or 1):
+                reap()
+            running[attempt(module, text, cases)] = module, old, new
+            tried += 1
+            if not tried % 100:
+                progress(f"{module}: {tried} tried in {time.monotonic() - began:.0f} s, {len(alive)} survived")
+    while running:
+        reap()
+    return tried, alive
+
+
+def main(modules):
+    assert not noticed_unchanged(), "the tests fail without a change"
+    known = {change: reason for change, reason in reasons().items() if change[0] in modules}
+    tried, alive = survivors(modules)
+    equivalent = sum(known.get(change, "").startswith(EQUIVALENT) for change in alive)
+    killed = 100 * (tried - len(alive)) / (tried - equivalent)
+    new = [change for change in alive if change not in known]
+    gone = known.keys() - set(alive)
+    for title, found in (("without a reason in survivors.txt", new), ("in survivors.txt, but noticed", gone)):
+        if found:
+            print(f"\n{title}:")
+            for change in found:
+                print("{}\n- {}\n+ {}\n".format(*change))
+    print(f"{tried} changes, {len(alive)} survived, {equivalent} of them equivalent: {killed:.1f} of 100 noticed")
+    return 1 if new or gone or killed < WANTED else 0
+
+
+def noticed_unchanged():
+    """True if the vectors or tests fail without any change."""
+    cases = [case for case in vector_files.all_cases() if not any(sa[5] for sa in case["ike_sas"])]
+    _, status = os.waitpid(attempt("wire", (ROOT / "lib/ikev2/wire.py").read_text(), cases), 0)
+    return bool(status)
+
+
+if __name__ == "__main__":
+    given = arguments(sys.argv[1:], MODULES=" ".join(CORE))
+    sys.exit(main(given["MODULES"].split()))
