@@ -8,27 +8,21 @@ An SA that works is never given up for a suspicion: a new one is made beside it,
 """
 
 from ikev2.budget import elapsed
-from ikev2.initiator import Initiator
 from ikev2.node import sooner
 from ikev2.owners import CHILD_GONE, CHILD_NEW, ESTABLISHED, FAILED, GONE, LIFETIME, REPLACED, UNKNOWN_SPI
-from ikev2.reasons import AUTHENTICATION_FAILED, FAILED_CP_REQUIRED, INTERNAL_ADDRESS_FAILURE, SILENCE_AUTH
 from ikev2.wire import const
 
+from .attempts import Attempts
 from .traffic import Traffic
 
 _UNANSWERED_MS = const(7000)  # K6
-_LIVED_MS = const(3000)  # an SA that lived so long was worth having: the next attempt is at once (K4)
-_PAUSE_MS = const(1000)
-_PAUSE_MAX_MS = const(60000)
 _LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
 _LIFETIME_MAX_MS = const(0x1FFFFFFF)
 _LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
 _LAST_IDS = 0xFFFFFF00
-_EVENTS = const(16)
-_IN_THE_WAY = (AUTHENTICATION_FAILED, INTERNAL_ADDRESS_FAILURE, FAILED_CP_REQUIRED)
 
 
-class Life:
+class Life(Attempts):
     """A tunnel with what `policy` says (ikev2.proposals.Policy), over `node`; packets from it go to `inner`.
 
     contact: N11, INITIAL_CONTACT until an attempt has succeeded. `changed` is called without arguments when `wanted`,
@@ -39,36 +33,18 @@ class Life:
     def __init__(self, node, policy, inner, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000):
         if not 0 < lifetime_ms <= _LIFETIME_MAX_MS:
             raise ValueError("lifetime of %r ms" % lifetime_ms)
-        self.node = node
-        self.inner = inner
-        self.policy = policy
+        super().__init__(node, policy, inner, contact)
         self.keepalive_ms = keepalive_ms
-        self.changed = None
-        self.wanted = True
-        self.failures = 0
-        self.reason = ""
-        self.refused = 0
         self.current = None  # the Traffic that carries what goes out
         self.traffics = []  # all there are, the newest last
         self.ike = -1  # slot of the IKE SA over which we ask
-        self.attempt = None
         self.closed = False
-        self._slot = -1  # of the attempt
         self._heir = -1  # slot of the IKE SA that the gateway has made in place of `ike`, until it has proved itself
-        self._ours = {}  # slots of our IKE SAs, and since when we want them deleted, -1: not
-        self._contact = contact
         self._liveness_ms = liveness_ms
         self._lifetime_ms = lifetime_ms
         self._life_ms = 0  # of the SA that there is
-        self._born_at = 0
         self._asked_at = -1  # when something was sent inside to which nothing has come yet
         self._waits_at = -1  # since when a request of ours waits
-        self._silent = False  # the attempt is for silence
-        self._pause = 0  # until the next attempt, from _paused_at on
-        self._paused_at = 0
-        self._grown = _PAUSE_MS
-        self._failed_before = False  # N14: the attempt before ended in AUTHENTICATION_FAILED
-        self._events = []
         node.follower = self
 
     # For whoever uses the tunnel.
@@ -77,10 +53,6 @@ class Life:
     def up(self):
         """True while there is a Child SA to send on."""
         return self.current is not None
-
-    def event(self):
-        """The oldest of (word, text) that nobody has read: up, down, failed, moved; or None."""
-        return self._events.pop(0) if self._events else None
 
     def seal(self, out, size, now):
         """Length of the datagram in `out` around the inner packet that stands from esp.ROOM on; 0, see refused."""
@@ -117,28 +89,6 @@ class Life:
     def over(self):
         """True once nothing of a closed tunnel is left."""
         return self.closed and not self._ours
-
-    # The gateway has been looked up.
-
-    def begin(self, host, now):
-        """Make an attempt with the gateway at that address of four octets."""
-        self.wanted = False
-        if self.attempt or self.closed:
-            return
-        address = self.inner.address if self.policy.inside is None and any(self.inner.address) else None
-        try:
-            self._slot = self.node.table.add_ike(self.node.random, True, host + b"\1\xf4")
-        except ValueError as error:
-            self._fail(str(error), 0, now)
-            return
-        contact = self._contact and not self._ours
-        self.attempt = Initiator(self.node, self._slot, self.policy, now, contact, address)
-        self.node.attach(self._slot, self.attempt)
-
-    def unresolved(self, reason, now):
-        """The gateway's name has no address."""
-        self.wanted = False
-        self._fail(reason, 0, now)
 
     # What a node asks of its follower.
 
@@ -189,77 +139,6 @@ class Life:
         return wait if self._busy else sooner(wait, max(0, self._life_ms - elapsed(now, self._born_at)))
 
     # The rest is private.
-
-    @property
-    def _busy(self):
-        """True if an attempt is on its way, or its time is settled."""
-        return bool(self.attempt or self.wanted or self._pause)
-
-    def _say(self, word, text):
-        if len(self._events) >= _EVENTS:
-            self._events.pop(0)
-        self._events.append((word, text))
-
-    def _ask(self):
-        """An attempt is due: somebody looks the gateway up."""
-        if not self.attempt:
-            self.wanted = True
-
-    def _want(self, now):
-        """There is no tunnel: K4, at once if the last one was worth it, else by the clock of attempts."""
-        if self._born_at >= 0 and elapsed(now, self._born_at) >= _LIVED_MS:
-            self._grown = _PAUSE_MS
-            self._ask()
-        else:
-            self._wait(self._next_pause(), now)
-        self._born_at = -1
-
-    def _next_pause(self):
-        pause = self._grown
-        self._grown = min(2 * pause, _PAUSE_MAX_MS)
-        return pause
-
-    def _wait(self, pause, now):
-        """Pause, over a random fraction, and never less than a second."""
-        self._paused_at = now
-        part = self.node.random(1)[0]
-        self._pause = max(_PAUSE_MS, pause - pause * part // 512)
-
-    def _fail(self, reason, refused, now):
-        """An attempt has come to nothing."""
-        self.failures += 1
-        self.reason = reason
-        self.refused = refused
-        self._say("failed", reason)
-        doubtful = self.attempt is not None and self.attempt.doubtful
-        proven = self.attempt is not None and self.attempt.authenticating
-        self.attempt = None
-        self._slot = -1
-        rejected = proven and refused == AUTHENTICATION_FAILED
-        if proven and self._ours and refused in _IN_THE_WAY:
-            self._give_up(now)
-        elif rejected and doubtful and not self._failed_before:  # N14
-            self._wait(_PAUSE_MS, now)
-        elif proven and refused != SILENCE_AUTH:  # N14, N15
-            self._wait(_PAUSE_MAX_MS, now)
-        else:
-            self._wait(self._next_pause(), now)
-        self._failed_before = rejected
-
-    def _give_up(self, now):
-        """What there is stands in the way of a new one: K5, it is deleted first; K6, or as if it had never been."""
-        for slot in list(self._ours):
-            if self._silent:
-                self._contact = True
-                self.node.remove(slot, "given up for a new one")
-            else:
-                self._delete(slot, now)
-
-    def _end_attempt(self, reason):
-        attempt, self.attempt = self.attempt, None
-        if self.node.owners[self._slot] is attempt:
-            self.node.remove(self._slot, reason)
-        self._slot = -1
 
     def _delete(self, slot, now):
         owner = self.node.owners[slot]

@@ -97,8 +97,8 @@ class Tunnel:
     """
 
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
-                 ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True, local=None,
-                 udp=None):  # fmt: skip
+                 ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
+                 local=None, udp=None):  # fmt: skip
         networks = b"".join([network(text) for text in remote])
         policy = Policy(id, bytes(psk), gateway_id, _address(inside) if inside else None, networks, groups, ciphers)
         self.gateway = gateway
