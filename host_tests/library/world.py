@@ -1,0 +1,190 @@
+"""A device with a tunnel and its gateway in a world of our own: time, wires and accidents as a test wants them.
+
+Nothing sleeps. `World.run(ms)` lets that much time pass: timers of the device, datagrams on their way, requests of the
+gateway repeated until they are answered, and an echo through the tunnel every now and then.
+"""
+
+import random
+import struct
+
+from ikev2.node import Node
+from ikev2.proposals import Policy
+from ikev2.spi_table import SpiTable
+from ipsec.esp import ROOM
+from ipsec.inner import Inner
+from ipsec.life import Life
+
+from library.gateway import Gateway
+
+PERIOD = 1 << 30
+PSK = b"of no value, but long enough"
+HOST = bytes((198, 51, 100, 1))
+THERE = bytes((10, 0, 0, 5))
+
+
+class World:
+    """`loss`, `doubling` are parts of one; `delay` is (least, most) milliseconds on the wire."""
+
+    def __init__(self, seed=1, loss=0.0, doubling=0.0, delay=(5, 5), echo_ms=200, start=0, policy=None, **settings):
+        self.dice = random.Random(seed)
+        self.now = start
+        self.loss, self.doubling, self.delay, self.echo_ms = loss, doubling, delay, echo_ms
+        self.source = ("192.0.2.1", 20001)
+        self.policy = policy or Policy("sensor-7", PSK)
+        self.settings = settings
+        self.gateway = self.new_gateway()
+        self.there = True  # the gateway is running
+        self.flying = []  # (when, towards the device, via, source, octets)
+        self.number = self.echoes = self.answered = 0
+        self.unanswered = {}
+        self.events = []
+        self.begun = []  # when attempts have begun
+        self.repeats = {}  # when the pending request of an SA of the gateway is repeated
+        self.sent = []  # (when, via, octets) that have left the device
+        self.power_on()
+        self.next_echo = self.now
+
+    def octets(self, n):
+        return self.dice.randbytes(n)
+
+    def new_gateway(self):
+        return Gateway(PSK, random=self.octets)
+
+    def power_on(self):
+        """A device that knows nothing."""
+        self.node = Node(SpiTable(4, 8), self.octets)
+        self.life = Life(self.node, self.policy, Inner(self.policy.inside or bytes(4)), **self.settings)
+        self.buffer = bytearray(1520)
+
+    @property
+    def clock(self):
+        return self.now % PERIOD
+
+    def fly(self, to_device, via, source, octets):
+        for _ in range(1 + (self.dice.random() < self.doubling)):
+            if self.dice.random() >= self.loss:
+                self.flying.append((self.now + self.dice.randint(*self.delay), to_device, via, source, octets))
+
+    def speak(self):
+        """The device says what it has to."""
+        while length := self.node.outgoing(self.clock):
+            self._leave(self.node.out_via, bytes(self.node.out[:length]))
+        while event := self.life.event():
+            self.events.append((self.now, *event))
+
+    def _leave(self, via, octets):
+        self.sent.append((self.now, via, octets))
+        self.fly(False, via, self.source, octets)
+
+    def echo(self):
+        """An echo through the tunnel; one that is due without a tunnel is lost."""
+        self.echoes += 1
+        self.number += 1
+        if not self.life.up:
+            return
+        size = self.life.inner.ping(self.buffer, ROOM, THERE, self.number)
+        length = self.life.seal(self.buffer, size, self.clock)
+        if length:
+            self._leave(4500, bytes(self.buffer[:length]))
+
+    def says(self, datagrams):
+        """The gateway sends."""
+        for via, _, octets in datagrams:
+            self.fly(True, via, (HOST, via), octets)
+
+    def at_gateway(self, via, source, octets):
+        if not self.there:
+            return
+        if via == 4500 and octets[:4] != bytes(4) and len(octets) > 1:
+            for sa in self.gateway.sas:
+                for child in sa.children:
+                    if octets[:4] == child.spi_in:
+                        inner = child.open(octets)
+                        if inner:
+                            sa.peer = source
+                            self.reply(sa, child, inner)
+            return
+        self.says(self.gateway.receive(via, source, octets))
+
+    def reply(self, sa, child, inner):
+        """An echo reply, on the newest Child SA."""
+        reply = bytearray(inner)
+        reply[12:16], reply[16:20] = inner[16:20], inner[12:16]
+        reply[20] = 0
+        total = int.from_bytes(inner[22:24], "big") + 0x0800
+        reply[22:24] = ((total & 0xFFFF) + (total >> 16)).to_bytes(2, "big")
+        self.fly(True, 4500, (HOST, 4500), sa.children[-1].seal(bytes(reply), self.octets))
+
+    def arrive(self, to_device, via, source, octets):
+        if not to_device:
+            self.at_gateway(via, source, octets)
+            return
+        endpoint = source[0] + struct.pack(">H", source[1])
+        self.node.receive(via, endpoint, octets, len(octets), self.clock)
+        self.speak()
+        for number in self.life.inner.pongs():
+            if number not in self.unanswered:
+                self.unanswered[number] = self.now
+                self.answered += 1
+
+    def run(self, ms, each=lambda: None):
+        """Let time pass; `each` is called after everything that happens."""
+        end = self.now + ms
+        while True:
+            while self.life.wanted:
+                self.begun.append(self.now)
+                self.life.begin(HOST, self.clock)
+                self.node.tick(self.clock)
+                self.speak()
+            for sa in self.gateway.sas:
+                if sa.pending and self.there:
+                    self.repeats.setdefault(id(sa), self.now + 1000)
+                else:
+                    self.repeats.pop(id(sa), None)
+            wait = self.node.next_timer(self.clock)
+            times = [end, *(when for when, *_ in self.flying), *self.repeats.values()]
+            if self.echo_ms:
+                times.append(self.next_echo)
+            if wait >= 0:
+                times.append(self.now + wait)
+            self.now = max(self.now, min(times))
+            if self.now >= end:
+                return
+            if wait == 0 or (wait > 0 and self.now == times[-1]):
+                self.node.tick(self.clock)
+                self.speak()
+            if self.echo_ms and self.now >= self.next_echo:
+                self.echo()
+                self.next_echo += self.echo_ms
+            for sa in self.gateway.sas:
+                if self.repeats.get(id(sa), end) <= self.now:
+                    self.repeats[id(sa)] = self.now + 1000
+                    self.says(self.gateway.repeat(sa))
+            due = [packet for packet in self.flying if packet[0] <= self.now]
+            self.flying = [packet for packet in self.flying if packet[0] > self.now]
+            for _, to_device, via, source, octets in due:
+                self.arrive(to_device, via, source, octets)
+            self.node.tick(self.clock)
+            self.speak()
+            each()
+
+    def until(self, true, ms=300000):
+        """Run until a condition holds; AssertionError if it does not within that time."""
+        end = self.now + ms
+        while not true():
+            assert self.now < end, self.events[-5:]
+            self.run(50)
+
+    def restart_gateway(self):
+        """It has forgotten everything."""
+        self.gateway = self.new_gateway()
+        self.repeats = {}
+
+    @property
+    def lost(self):
+        """Echoes without an answer."""
+        return self.echoes - self.answered
+
+    def tunnels(self):
+        """IKE SAs that the device has."""
+        return len(self.life._ours)
