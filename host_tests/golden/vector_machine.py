@@ -180,7 +180,8 @@ def tell(line):
     """The answer to a message, both JSON; {"error": …} for whatever was raised."""
     global _run
     try:
-        gc.collect()  # a long message needs room in one piece
+        if sys.implementation.name == "micropython":
+            gc.collect()  # a long message needs room in one piece
         message = json.loads(line)
         if "begin" in message:
             _run = None
