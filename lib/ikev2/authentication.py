@@ -62,6 +62,8 @@ class Authentication:
         made = keys.ike_keys(init.cipher, seed, self._ni, self._nr, spi_i, spi_r)
         self.sk_d, sk_ai, sk_ar, sk_ei, sk_er, sk_pi, self._sk_pr = made
         self.sa = sk.protection(init.cipher, True, sk_ei, sk_er, sk_ai, sk_ar)
+        if policy.keep_keys:
+            self.sa.keys = init.cipher, sk_ei + sk_er + sk_ai + sk_ar
         self._policy = policy
         self._response = init.accepted
         self._spi_in = spi_in

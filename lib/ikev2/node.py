@@ -91,7 +91,9 @@ class Node(Owners):
                 self._reply_via = via
                 self._reply_to = source
                 self._unattended = True
-                if heard == 1 and self.owners[slot]:
+                if owner.successor:
+                    self.attach(slot, owner.successor)
+                if heard == 1:
                     self.alive(slot, now)
                     if verdict == _DELIVER_IKE and owner.follows and not self.table.is_at(slot, source, via):
                         self._moved = slot  # P6
@@ -189,8 +191,6 @@ class Node(Owners):
                 out[:length] = out[MARKER : MARKER + length]
         if owner.failed:
             self.remove(slot, owner.reason)
-        elif owner.successor:
-            self.attach(slot, owner.successor)
         elif not owner.waiting and self.hints.outstanding:
             self.hints.answered(slot)
         return length

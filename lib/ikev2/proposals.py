@@ -41,7 +41,10 @@ class Policy:
 
     psk -- octets; inside -- our four octets inside, None: the gateway says; remote -- traffic selectors
     groups, ciphers -- those offered, for IKE and ESP alike, the best first. ValueError names what cannot be.
+    keep_keys -- they stay beside their ciphers, so that the SAs can outlive sleep (Z5)
     """
+
+    keep_keys = False
 
     def __init__(self, id, psk, gateway_id="", inside=None, remote=ALL, groups=GROUPS, ciphers=_OFFERED):
         identity(id)

@@ -33,7 +33,7 @@ class Rekeys:
 
     def __init__(self, policy, sk_d, selectors):
         self._policy = policy
-        self._sk_d = sk_d
+        self.sk_d = sk_d
         self._selectors = selectors
         self._dh = None  # a key exchange on its way, then what goes on once it is done
         self._peer_value = b""
@@ -139,7 +139,7 @@ class Rekeys:
         def make(secret, ke):
             our_nonce = ike.node.random(_NONCE)
             # We answer: what the exchange's initiator sends is what we receive (2.17).
-            key_in, key_out = keys.child_keys(cipher, self._sk_d, nonce, our_nonce, secret)
+            key_in, key_out = keys.child_keys(cipher, self.sk_d, nonce, our_nonce, secret)
             try:
                 slot = table.add_child(ike.slot, ESP, ike.node.random, spi_out)
             except ValueError:
@@ -173,9 +173,11 @@ class Rekeys:
             try:
                 spi_r = table.ike.choose(node.random)
                 our_nonce = node.random(_NONCE)
-                seed = keys.skeyseed_of_rekey(self._sk_d, secret, nonce, our_nonce)
+                seed = keys.skeyseed_of_rekey(self.sk_d, secret, nonce, our_nonce)
                 sk_d, sk_ai, sk_ar, sk_ei, sk_er, _, _ = keys.ike_keys(cipher, seed, nonce, our_nonce, spi_i, spi_r)
                 protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
+                if policy.keep_keys:
+                    protection.keys = cipher, sk_ei + sk_er + sk_ai + sk_ar
                 slot = table.adopt_ike(spi_i, spi_r, False, peer, True)
             except ValueError:
                 return _refusal(TEMPORARY_FAILURE)

@@ -30,8 +30,17 @@ def protection(cipher_name, initiator, sk_ei, sk_er, sk_ai=b"", sk_ar=b""):
     return Protection(*((of_initiator, of_responder) if initiator else (of_responder, of_initiator)))
 
 
+def split(cipher_name, keys):
+    """(SK_ei, SK_er, SK_ai, SK_ar) of the four in one, in this order."""
+    integrity = integrity_size(cipher_name)
+    size = len(keys) // 2 - integrity
+    return keys[:size], keys[size : 2 * size], keys[2 * size : 2 * size + integrity], keys[2 * size + integrity :]
+
+
 class Protection:
     """The ciphers of both directions: what we send and what we receive."""
+
+    keys = None  # cipher's name and SK_ei, SK_er, SK_ai, SK_ar in one, where they must outlive sleep
 
     def __init__(self, outbound, inbound):
         self._outbound = outbound

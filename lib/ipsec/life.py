@@ -16,10 +16,12 @@ from .attempts import Attempts
 from .traffic import Traffic
 
 _UNANSWERED_MS = const(7000)  # K6
+_AFTER_SLEEP_MS = const(1000)
 _LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
 _LIFETIME_MAX_MS = const(0x1FFFFFFF)
 _LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
 _LAST_IDS = 0xFFFFFF00
+_WRAP = const(0x3FFFFFFF)
 
 
 class Life(Attempts):
@@ -39,6 +41,7 @@ class Life(Attempts):
         self.traffics = []  # all there are, the newest last
         self.ike = -1  # slot of the IKE SA over which we ask
         self.closed = False
+        self.woken = False  # from sleep, and nothing has come since
         self._heir = -1  # slot of the IKE SA that the gateway has made in place of `ike`, until it has proved itself
         self._liveness_ms = liveness_ms
         self._lifetime_ms = lifetime_ms
@@ -71,6 +74,11 @@ class Life(Attempts):
         """Where the gateway is."""
         return self.node.table.ike_sa(self.node.table.child_sa(self.current.child.slot)[0])[3]
 
+    def proven(self, since, now):
+        """True if the gateway has proved since then that the tunnel works."""
+        owner = self.node.owners[self.ike] if self.ike >= 0 and self.up else None
+        return owner is not None and elapsed(now, owner.heard_at) < elapsed(now, since)
+
     def check(self, now):
         """One liveness check at once: our address has changed, perhaps (K7)."""
         if self.ike >= 0 and self.node.owners[self.ike]:
@@ -89,6 +97,46 @@ class Life(Attempts):
     def over(self):
         """True once nothing of a closed tunnel is left."""
         return self.closed and not self._ours
+
+    # What sleep.py needs.
+
+    @property
+    def settled(self):
+        """True with one IKE SA, one Child SA and nothing half made (Z6)."""
+        return self.up and len(self.traffics) == len(self._ours) == 1 and self._heir < 0 and not self.attempt
+
+    def lived(self, now):
+        """Milliseconds since the SA was made; `left`, until it must be replaced."""
+        return elapsed(now, self._born_at)
+
+    def left(self, now):
+        """See `lived`."""
+        return max(0, self._life_ms - self.lived(now))
+
+    def mute(self):
+        """Nobody speaks for the SAs any longer, and nothing leaves through the tunnel."""
+        self.closed = True
+        self.current = None
+        for traffic in self.traffics:
+            self.node.child_owners.pop(traffic.child.slot, None)
+        for slot in self._ours:
+            self.node.detach(slot)
+
+    def resume(self, slot, traffic, address, left, lived, now):
+        """Go on with the SAs that have outlived sleep."""
+        self.wanted = False
+        self.woken = True
+        self.ike = slot
+        self.current = traffic
+        self.traffics = [traffic]
+        self.inner.address = address
+        self.node.attach_child(traffic.child.slot, traffic)
+        self.node.alive(slot, (now - 1) & _WRAP)
+        self._ours = {slot: -1}
+        self._contact = False
+        self._born_at = (now - lived) & _WRAP
+        self._life_ms = lived + left
+        self._say("up", "%d.%d.%d.%d" % tuple(address))
 
     # What a node asks of its follower.
 
@@ -131,7 +179,7 @@ class Life(Attempts):
             return wait
         if not self.node.owners[self.ike].waiting:
             if self._asked_at >= 0:
-                wait = sooner(wait, max(0, self._liveness_ms - elapsed(now, self._asked_at)))
+                wait = sooner(wait, max(0, self._patience - elapsed(now, self._asked_at)))
         elif self._waits_at < 0:
             return 0
         elif not self._busy:
@@ -231,6 +279,11 @@ class Life(Attempts):
             self.ike, self._heir = self._heir, -1
             self._asked_at = self._waits_at = -1
 
+    @property
+    def _patience(self):
+        """Milliseconds without an answer until the gateway is asked whether it is there: few after sleep (Z4)."""
+        return _AFTER_SLEEP_MS if self.woken else self._liveness_ms
+
     def _look_after(self, now):
         """Liveness (K6), and what does not last (K5)."""
         node = self.node
@@ -240,6 +293,7 @@ class Life(Attempts):
         heard = elapsed(now, owner.heard_at)
         if self._asked_at >= 0 and heard <= elapsed(now, self._asked_at):
             self._asked_at = -1
+            self.woken = False
         if not owner.waiting or (self._waits_at >= 0 and heard < elapsed(now, self._waits_at)):
             self._waits_at = -1
             if self._silent and self.attempt and not self.attempt.authenticating:  # K6
@@ -247,13 +301,17 @@ class Life(Attempts):
             self._silent = False
         if owner.waiting and self._waits_at < 0:
             self._waits_at = now
-        if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._liveness_ms:
+        if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._patience:
             owner.hint(now)
         if self._busy:
             return
         if self._waits_at >= 0 and elapsed(now, self._waits_at) >= _UNANSWERED_MS:
-            self._silent = True
-            self._ask()
+            if self.woken:  # Z4: the gateway has given it up
+                self._contact = True
+                node.remove(self.ike, "no answer after sleep")
+            else:
+                self._silent = True
+                self._ask()
         elif (
             elapsed(now, self._born_at) >= self._life_ms
             or (self.current and self.current.esp.next >= _LAST_NUMBERS)

@@ -15,13 +15,15 @@ class Traffic:
 
     longest = _LONGEST
 
-    def __init__(self, life, child, now):
+    def __init__(self, life, child, now, next=1, seen=0):
         self.child = child
         self.sent_at = now
         self.esp = ChildSa(
-            child.cipher, child.key_in, child.key_out, child.spi_out, child.inside, child.remote, life.node.random
-        )
-        child.key_in = child.key_out = None
+            child.cipher, child.key_in, child.key_out, child.spi_out, child.inside, child.remote, life.node.random,
+            next, seen,
+        )  # fmt: skip
+        if not life.policy.keep_keys:
+            child.key_in = child.key_out = None
         self._life = life
         self._answer = 0  # length of the packet in esp.packet that goes back
 

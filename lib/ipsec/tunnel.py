@@ -12,7 +12,7 @@ sockets and names come in here. Errors are OSErrors with the number that a socke
 
 import asyncio
 import os
-from errno import EBADF, ECONNREFUSED, EHOSTUNREACH, EINVAL, ENOTCONN, ETIMEDOUT
+from errno import EBADF, ECONNREFUSED, EHOSTUNREACH, ENOTCONN, ETIMEDOUT
 
 from ikev2.addresses import resolve
 from ikev2.node import Node
@@ -23,66 +23,18 @@ from ikev2.spi_table import SpiTable
 from ikev2.udp import Udp
 from ikev2.wire import PORT, PORT_NAT, const
 
+from . import sleep
 from .esp import ROOM
 from .inner import OVERHEAD, Inner
 from .life import Life
+from .socket import Socket, octets_of
 
 _SILENCES = (-1, -2)  # reasons.SILENCE and SILENCE_AUTH
 _FAREWELL_MS = const(2000)
 _LOOK_MS = const(20)
+_SETTLE_MS = const(1000)
 _BUFFER = const(1520)
 EMSGSIZE = const(90)
-
-
-def _address(text):
-    """Four octets of a dotted address; OSError EINVAL if it is none: names are not looked up inside."""
-    try:
-        octets = bytes([int(part) for part in text.split(".")])
-    except ValueError:
-        octets = b""
-    if len(octets) != 4:
-        raise OSError(EINVAL, "%r is no IPv4 address; names are not looked up inside a tunnel" % text)
-    return octets
-
-
-class Socket:
-    """A UDP socket inside a tunnel; `port` is its own."""
-
-    def __init__(self, tunnel, queue):
-        self.port = queue.port
-        self._tunnel = tunnel
-        self._queue = queue
-        self._ready = asyncio.Event()
-        queue.ready = self._ready.set
-
-    @property
-    def dropped(self):
-        """Datagrams that came and had no room."""
-        return self._queue.dropped
-
-    async def sendto(self, data, address):
-        """Send a datagram to (host, port) inside the tunnel; OSError if there is no tunnel, no route or no room."""
-        self._tunnel.send(self.port, data, address)
-        await asyncio.sleep(0)
-
-    async def recvfrom(self):
-        """(data, (host, port)) of the next datagram."""
-        while True:
-            if not self._queue:
-                raise OSError(EBADF, "the socket is closed")
-            got = self._queue.take()
-            if got:
-                data, host, port = got
-                return bytes(data), ("%d.%d.%d.%d" % tuple(host), port)
-            self._ready.clear()
-            await self._ready.wait()
-
-    def close(self):
-        """Give the port back; whoever waits gets OSError."""
-        if self._queue:
-            self._tunnel.inner.close(self._queue)
-            self._queue = None
-            self._ready.set()
 
 
 class Tunnel:
@@ -93,14 +45,16 @@ class Tunnel:
     remote -- networks behind the gateway, which may narrow them
     groups, ciphers -- offered, the first preferred
     liveness_s, keepalive_s, lifetime_s -- ENDPOINT.md K6, K8, K5; contact: N11
+    keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5)
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
     """
 
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
-                 local=None, udp=None):  # fmt: skip
+                 local=None, udp=None, keep_keys=False):  # fmt: skip
         networks = b"".join([network(text) for text in remote])
-        policy = Policy(id, bytes(psk), gateway_id, _address(inside) if inside else None, networks, groups, ciphers)
+        policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
+        policy.keep_keys = keep_keys
         self.gateway = gateway
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
         self.udp = udp or Udp(self.node, raw=(), local=local or {PORT: 0, PORT_NAT: 0})
@@ -179,12 +133,12 @@ class Tunnel:
         """Send a datagram through the tunnel, from that port of ours to (host, port)."""
         host, port = address
         self._fits(len(data))
-        self._carry(self.inner.send(self._out, ROOM, source_port, _address(host), port, data), host)
+        self._carry(self.inner.send(self._out, ROOM, source_port, octets_of(host), port, data), host)
 
     def ping(self, host, number):
         """Send an ICMP echo request with that sequence number."""
         self._fits(0)
-        self._carry(self.inner.ping(self._out, ROOM, _address(host), number), host)
+        self._carry(self.inner.ping(self._out, ROOM, octets_of(host), number), host)
 
     def pongs(self):
         """Sequence numbers of the echo replies that have come since the last call."""
@@ -194,6 +148,35 @@ class Tunnel:
         """Our own address has changed, perhaps: the gateway is told (K7)."""
         self.life.check(ticks_ms())
         self.udp.wake()
+
+    async def check(self):
+        """Wait until the gateway has proved that the tunnel works; one that it has given up is made anew meanwhile.
+
+        OSError with the reason if that fails.
+        """
+        began = ticks_ms()
+        self.moved()
+        while not self.life.proven(began, ticks_ms()):
+            await self.up()
+            self._news.clear()
+            await self._news.wait()
+
+    async def keep(self):
+        """The tunnel as octets that outlive sleep, b"" if there is none or it cannot be kept; it is mute from then on.
+
+        Z6: what is on its way has a second to end.
+        """
+        waited = 0
+        octets = sleep.keep(self.life, ticks_ms())
+        while not octets and self.life.up and self.life.policy.keep_keys and waited < _SETTLE_MS:
+            await sleep_ms(_LOOK_MS)
+            waited += _LOOK_MS
+            octets = sleep.keep(self.life, ticks_ms())
+        return octets
+
+    def wake(self, octets, slept_ms):
+        """Go on with what `keep` gave, in a node whose table has been restored; False: the tunnel begins anew."""
+        return sleep.wake(self.life, octets, slept_ms, ticks_ms())
 
     async def close(self):
         """Delete the tunnel: the gateway is told, and has two seconds to answer."""

@@ -1,0 +1,112 @@
+"""A tunnel as octets, so that it outlives deep sleep: keys, numbers, selectors and times (ENDPOINT.md Z1 to Z6).
+
+    octets = keep(life, now)                 b"" if it cannot be kept whole; from then on the tunnel is mute
+    wake(life, octets, slept_ms, now)        True, and the tunnel goes on; False: it begins anew
+
+The table of SAs is kept beside it (SpiTable.snapshot) and must be restored first. Octets are good for one waking:
+whoever stores them clears them before anything is sent, so that no number and no IV is ever used twice under one key
+(E5). The SAs, the configuration and every octet are checked; what does not fit is no tunnel, never a guess (Z2).
+"""
+
+import hashlib
+import struct
+
+from ikev2 import sk
+from ikev2.crypto import key_size
+from ikev2.informational import IkeSa
+from ikev2.proposals import CIPHERS, Child
+from ikev2.rekey import Rekeys
+from ikev2.wire import const
+
+from .traffic import Traffic
+
+_VERSION = const(1)
+_CHECK = const(8)
+_LIFE_MAX_MS = const(0x1FFFFFFF)
+# Version, slots of IKE SA and Child SA, ciphers of both, Message IDs, numbers of both directions, address inside,
+# milliseconds that are left of the SA's life, and that it has lived, selectors of both ends, digest of the policy.
+_FORM = ">BBBBBIIII4sIIBB8s"
+_NAMES = tuple(sorted(CIPHERS))
+_SELECTOR = const(13)
+_SK_D = const(32)
+
+_woken = []  # checks of what has been read since the board began
+
+
+def _digest(*parts):
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()[:_CHECK]
+
+
+def _policy(policy):
+    """Eight octets that another configuration does not have."""
+    said = policy.id, policy.gateway_id, policy.inside, policy.groups, policy.ciphers
+    return _digest(policy.psk, policy.remote, repr(said).encode())
+
+
+def _table(life):
+    """What the table says of the tunnel's SAs."""
+    table = life.node.table
+    return repr((table.ike_sa(life.ike)[:4], table.child_sa(life.current.child.slot))).encode()
+
+
+def keep(life, now):
+    """The tunnel as octets, and nothing leaves through it any more; b"" if it is not whole or its keys are not kept.
+
+    Z6: whole is one IKE SA with one Child SA, nothing on its way and nothing half made.
+    """
+    node = life.node
+    owner = node.owners[life.ike] if life.ike >= 0 else None
+    if not life.policy.keep_keys or not owner or not life.settled or owner.next_timer(now) == 0 or owner.waiting:
+        return b""
+    esp, child, policy = life.current.esp, life.current.child, life.policy
+    lived = min(life.lived(now), _LIFE_MAX_MS)
+    cipher, keys = owner.sa.keys
+    octets = struct.pack(
+        _FORM, _VERSION, life.ike, child.slot, _NAMES.index(cipher), _NAMES.index(child.cipher), *owner.message_ids,
+        esp.next & 0xFFFFFFFF, esp.seen, life.inner.address, life.left(now), lived, len(child.inside) // _SELECTOR,
+        len(child.remote) // _SELECTOR, _policy(policy),
+    )  # fmt: skip
+    octets += owner.rekeys.sk_d + keys + child.key_in + child.key_out + child.inside + child.remote
+    octets = _digest(octets, _table(life)) + octets
+    life.mute()
+    return octets
+
+
+def wake(life, octets, slept_ms, now):
+    """Let the tunnel go on that `keep` has made octets of, in a node whose table has been restored; True if it does."""
+    size = struct.calcsize(_FORM)
+    if len(octets) < _CHECK + size or octets[_CHECK] != _VERSION or octets[:_CHECK] in _woken:
+        return False
+    fields = struct.unpack_from(_FORM, octets, _CHECK)
+    _, slot, child_slot, ike_cipher, child_cipher, send_id, receive_id, number, seen = fields[:9]
+    address, left, lived, inside, remote, policy = fields[9:]
+    if policy != _policy(life.policy) or not number or max(ike_cipher, child_cipher) >= len(_NAMES):
+        return False
+    ike_cipher, child_cipher = _NAMES[ike_cipher], _NAMES[child_cipher]
+    ike_key, child_key = key_size(ike_cipher), key_size(child_cipher)
+    parts = []
+    at = _CHECK + size
+    for n in (_SK_D, 2 * ike_key, child_key, child_key, inside * _SELECTOR, remote * _SELECTOR):
+        parts.append(bytes(octets[at : at + n]))
+        at += n
+    table = life.node.table
+    if at != len(octets) or slot not in table.ike_sas() or child_slot not in table.children(slot):
+        return False
+    sk_d, keys, key_in, key_out, inside, remote = parts
+    _, _, spi_in, spi_out = table.child_sa(child_slot)
+    child = Child(child_cipher, spi_in, spi_out, key_in, key_out, inside, remote, child_slot)
+    spi_i, spi_r, initiator, peer, _ = table.ike_sa(slot)
+    said = repr(((spi_i, spi_r, initiator, peer), table.child_sa(child_slot))).encode()
+    if _digest(octets[_CHECK:], said) != octets[:_CHECK]:
+        return False
+    _woken.append(bytes(octets[:_CHECK]))
+    sa = sk.protection(ike_cipher, initiator, *sk.split(ike_cipher, keys))
+    sa.keys = ike_cipher, keys
+    table.update_ike(slot, established=True)
+    rekeys = Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
+    life.node.attach(slot, IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys))
+    life.resume(slot, Traffic(life, child, now, number, seen), address, max(0, left - slept_ms), lived + slept_ms, now)
+    return True

@@ -1,0 +1,55 @@
+"""A UDP socket inside a tunnel, for asyncio: time-outs and cancellation work as on any stream."""
+
+import asyncio
+from errno import EBADF, EINVAL
+
+
+def octets_of(text):
+    """Four octets of a dotted address; OSError EINVAL if it is none: names are not looked up inside."""
+    try:
+        octets = bytes([int(part) for part in text.split(".")])
+    except ValueError:
+        octets = b""
+    if len(octets) != 4:
+        raise OSError(EINVAL, "%r is no IPv4 address; names are not looked up inside a tunnel" % text)
+    return octets
+
+
+class Socket:
+    """A UDP socket inside a tunnel; `port` is its own."""
+
+    def __init__(self, tunnel, queue):
+        self.port = queue.port
+        self._tunnel = tunnel
+        self._queue = queue
+        self._ready = asyncio.Event()
+        queue.ready = self._ready.set
+
+    @property
+    def dropped(self):
+        """Datagrams that came and had no room."""
+        return self._queue.dropped
+
+    async def sendto(self, data, address):
+        """Send a datagram to (host, port) inside the tunnel; OSError if there is no tunnel, no route or no room."""
+        self._tunnel.send(self.port, data, address)
+        await asyncio.sleep(0)
+
+    async def recvfrom(self):
+        """(data, (host, port)) of the next datagram."""
+        while True:
+            if not self._queue:
+                raise OSError(EBADF, "the socket is closed")
+            got = self._queue.take()
+            if got:
+                data, host, port = got
+                return bytes(data), ("%d.%d.%d.%d" % tuple(host), port)
+            self._ready.clear()
+            await self._ready.wait()
+
+    def close(self):
+        """Give the port back; whoever waits gets OSError."""
+        if self._queue:
+            self._tunnel.inner.close(self._queue)
+            self._queue = None
+            self._ready.set()
