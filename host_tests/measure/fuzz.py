@@ -60,12 +60,16 @@ def corpus():
     return folder
 
 
-if __name__ == "__main__":
-    seconds = arguments(sys.argv[1:], SECONDS=60)["SECONDS"]
-    folder = corpus()
+def main(one, folder, words):
+    """Fuzz that function, beginning with what is in the folder."""
+    seconds = arguments(words, SECONDS=60)["SECONDS"]
     findings = Path(BUILD / "findings")
     findings.mkdir(exist_ok=True)
     options = [f"-max_total_time={seconds}", "-max_len=600", f"-artifact_prefix={findings}/", "-print_final_stats=1"]
     print(f"fuzzing for {seconds} s; what it finds lies in build/findings and becomes a vector", flush=True)
     atheris.Setup([sys.argv[0], *options, str(folder)], one)
     atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(one, corpus(), sys.argv[1:])
