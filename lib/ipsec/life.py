@@ -113,6 +113,10 @@ class Life(Attempts):
         """See `lived`."""
         return max(0, self._life_ms - self.lived(now))
 
+    def slots(self):
+        """Slots of our IKE SAs."""
+        return list(self._ours)
+
     def mute(self):
         """Nobody speaks for the SAs any longer, and nothing leaves through the tunnel."""
         self.closed = True
@@ -131,7 +135,7 @@ class Life(Attempts):
         self.traffics = [traffic]
         self.inner.address = address
         self.node.attach_child(traffic.child.slot, traffic)
-        self.node.alive(slot, (now - 1) & _WRAP)
+        self.node.owners[slot].alive((now - 1) & _WRAP)
         self._ours = {slot: -1}
         self._contact = False
         self._born_at = (now - lived) & _WRAP

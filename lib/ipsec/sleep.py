@@ -75,8 +75,27 @@ def keep(life, now):
     return octets
 
 
+def forget(life):
+    """What could not be kept is gone from the table, too: nobody will ever speak for it."""
+    for slot in life.slots():
+        life.node.remove(slot, "not kept")
+
+
 def wake(life, octets, slept_ms, now):
-    """Let the tunnel go on that `keep` has made octets of, in a node whose table has been restored; True if it does."""
+    """Let the tunnel go on that `keep` has made octets of, in a node whose table has been restored; True if it does.
+
+    If it does not, the table has no SAs left for which nobody speaks.
+    """
+    if _wake(life, octets, slept_ms, now):
+        return True
+    node = life.node
+    for slot in node.table.ike_sas() if octets else ():
+        if not node.owners[slot]:
+            node.remove(slot, "without its keys")
+    return False
+
+
+def _wake(life, octets, slept_ms, now):
     size = struct.calcsize(_FORM)
     if len(octets) < _CHECK + size or octets[_CHECK] != _VERSION or octets[:_CHECK] in _woken:
         return False

@@ -49,6 +49,8 @@ class Tunnel:
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
     """
 
+    sleeper = None  # the firmware's: sleeps for so many milliseconds, and keeps these octets meanwhile
+
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
                  local=None, udp=None, keep_keys=False):  # fmt: skip
@@ -172,7 +174,15 @@ class Tunnel:
             await sleep_ms(_LOOK_MS)
             waited += _LOOK_MS
             octets = sleep.keep(self.life, ticks_ms())
+        if not octets:
+            sleep.forget(self.life)
         return octets
+
+    async def sleep(self, ms):
+        """Deep sleep for `ms`, after which the board starts anew: with the tunnel as it is, if its keys are kept."""
+        if self.sleeper is None:
+            raise NotImplementedError("this board has no deep sleep")
+        self.sleeper(ms, await self.keep())
 
     def wake(self, octets, slept_ms):
         """Go on with what `keep` gave, in a node whose table has been restored; False: the tunnel begins anew."""

@@ -1,0 +1,262 @@
+"""A tunnel that outlives sleep, or none: Z1 to Z6, and E5 across everything that can be cut."""
+
+import pytest
+from ikev2.proposals import Policy
+from ipsec import sleep
+
+from library.world import PSK, World
+
+
+class Board(World):
+    """A device with RTC memory, which firmware reads and clears before anything else."""
+
+    def __init__(self, ciphers=("aes-cbc-256",), keep_keys=True, **settings):
+        policy = Policy("sensor-7", PSK, ciphers=ciphers)
+        policy.keep_keys = keep_keys
+        self.rtc = b""
+        super().__init__(echo_ms=0, policy=policy, delay=(5, 40), **settings)
+        self.gateway.ciphers = self.gateway.esp = ciphers
+
+    def keeps(self):
+        """What goes into RTC memory."""
+        octets = sleep.keep(self.life, self.clock)
+        if not octets:
+            sleep.forget(self.life)
+        table = self.node.table.snapshot()
+        return len(table).to_bytes(2, "big") + table + octets
+
+    def wakes(self, rtc, slept_ms):
+        """A reset: True if the tunnel goes on."""
+        self.power_on()
+        size = int.from_bytes(rtc[:2], "big")
+        table, octets = rtc[2 : 2 + size], rtc[2 + size :]
+        return self.node.table.restore(table) and sleep.wake(self.life, octets, slept_ms, self.clock)
+
+    def sleeps(self, ms):
+        """The whole of it."""
+        rtc = self.keeps()
+        self.now += ms
+        return self.wakes(rtc, ms)
+
+    def reading(self):
+        """One echo; True if it was answered."""
+        before = self.answered
+        self.echo()
+        self.run(300)
+        return self.answered > before
+
+
+@pytest.fixture(autouse=True)
+def _another_board():
+    sleep._woken.clear()
+
+
+@pytest.fixture
+def board():
+    board = Board()
+    board.until(lambda: board.life.up)
+    assert board.reading()
+    return board
+
+
+def test_the_first_reading_leaves_as_one_esp_packet_z1_z3(board):
+    before = len(board.sent)
+    assert board.sleeps(600000) and board.life.up
+    assert board.reading()
+    ((_, via, octets),) = board.sent[before:]
+    assert via == 4500 and octets[:4] == board.gateway.sas[0].children[0].spi_in
+
+
+@pytest.mark.parametrize("cipher", ["aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256"])
+def test_a_tunnel_is_at_most_700_octets_z1(cipher):
+    board = Board((cipher,))
+    board.until(lambda: board.life.up)
+    octets = sleep.keep(board.life, board.clock)
+    assert 0 < len(octets) <= 700
+
+
+def test_without_keep_keys_nothing_is_kept_z5():
+    board = Board(keep_keys=False)
+    board.until(lambda: board.life.up)
+    assert sleep.keep(board.life, board.clock) == b"" and board.life.up
+    assert board.life.current.child.key_in is None and board.node.owners[board.life.ike].sa.keys is None
+
+
+def test_what_is_kept_is_mute_e5(board):
+    """From then on not one packet leaves: its number may be used after waking."""
+    board.keeps()
+    before = len(board.sent)
+    board.echo()
+    board.run(60000)
+    assert len(board.sent) == before and not board.life.up
+
+
+def test_octets_are_good_for_one_waking_z2(board):
+    rtc = board.keeps()
+    board.now += 1000
+    assert board.wakes(rtc, 1000)
+    assert not board.wakes(rtc, 1000) and not board.life.up and board.life.wanted
+
+
+def test_what_fails_its_check_is_no_tunnel_z2(board):
+    rtc = board.keeps()
+    size = 2 + int.from_bytes(rtc[:2], "big")
+    octets = rtc[size:]
+    damaged = [octets[:n] for n in range(len(octets))]
+    damaged += [octets + b"\0", bytes(len(octets)), b"\xff" * len(octets), b"", b"\1"]
+    damaged += [octets[:i] + bytes((octets[i] ^ 1 << i % 8,)) + octets[i + 1 :] for i in range(len(octets))]
+    damaged += [board.octets(n) for n in (1, 50, 365, 700, 2048)]
+    for other in damaged:
+        assert not board.wakes(rtc[:size] + other, 0) and not board.life.up and board.life.wanted
+    assert board.wakes(rtc, 0)
+
+
+def test_another_table_is_no_tunnel_z2(board):
+    rtc = board.keeps()
+    size = 2 + int.from_bytes(rtc[:2], "big")
+    board.power_on()
+    other = board.node.table
+    slot = other.adopt_ike(b"initiate", b"response", True, bytes((192, 0, 2, 9, 1, 244)))
+    other.adopt_child(slot, 50, b"abcd", b"efgh")
+    table = other.snapshot()
+    assert not board.wakes(len(table).to_bytes(2, "big") + table + rtc[size:], 0)
+    assert board.wakes(rtc, 0)
+
+
+@pytest.mark.parametrize(
+    "change", [{"psk": b"another one, but as long"}, {"id": "sensor-8"}, {"gateway_id": "gateway.example"},
+               {"inside": bytes((10, 0, 0, 9))}, {"groups": (14,)}, {"ciphers": ("aes-cbc-128",)}]
+)  # fmt: skip
+def test_another_configuration_is_no_tunnel_z2(board, change):
+    rtc = board.keeps()
+    mine = board.policy
+    said = {"id": mine.id, "psk": mine.psk, "gateway_id": mine.gateway_id, "inside": mine.inside, "groups": mine.groups,
+            "ciphers": mine.ciphers}  # fmt: skip
+    board.policy = Policy(**{**said, **change})
+    board.policy.keep_keys = True
+    assert not board.wakes(rtc, 0)
+    board.policy = mine
+    assert board.wakes(rtc, 0)
+
+
+def test_time_asleep_counts_z4(board):
+    left = board.life.left(board.clock)
+    assert board.sleeps(3600000)
+    assert abs(left - 3600000 - board.life.left(board.clock)) < 100
+    # Past its time: the reading goes first, then the SA is replaced.
+    before = len(board.sent)
+    assert board.sleeps(3 * 3600000) and board.life.left(board.clock) == 0
+    assert board.reading() and len(board.sent[before][2]) < 100
+    board.until(lambda: len(board.gateway.sas) == 1 and board.gateway.said.count("established") == 2)
+    assert board.reading()
+
+
+def test_a_gateway_that_has_given_it_up_is_found_out_z4(board):
+    """The reading first, then a check; then anew, with INITIAL_CONTACT, and the reading again."""
+    board.restart_gateway()
+    assert board.sleeps(600000)
+    before = len(board.sent)
+    assert not board.reading()
+    board.until(lambda: board.gateway.said.count("established") == 1, 20000)
+    ids = [octets[4 + 18] for _, via, octets in board.sent[before:] if via == 4500 and octets[:4] == bytes(4)]
+    assert ids[0] == 37 and 35 in ids and ids.count(37) >= 2
+    board.until(lambda: board.life.up)
+    assert board.reading()
+
+
+def test_a_hint_is_enough_to_look_z4(board):
+    """Delete in clear text is none; INVALID_SPI in clear text is a hint, and the check follows at once."""
+    board.restart_gateway()
+    child = board.life.current.child
+    assert board.sleeps(600000)
+    before = len(board.sent)
+    hint = board.octets(16) + bytes.fromhex("2920250800000000000000280000000c0000000b") + child.spi_out
+    board.arrive(True, 500, (bytes((198, 51, 100, 1)), 500), hint)
+    board.run(50)
+    assert [via for _, via, _ in board.sent[before:]] == [4500]
+
+
+def test_half_done_is_not_kept_z6(board):
+    """A rekey on its way, and one whose old pair the gateway has not deleted yet."""
+    sa = board.gateway.sas[0]
+    board.says(board.gateway.rekey_child(sa, group=31))
+    board.run(41)
+    assert sleep.keep(board.life, board.clock) == b"" or not sa.pending
+    board.run(2000)
+    assert len(board.life.traffics) == 2 and sleep.keep(board.life, board.clock) == b""
+    board.says(board.gateway.delete_child(sa, sa.children[0]))
+    board.run(2000)
+    assert board.sleeps(1000) and board.reading()
+
+
+def test_a_request_from_before_sleep_is_not_processed_anew_z6(board):
+    sa = board.gateway.sas[0]
+    board.says(board.gateway.check(sa))
+    board.run(1000)
+    recorded = board.gateway.inform(sa)
+    board.says(recorded)
+    board.run(1000)
+    assert board.sleeps(60000)
+    before = len(board.sent)
+    for via, _, octets in recorded:
+        board.arrive(True, via, (bytes((198, 51, 100, 1)), via), octets)
+    board.run(1000)
+    assert len(board.sent) == before
+    board.says(board.gateway.check(sa))
+    board.run(1000)
+    assert not sa.pending and board.reading()
+
+
+@pytest.mark.parametrize("cipher", ["aes-cbc-256", "aes-gcm-16-256"])
+@pytest.mark.parametrize("seed", range(6))
+def test_no_number_and_no_iv_twice_whatever_is_cut_e5(cipher, seed):
+    """Naps of which each may be cut: power lost before, during and after writing, after reading, before and after the
+    first packet; a watchdog that bites; octets restored twice by hand. The gateway remembers every packet there was.
+    """
+    board = Board((cipher,), seed=seed)
+    dice = board.dice
+    for _ in range(60):
+        board.until(lambda: board.life.up)
+        for _ in range(dice.randrange(3)):
+            board.reading()
+        board.run(1500)
+        cut = dice.choice(("none", "none", "before", "torn", "written", "read", "sent", "twice", "watchdog"))
+        if cut == "before":
+            board.power_on()
+            continue
+        rtc = board.keeps()
+        if cut == "torn":
+            rtc = rtc[: dice.randrange(len(rtc))] + bytes(dice.randrange(3))
+        if cut == "written":
+            rtc = b""  # power loss empties it
+        board.now += dice.choice((1000, 600000, 7200000))
+        woke = board.wakes(rtc, 1000)
+        assert woke <= (cut not in ("torn", "written"))
+        if cut == "twice":
+            board.echo()
+            assert not board.wakes(rtc, 1000) and board.node.table.ike_sas() == []
+        if cut in ("sent", "watchdog") and board.life.up:
+            board.echo()
+        if cut in ("read", "sent", "watchdog"):
+            assert not board.wakes(b"", 1000)  # the octets were cleared when they were read
+    numbers, ivs = set(), set()
+    for _, via, octets in board.sent:
+        if via == 4500 and len(octets) > 1:
+            if octets[:4] == bytes(4):
+                iv = octets[4:20] + octets[36 : 36 + (8 if "gcm" in cipher else 16)]
+                message = octets
+            else:
+                assert octets[:8] not in numbers, "a number twice"
+                numbers.add(octets[:8])
+                iv = octets[:4] + octets[8 : 8 + (8 if "gcm" in cipher else 16)]
+                message = None
+            assert (iv, message) in ivs or iv not in {other for other, _ in ivs}, "an IV twice"
+            ivs.add((iv, message))
+    assert len(numbers) > 20
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0", b"\1" * 9, bytes(2048), bytes(range(256)) * 8])
+def test_any_octets_are_no_tunnel_z2(octets):
+    board = Board()
+    assert not board.wakes(octets, 0) and board.life.wanted
+    board.until(lambda: board.life.up)
