@@ -21,7 +21,7 @@ def conversation(tell):
     """A function that runs a case by telling it to a machine, as vector_machine.Run has it."""
 
     def run(case):
-        parts = [{"begin": {key: case[key] for key in case if key not in ("steps", "expected")}}]
+        parts = [{"begin": {key: case[key] for key in case if key not in ("steps", "expected", "opened")}}]
         size = _AT_ONCE
         for step in case["steps"]:
             if size >= _AT_ONCE:
@@ -140,16 +140,29 @@ def dump(expected, got):
     return lines
 
 
+def different_opened(step, expected, got):
+    """What is wrong with what came out of ESP; nothing if nothing is expected."""
+    if expected is None or expected == got:
+        return []
+    if got and expected[0] == got[0] == "inner":
+        return [f"    step {step}: the inner packets differ", *dump(expected[1], got[1])]
+    named = [
+        " ".join(what) if what and what[0] == "dropped" else what and "an inner packet" for what in (got, expected)
+    ]
+    return [f"    step {step}: {named[0] or 'nobody who opens it'}, expected {named[1]}"]
+
+
 def differences(case, result):
     """What is wrong with a result: a list of lines, empty if nothing."""
     if "error" in result:
         return [f"    {result['error']}"]
     wrong = []
-    for i, ((verdict, sends), (got_verdict, got_sends)) in enumerate(
+    for i, ((verdict, sends), (got_verdict, got_sends, *got_opened)) in enumerate(
         zip(case["expected"], result["steps"], strict=True)
     ):
         if verdict != got_verdict:
             wrong.append(f"    step {i}: verdict {got_verdict}, expected {verdict}")
+        wrong += different_opened(i, case["opened"][i], got_opened[0] if got_opened else None)
         if len(sends) != len(got_sends):
             wrong.append(f"    step {i}: {len(got_sends)} datagrams sent, expected {len(sends)}")
         for (via, to, octets), (got_via, got_to, got_octets) in zip(sends, got_sends, strict=False):

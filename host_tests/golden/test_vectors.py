@@ -115,6 +115,53 @@ def test_what_is_left_is_exactly_that():
             assert wrong == ["    the SA table changed, or is not what is left"], left
 
 
+def carried(**changes):
+    """A Child SA with the keys of its traffic, and with what is wrong about it; None: left out."""
+    keys = {"cipher": "aes-cbc-128", "in": "33" * 48, "out": "44" * 48}
+    sa = {"ike_sa": 0, "protocol": "esp", "spi_in": "c0ffee01", "spi_out": "0badcafe", "keys": keys, "next": 1}
+    for key, value in changes.items():
+        (keys if key in keys else sa)[key] = value
+    for octets in (keys, sa):
+        for key in [key for key in octets if octets[key] is None]:
+            del octets[key]
+    return sa
+
+
+def traffic(**changes):
+    return {"ike_sas": [keyed()], "child_sas": [carried(**changes)]}
+
+
+def test_what_comes_out_of_esp_is_compared():
+    case = next(case for case in CASES if case["name"] == "received-aes-cbc-128")
+    dropped, inner = ["dropped", "padding"], case["opened"][1]
+    with run_vectors.machine("cpython") as run:
+        result = run(case)
+        assert run_vectors.differences(case, result) == []
+        assert run_vectors.differences(dict(case, opened=[None] * 3), result) == []
+        wrong = run_vectors.differences(dict(case, opened=[dropped, inner, ["inner", inner[1][:-2] + "ff"]]), result)
+        assert wrong[:2] == [
+            "    step 0: an inner packet, expected dropped padding",
+            "    step 2: the inner packets differ",
+        ]
+        keyless = run(dict(case, child_sas=[[*case["child_sas"][0][:4], None]]))
+        wrong = run_vectors.differences(case, keyless)
+        assert wrong[0] == "    step 0: nobody who opens it, expected an inner packet" and len(wrong) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "octets"),
+    [
+        ("10.77.0.2/32", "00 0000 ffff 0a4d0002 0a4d0002"), ("10.77.0.2", "00 0000 ffff 0a4d0002 0a4d0002"),
+        ("0.0.0.0/0", "00 0000 ffff 00000000 ffffffff"), ("10.77.0.7/24", "00 0000 ffff 0a4d0000 0a4d00ff"),
+        ("10.77.0.9-10.77.0.11[udp/53]", "11 0035 0035 0a4d0009 0a4d000b"),
+        ("10.77.0.0/24[6/1024-65535]", "06 0400 ffff 0a4d0000 0a4d00ff"),
+        ("10.77.0.0/31[icmp]", "01 0000 ffff 0a4d0000 0a4d0001"),
+    ],
+)  # fmt: skip
+def test_selectors_as_people_write_them(text, octets):
+    assert vector_files.selector(text) == octets.replace(" ", "")
+
+
 def broken(change):
     case = {
         "name": "x", "rules": ["S1.1"],
@@ -155,7 +202,7 @@ def broken(change):
         (lambda case: case.update(given={"ike_sas": [keyed(message_ids=[1, 2**32])]}), "message_ids[1]"),
         (lambda case: case.update(given={"ike_sas": [keyed(random="0")]}), "ike_sas[0].random"),
         (lambda case: case.update(given={"ike_sas": [keyed(cipher="aes-cbc-192")]}), "keys.cipher"),
-        (lambda case: case.update(given={"ike_sas": [keyed(cipher="aes-gcm-16-128")]}), "keys: has an unknown field"),
+        (lambda case: case.update(given={"ike_sas": [keyed(cipher="aes-gcm-16-128")]}), "keys: Additional properties"),
         (lambda case: case.update(given={"ike_sas": [keyed(sk_er="00")]}), "keys.sk_er"),
         (lambda case: case.update(given={"ike_sas": [keyed(keys=None)]}), "quiet_ms"),
         (
@@ -164,6 +211,49 @@ def broken(change):
             ),
             "outstanding[0].ike_sa",
         ),
+        (lambda case: case.update(given={"child_sas": [carried()]}), "child_sas[0].ike_sa: is not below 0"),
+        (lambda case: case.update(given=traffic(cipher="aes-cbc-192")), "child_sas[0].keys.cipher"),
+        (lambda case: case.update(given=traffic(cipher="aes-gcm-16-128")), "is not 20 octets in hex"),
+        (lambda case: case.update(given=traffic(out="44" * 64)), "child_sas[0].keys.out: is not 48 octets"),
+        (lambda case: case.update(given=traffic(out=None)), "child_sas[0].keys: 'out' is a required"),
+        (lambda case: case.update(given=traffic(protocol="ah")), "child_sas[0].protocol"),
+        (lambda case: case.update(given=traffic(keys=None)), "child_sas[0]: 'keys' is a dependency"),
+        (lambda case: case.update(given=traffic(next=0)), "child_sas[0].next"),
+        (lambda case: case.update(given=traffic(seen=2**32)), "child_sas[0].seen"),
+        (lambda case: case.update(given=traffic(random="0")), "child_sas[0].random"),
+        (lambda case: case.update(given=traffic(inside=[])), "child_sas[0].inside"),
+        (lambda case: case.update(given=traffic(inside=["10.0.0.0/33"])), "child_sas[0].inside[0]"),
+        (lambda case: case.update(given=traffic(remote=["10.0.0.1", "::/0"])), "child_sas[0].remote[1]"),
+        (lambda case: case.update(given=traffic(remote=["10.0.0.9-10.0.0.1"])), "child_sas[0].remote[0]"),
+        (lambda case: case.update(given=traffic(remote=["10.0.0.9[udp/9-8]"])), "child_sas[0].remote[0]"),
+        (lambda case: case.update(given=traffic(remote=["10.0.0.9[udp/65536]"])), "child_sas[0].remote[0]"),
+        (lambda case: case.update(given=traffic(remote=["10.0.0.9[256]"])), "child_sas[0].remote[0]"),
+        (lambda case: case["steps"][0].update(inner="00"), "steps[0].verdict"),
+        (lambda case: case["steps"][0].update(dropped="replay"), "steps[0].verdict"),
+        (lambda case: case["steps"][0].update(verdict="deliver-esp", dropped="late"), "steps[0].dropped"),
+        (lambda case: case["steps"][0].update(verdict="deliver-esp", inner="0"), "steps[0].inner"),
+        (
+            lambda case: case["steps"][0].update(verdict="deliver-esp", inner="00", dropped="replay"),
+            "steps[0].dropped: must not be there",
+        ),
+        (lambda case: case.update(given=traffic(), steps=[{"at_ms": 0, "carry": "0", "send": []}]), "steps[0].carry"),
+        (lambda case: case.update(given=traffic(), steps=[{"at_ms": 0, "carry": "00"}]), "steps[0]: 'send'"),
+        (lambda case: case.update(steps=[{"at_ms": 0, "carry": "00", "send": []}]), "steps[0].child_sa"),
+        (
+            lambda case: case.update(given=traffic(), steps=[{"at_ms": 0, "carry": "", "child_sa": 1, "send": []}]),
+            "steps[0].child_sa: is not below 1",
+        ),
+        (
+            lambda case: case.update(
+                given=traffic(keys=None, next=None), steps=[{"at_ms": 0, "carry": "", "send": []}]
+            ),
+            "steps[0].child_sa: is one without keys",
+        ),
+        (
+            lambda case: case["steps"].append({"at_ms": 0, "tick": True, "verdict": "drop-empty", "send": []}),
+            "steps[1]: Additional properties",
+        ),
+        (lambda case: case["steps"].insert(0, {"at_ms": 1, "tick": True, "send": []}), "steps[1].at_ms: is before"),
         (lambda case: case.update(left={"ike_sas": []}), "left"),
         (lambda case: case.update(left={"ike_sas": [0], "child_sas": []}), "left.ike_sas[0]"),
     ],

@@ -2,7 +2,7 @@
 
 A case is what vector_files.compile_case makes of one: octets as hex, endpoints as address and port octets.
 From "datagram in a buffer" to "reply in a buffer" the heap is locked, where there is a heap lock, but for what the
-owner of an IKE SA does with a message for it. Between the steps time passes as in a driver: the node's timers are
+owner of an SA does with a packet for it. Between the steps time passes as in a driver: the node's timers are
 served when they are due.
 """
 
@@ -55,6 +55,39 @@ class Owner(IkeSa):
             heap_lock()
 
 
+class Traffic:
+    """Who opens and seals the packets of a Child SA that has keys, with the heap open."""
+
+    longest = 2048
+
+    def __init__(self, cipher, key_in, key_out, spi_out, inside, remote, number, seen, random):
+        from ipsec import esp  # not before a case needs it, for a board that has no room for what it does not use
+
+        self.reasons = esp.REASONS
+        self.room = esp.ROOM
+        keys = [unhexlify(octets) for octets in (key_in, key_out, spi_out, inside, remote)]
+        self.child = esp.ChildSa(cipher, *keys, Octets(unhexlify(random)), number, seen)
+        self.opened = None
+        self.inner = None
+
+    def receive(self, packet, at, length, now):
+        heap_unlock()
+        try:
+            reason = self.child.open(packet, at, length)
+            inner = hexlify(self.child.packet[: self.child.size]).decode()
+            self.opened = ["dropped", self.reasons[reason]] if reason else ["inner", inner]
+            return not reason  # what was dropped is no proof of life
+        finally:
+            heap_lock()
+
+    def outgoing(self, out, at, now):
+        if self.inner is None:
+            return 0
+        inner, self.inner = self.inner, None
+        out[at + self.room : at + self.room + len(inner)] = inner
+        return self.child.seal(out, at, len(inner))
+
+
 def owner(node, slot, initiator, cipher, keys, message_ids, random, quiet_ms):
     """Who speaks for an IKE SA that has keys."""
     keys = sk.protection(cipher, initiator, *[unhexlify(key) for key in keys])
@@ -62,17 +95,23 @@ def owner(node, slot, initiator, cipher, keys, message_ids, random, quiet_ms):
 
 
 def build(case):
-    """The node that the case starts with."""
+    """The node that the case starts with; its `traffic` is who opens and seals, for each Child SA."""
     table = SpiTable(max(16, len(case["ike_sas"])), max(32, len(case["child_sas"])), case["address"])
     slots = []
     for spi_i, spi_r, initiator, peer, established, _ in case["ike_sas"]:
         slots.append(table.adopt_ike(unhexlify(spi_i), unhexlify(spi_r), initiator, unhexlify(peer), established))
-    for ike, protocol, spi_in, spi_out in case["child_sas"]:
-        table.adopt_child(slots[ike], protocol, unhexlify(spi_in), unhexlify(spi_out))
+    children = []
+    for ike, protocol, spi_in, spi_out, _ in case["child_sas"]:
+        children.append(table.adopt_child(slots[ike], protocol, unhexlify(spi_in), unhexlify(spi_out)))
     node = Node(table, os.urandom, **case["config"])
     for slot, ike_sa in zip(slots, case["ike_sas"]):  # noqa: B905
         if ike_sa[5]:
             node.attach(slot, owner(node, slot, ike_sa[2], *ike_sa[5]))
+    node.traffic = []
+    for slot, (_, _, _, spi_out, traffic) in zip(children, case["child_sas"]):  # noqa: B905
+        node.traffic.append(Traffic(*traffic[:3], spi_out, *traffic[3:]) if traffic else None)
+        if traffic:
+            node.attach_child(slot, node.traffic[-1])
     for ike, exchange, message_id in case["outstanding"]:
         node.expect(slots[ike], exchange, unhexlify(message_id))
     return node
@@ -105,7 +144,7 @@ def expected_entries(case):
     ike_sas, child_sas = case["left"]
     found = ["".join(case["ike_sas"][i][:2]) for i in ike_sas]
     for i in child_sas:
-        ike, protocol, spi_in, spi_out = case["child_sas"][i]
+        ike, protocol, spi_in, spi_out, _ = case["child_sas"][i]
         found.append("%s %d %s" % ("".join(case["ike_sas"][ike][:2]), protocol, spi_in + spi_out))
     return sorted(found)
 
@@ -131,11 +170,11 @@ class Run:
         return entries(table), [table.ike_sa(slot)[4] for slot in table.ike_sas()]
 
     def steps(self, steps):
-        """[verdict or None, what was sent] for each."""
+        """[verdict or None, what was sent, what came out of ESP or None] for each."""
         return [self.step(*step) for step in steps]
 
     def step(self, at_ms, via, source, octets):
-        """Let time pass until then, and receive."""
+        """Let time pass until then, and receive, or carry."""
         node = self.node
         out = []
         wait = node.next_timer(self.clock % _PERIOD)
@@ -146,7 +185,7 @@ class Run:
             wait = node.next_timer(self.clock % _PERIOD)
         self.clock = max(self.clock, at_ms)
         now = self.clock % _PERIOD
-        verdict = None
+        verdict = opened = None
         if via:
             self.received += 1
             source = unhexlify(source)
@@ -158,10 +197,15 @@ class Run:
             finally:
                 heap_unlock()
             verdict = VERDICTS[verdict]
+            if verdict == "deliver-esp":
+                owner = node.child_owners.get(node.slot)
+                opened = owner and owner.opened
         else:
             node.tick(now)
+            if octets:
+                node.traffic[source].inner = unhexlify(octets)
         out += sent(node, now)
-        return [verdict, out]
+        return [verdict, out, opened]
 
     def end(self):
         """Whether the SA table is as it has to be, and the counters add up."""

@@ -16,7 +16,7 @@ def steps():
         return [
             (case["name"], verdict, step[1:], sends)
             for case in vector_files.all_cases()
-            for step, (verdict, sends) in zip(case["steps"], run(case)["steps"], strict=True)
+            for step, (verdict, sends, *_) in zip(case["steps"], run(case)["steps"], strict=True)
             if step[1]
         ]
 

@@ -28,6 +28,8 @@ _DELIVER_INIT = const(8)
 _DELIVER_ESP = const(9)
 _DELIVER_AH = const(10)
 _NO_MARKER = bytes(MARKER)
+_IKE = b"\x01\xf4"  # ports 500 and 4500
+_NAT = b"\x11\x94"
 
 
 def sooner(a, b):
@@ -81,7 +83,7 @@ class Node(Owners):
             owner = self.child_owners.get(slot)
             if owner and owner.receive(datagram, 0, length, now):
                 self._unattended = True
-                self.alive(self.table.child_sa(slot)[0], now)
+                self.alive(self.table.owner_of(slot), now)
             return
         owner = self.owners[slot]
         if verdict == _DELIVER_IKE or verdict == _DELIVER_INIT:
@@ -149,8 +151,8 @@ class Node(Owners):
         for slot in self.child_owners if self.child_owners else ():
             length = self.child_owners[slot].outgoing(self._out, 0, now)
             if length:
-                ike = self.table.child_sa(slot)[0]
-                self._address(self._out, self.table.ike_sa(ike)[3], PORT_NAT)
+                to = self.table.ike_sa(self.table.owner_of(slot))[3]
+                self._address(self._out, to[:-2] + _NAT if to[-2:] == _IKE else to, PORT_NAT)  # N10
                 return length
         self._reply_slot = -1
         if self._unattended and self.follower:

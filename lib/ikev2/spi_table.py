@@ -173,6 +173,10 @@ class SpiTable(LookUps):
         spis = bytes(self._octets[here + 1 : here + IKE_SA])
         return self._octets[here + IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
 
+    def owner_of(self, slot):
+        """Slot of the IKE SA that a Child SA belongs to."""
+        return self._octets[self.child.at(slot) + IKE_SA]
+
     def snapshot(self):
         """The table as bytes with a check in front: 12 octets, 22 + `address` an IKE SA slot, 11 a Child SA slot."""
         self._octets[_SHAPE:_PREFIX] = self._digest(self._octets)
