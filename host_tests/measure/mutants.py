@@ -27,6 +27,8 @@ LIST = Path(__file__).parent / "survivors.txt"
 WANTED = 95  # of 100 that are not equivalent
 EQUIVALENT = "equivalent: "
 _CPU_S = 20  # a change that makes a loop endless is noticed by that
+# What hypothesis makes up is too slow for this, and not the same each time.
+_ONCE = "-x", "-q", "-p", "no:cacheprovider", "--noconftest", "-m", "not hypothesis", "-k", "not Model"
 _REPLACED = (
     "Comparison: Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is",
     "Binary: Add_Sub Sub_Add Mul_Add FloorDiv_Mul Mod_Mul",
@@ -79,28 +81,13 @@ class _Finder:
             return importlib.machinery.ModuleSpec(name, _Changed(name, self.path, self.text), origin=self.path)
 
 
-def noticed(cases):
-    """True if a vector or a test fails."""
+def noticed(module, cases):
+    """True if a vector or a test fails; the module's own come first."""
     with run_vectors.machine("cpython") as run:
         if any(run_vectors.differences(case, run(case)) for case in cases):
             return True
-    # What hypothesis makes up is too slow for this, and not the same each time.
-    return bool(
-        pytest.main(
-            [
-                "-x",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                "--noconftest",
-                "-m",
-                "not hypothesis",
-                "-k",
-                "not Model",
-                *map(str, TESTS),
-            ]
-        )
-    )
+    tests = sorted(map(str, TESTS), key=lambda path: not path.endswith(f"test_{module}.py"))
+    return bool(pytest.main([*_ONCE, *tests]))
 
 
 def attempt(module, text, cases):
@@ -115,7 +102,7 @@ def attempt(module, text, cases):
         for number in range(3):
             os.dup2(silent, number)
         sys.meta_path.insert(0, _Finder(module, text))
-        status = int(noticed(cases))
+        status = int(noticed(module, cases))
     finally:
         os._exit(status)
 
