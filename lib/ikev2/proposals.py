@@ -110,23 +110,23 @@ def offer(protocol, spi, ciphers, groups=(), number=1):
 
 
 def _proposal(more, number, protocol, spi, ciphers, groups):
-    transforms = [(_ENCR,) + CIPHERS[name] for name in ciphers]
-    if protocol == PROTOCOL_IKE:
-        transforms.append((_PRF, _IDS[_PRF], 0))
+    others = [(_DH, group) for group in groups]
     if not _aead(ciphers[0]):
-        transforms.append((_INTEG, _IDS[_INTEG], 0))
-    transforms += [(_DH, group, 0) for group in groups]
-    if protocol == PROTOCOL_ESP:
-        transforms.append((_ESN, _IDS[_ESN], 0))
-    octets = b""
-    following = 0
-    for kind, identifier, bits in reversed(transforms):
-        attribute = struct.pack(">HH", _KEY_LENGTH, bits) if bits else b""
-        size = _HEADER + len(attribute)
-        octets = struct.pack(">BBHBBH", following, 0, size, kind, 0, identifier) + attribute + octets
-        following = _MORE_TRANSFORMS
-    size = _HEADER + len(spi) + len(octets)
-    return struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), len(transforms)) + spi + octets
+        others.insert(0, (_INTEG, _IDS[_INTEG]))
+    if protocol == PROTOCOL_IKE:
+        others.insert(0, (_PRF, _IDS[_PRF]))
+    else:
+        others.append((_ESN, _IDS[_ESN]))
+    size = _HEADER + len(spi) + 12 * len(ciphers) + _HEADER * len(others)
+    count = len(ciphers) + len(others)
+    octets = bytearray(struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), count)) + spi
+    for name in ciphers:
+        identifier, bits = CIPHERS[name]
+        octets += struct.pack(">BBHHHHH", _MORE_TRANSFORMS, 0, 12, _ENCR << 8, identifier, _KEY_LENGTH, bits)
+    for kind, identifier in others:
+        octets += struct.pack(">BBHHH", _MORE_TRANSFORMS, 0, _HEADER, kind << 8, identifier)
+    octets[-_HEADER] = 0  # the last one
+    return bytes(octets)
 
 
 def choose(octets, at, end, protocol, spi_size, ciphers, groups, ke=0, exact=False):

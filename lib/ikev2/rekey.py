@@ -17,6 +17,7 @@ from .reasons import CHILD_SA_NOT_FOUND, INVALID_KE_PAYLOAD, TS_UNACCEPTABLE
 from .selectors import KE, NONCE, NOTIFY, SA, SELECTOR, TS_I, TS_R, chained, cut, notify_body, read_ts, ts_body
 from .wire import ESP, const
 
+_ONCE = (SA, KE, NONCE, TS_I, TS_R)
 _REKEY_SA = const(16393)
 _NONCE = const(32)
 _NONCE_MIN = const(16)
@@ -50,15 +51,14 @@ class Rekeys:
         bodies = {}
         rekeyed = None
         for kind, start, stop in found:
-            if kind == NOTIFY:
-                if notify_type(octets, start) == _REKEY_SA:
-                    if octets[start + 1] != 4:
-                        return _refusal(INVALID_SYNTAX)
-                    rekeyed = octets[start], bytes(octets[start + 4 : start + 8])
-            elif kind in bodies and kind in (SA, KE, NONCE, TS_I, TS_R):
+            if kind in bodies:
                 return _refusal(INVALID_SYNTAX)
-            else:
+            if kind in _ONCE:
                 bodies[kind] = start, stop
+            elif kind == NOTIFY and notify_type(octets, start) == _REKEY_SA:
+                if octets[start + 1] != 4:
+                    return _refusal(INVALID_SYNTAX)
+                rekeyed = octets[start], bytes(octets[start + 4 : start + 8])
         start, stop = bodies.get(NONCE, (0, 0))
         if SA not in bodies or not _NONCE_MIN <= stop - start <= _NONCE_MAX:
             return _refusal(INVALID_SYNTAX)
@@ -112,11 +112,11 @@ class Rekeys:
                 known[spi_in] = self._selectors[spi_in]
                 if protocol == PROTOCOL_ESP and its_protocol == ESP and spi_out == spi_old:
                     old = slot
+                    old_spi = spi_in
         self._selectors = known
         if old < 0:
             return _refusal(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
-        spi_in = table.child_sa(old)[2]
-        if ike.is_deleting(spi_in):
+        if ike.is_deleting(old_spi):
             return _refusal(TEMPORARY_FAILURE)
         if TS_I not in bodies or TS_R not in bodies:
             return _refusal(INVALID_SYNTAX)
@@ -127,12 +127,10 @@ class Rekeys:
         )
         if refusal:
             return _refusal(refusal)
-        inside, remote = known[spi_in]
-        theirs, ours = read_ts(octets, *bodies[TS_I]), read_ts(octets, *bodies[TS_R])
-        if not theirs or not ours:
+        inside, remote = known[old_spi]
+        remote, inside = _narrowed(octets, bodies[TS_I], remote), _narrowed(octets, bodies[TS_R], inside)
+        if inside is None or remote is None:
             return _refusal(INVALID_SYNTAX)
-        remote = cut(theirs[0], remote)[: len(remote)]
-        inside = cut(ours[0], inside)[: len(inside)]
         if not inside or not remote:
             return _refusal(TS_UNACCEPTABLE)
 
@@ -141,10 +139,10 @@ class Rekeys:
             # We answer: what the exchange's initiator sends is what we receive (2.17).
             key_in, key_out = keys.child_keys(cipher, self.sk_d, nonce, our_nonce, secret)
             try:
-                slot = table.add_child(ike.slot, ESP, ike.node.random, spi_out)
+                spi = table.child.choose(ike.node.random)
+                slot = table.adopt_child(ike.slot, ESP, spi, spi_out)
             except ValueError:
                 return _refusal(TEMPORARY_FAILURE)
-            spi = table.child_sa(slot)[2]
             self._selectors[spi] = inside, remote
             child = Child(cipher, spi, spi_out, key_in, key_out, inside, remote, slot)
             child.replaces = old
@@ -192,6 +190,14 @@ class Rekeys:
             return _answer([(SA, sa), (NONCE, our_nonce), (KE, ke)])
 
         return self._exchange(ike, bodies, octets, its_group, make)
+
+
+def _narrowed(octets, body, held):
+    """What a TS payload asks for of the selectors that there are, and no more of them; None if it is malformed."""
+    asked = read_ts(octets, *body)
+    if asked is None:
+        return None
+    return held if asked[0] == held else cut(asked[0], held)[: len(held)]
 
 
 def _answer(parts, over=False):
