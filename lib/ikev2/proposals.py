@@ -9,14 +9,18 @@ each type (N7). What an attempt goes by (Policy) and what it leads to (Child) ar
 import struct
 
 from .selectors import ALL, SELECTOR, SELECTORS_MAX, identity
-from .wire import const
+from .wire import const, equal
 
 PROTOCOL_IKE = const(1)  # section 3.3.1
 PROTOCOL_ESP = const(3)
 
-CIPHERS = {  # transform ID, key length in bits (section 3.3.2, RFC 5282); CBC comes with HMAC-SHA-256-128
-    "aes-cbc-128": (12, 128), "aes-cbc-256": (12, 256), "aes-gcm-16-128": (20, 128), "aes-gcm-16-256": (20, 256),
-}  # fmt: skip
+# ENCR transforms, each followed by others (sections 3.3.2, 3.3.5, RFC 5282). CBC comes with HMAC-SHA-256-128.
+CIPHERS = {
+    "aes-cbc-128": b"\3\0\0\x0c\1\0\0\x0c\x80\x0e\0\x80",
+    "aes-cbc-256": b"\3\0\0\x0c\1\0\0\x0c\x80\x0e\1\0",
+    "aes-gcm-16-128": b"\3\0\0\x0c\1\0\0\x14\x80\x0e\0\x80",
+    "aes-gcm-16-256": b"\3\0\0\x0c\1\0\0\x14\x80\x0e\1\0",
+}
 _OFFERED = ("aes-cbc-256", "aes-cbc-128")
 GROUPS = (31, 14)  # X25519 (RFC 8031), MODP-2048 (RFC 3526)
 
@@ -28,11 +32,15 @@ _PRF = const(2)
 _INTEG = const(3)
 _DH = const(4)
 _ESN = const(5)
-_IDS = (0, 0, 5, 12, 0, 0)  # by type: PRF_HMAC_SHA2_256, AUTH_HMAC_SHA2_256_128, no extended sequence numbers
-_KEY_LENGTH = const(0x800E)  # an attribute of two octets (section 3.3.5)
+_OURS = {  # PRF_HMAC_SHA2_256, AUTH_HMAC_SHA2_256_128, no extended sequence numbers
+    _PRF: b"\3\0\0\x08\2\0\0\5",
+    _INTEG: b"\3\0\0\x08\3\0\0\x0c",
+    _ESN: b"\3\0\0\x08\5\0\0\0",
+}
 _MORE_PROPOSALS = const(2)
 _MORE_TRANSFORMS = const(3)
 _HEADER = const(8)  # of a proposal, without its SPI, and of a transform, without its attributes
+_WITH_KEY_LENGTH = const(12)
 _MALFORMED = ()
 
 
@@ -110,23 +118,19 @@ def offer(protocol, spi, ciphers, groups=(), number=1):
 
 
 def _proposal(more, number, protocol, spi, ciphers, groups):
-    others = [(_DH, group) for group in groups]
-    if not _aead(ciphers[0]):
-        others.insert(0, (_INTEG, _IDS[_INTEG]))
+    transforms = [CIPHERS[name] for name in ciphers]
     if protocol == PROTOCOL_IKE:
-        others.insert(0, (_PRF, _IDS[_PRF]))
-    else:
-        others.append((_ESN, _IDS[_ESN]))
-    size = _HEADER + len(spi) + 12 * len(ciphers) + _HEADER * len(others)
-    count = len(ciphers) + len(others)
-    octets = bytearray(struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), count)) + spi
-    for name in ciphers:
-        identifier, bits = CIPHERS[name]
-        octets += struct.pack(">BBHHHHH", _MORE_TRANSFORMS, 0, 12, _ENCR << 8, identifier, _KEY_LENGTH, bits)
-    for kind, identifier in others:
-        octets += struct.pack(">BBHHH", _MORE_TRANSFORMS, 0, _HEADER, kind << 8, identifier)
-    octets[-_HEADER] = 0  # the last one
-    return bytes(octets)
+        transforms.append(_OURS[_PRF])
+    if not _aead(ciphers[0]):
+        transforms.append(_OURS[_INTEG])
+    for group in groups:
+        transforms.append(bytes((_MORE_TRANSFORMS, 0, 0, _HEADER, _DH, 0, 0, group)))
+    if protocol == PROTOCOL_ESP:
+        transforms.append(_OURS[_ESN])
+    octets = b"".join(transforms)
+    size = _HEADER + len(spi) + len(octets)
+    head = struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), len(transforms))
+    return head + spi + octets[:-_HEADER] + b"\0" + octets[1 - _HEADER :]  # nothing follows the last
 
 
 def choose(octets, at, end, protocol, spi_size, ciphers, groups, ke=0, exact=False):
@@ -179,31 +183,34 @@ def _suite(octets, at, end, count, protocol, ciphers, groups, ke, exact):
         stop = at + two(octets, at + 2)
         if not at + _HEADER <= stop <= end or octets[at] != (_MORE_TRANSFORMS if count else 0):
             return _MALFORMED
-        kind = octets[at + 4]
-        identifier = two(octets, at + 6)
-        bits = _key_length(octets, at + _HEADER, stop)
+        transform = at
         at = stop
+        kind = octets[transform + 4]
         if not _ENCR <= kind <= _ESN or (exact and seen & 1 << kind):
             good = False  # a type that nobody defined here (3.3.6); a choice that is none
             continue
         seen |= 1 << kind
+        identifier = two(octets, transform + 6)
         if kind == _ENCR:
-            for i in range(cipher):
-                if CIPHERS[ciphers[i]] == (identifier, bits):
-                    cipher = i
-                    ours |= 1 << kind
-                    break
-        elif bits:
-            continue
-        elif (kind == _INTEG or kind == _DH) and not identifier:
-            without |= 1 << kind
-        elif kind != _DH:
-            if identifier == _IDS[kind]:
+            if stop - transform == _WITH_KEY_LENGTH:
+                for i in range(cipher):
+                    if equal(octets, transform + 6, CIPHERS[ciphers[i]], 6, _WITH_KEY_LENGTH - 6):
+                        cipher = i
+                        ours |= 1 << kind
+                        break
+        elif stop - transform != _HEADER:
+            continue  # it has an attribute, and we know none for it (3.3.6)
+        elif kind == _DH:
+            if identifier in groups:
                 ours |= 1 << kind
-        elif identifier in groups:
+                if identifier == ke or group < 0 or (group != ke and groups.index(identifier) < groups.index(group)):
+                    group = identifier
+            elif not identifier:
+                without |= 1 << kind
+        elif identifier == two(_OURS[kind], 6):
             ours |= 1 << kind
-            if identifier == ke or group < 0 or (group != ke and groups.index(identifier) < groups.index(group)):
-                group = identifier
+        elif kind == _INTEG and not identifier:
+            without |= 1 << kind
     if at != end:
         return _MALFORMED
     if not good or cipher == len(ciphers):
@@ -218,10 +225,3 @@ def _suite(octets, at, end, count, protocol, ciphers, groups, ke, exact):
     if needed & ~ours or unneeded & ~without:
         return None
     return ciphers[cipher], group if group >= 0 and (ke or not without & 1 << _DH) else 0
-
-
-def _key_length(octets, at, end):
-    """Bits of the key by the attributes octets[at:end]; 0 without any, -1 if there is anything else."""
-    if at == end:
-        return 0
-    return two(octets, at + 2) if end - at == 4 and two(octets, at) == _KEY_LENGTH else -1
