@@ -112,8 +112,8 @@ class Machine:
         self.repl.exit_raw_repl()
         self._serial.serial.write(b"\x04")
 
-    def console(self, until, seconds=10):
-        """What the board prints, up to and with `until`."""
+    def console(self, until, seconds=60):
+        """What the board prints, up to and with `until`; the time limit only ends what would last for ever."""
         end = time.monotonic() + seconds
         while until not in self._printed:
             if time.monotonic() > end:
@@ -160,7 +160,7 @@ class Board(Machine):
             except BlockingIOError:
                 select.select([], [self.link], [], 1)
 
-    def receive(self, seconds=5):
+    def receive(self, seconds=60):
         """The next IP packet from the board; None if there is none in that time."""
         end = time.monotonic() + seconds
         while True:
@@ -178,7 +178,7 @@ class Board(Machine):
         """A datagram to a port of the board."""
         self.send(ipv4(source[0], ADDRESS, 17, udp(source[1], port, data)))
 
-    def receive_udp(self, seconds=5):
+    def receive_udp(self, seconds=60):
         """(port of the board, (address, port) it goes to, data) of the next datagram from the board."""
         packet = self.receive(seconds)
         if packet is None:

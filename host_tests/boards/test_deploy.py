@@ -142,7 +142,7 @@ def test_mip_installs_the_local_package(machine, package, extra):
     target = f"/{package[:4]}"
     command = [sys.executable, "-m", "mpremote", "connect", machine.repl_device, "resume", "mip", "install", "--no-mpy",
                "--target", target, str(ROOT / "lib" / package)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     connected = deploy.connect(machine.repl_device)
     try:

@@ -20,7 +20,7 @@ def test_life(case, machine, tmp_path):
     python = [sys.executable] if machine == "cpython" else [micropython()]
     environ = dict(os.environ, PYTHONPATH=":".join(folders), MICROPYPATH=":".join([*folders, ".frozen"]))
     done = subprocess.run([*python, ROOT / "host_tests/boards/firmware_life.py", case], cwd=tmp_path, env=environ,
-                          capture_output=True, text=True, timeout=30)  # fmt: skip
+                          capture_output=True, text=True, timeout=120)  # fmt: skip
     assert done.returncode == 0 and "passed" in done.stdout.splitlines(), done.stdout + done.stderr
     if case == "broken_configuration_is_named":
         assert "not started: ikev2.json, line 2: unknown key 'ssdi'" in done.stdout

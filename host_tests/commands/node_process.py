@@ -38,7 +38,7 @@ class NodeProcess:
             self.lines.put(line.rstrip("\n"))
         self.lines.put(None)
 
-    def line(self, seconds=10):
+    def line(self, seconds=60):
         """Next line; None once the process has ended."""
         return self.lines.get(timeout=seconds)
 
@@ -48,7 +48,7 @@ class NodeProcess:
         rest = []
         while (line := self.line()) is not None:
             rest.append(line)
-        self.process.wait(10)
+        self.process.wait(60)
         return rest
 
 

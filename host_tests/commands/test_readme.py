@@ -46,7 +46,7 @@ def said(text, folder):
     path = folder / "program.py"
     path.write_text(text)
     done = subprocess.run(
-        [micropython(), path], capture_output=True, text=True, env=device_environment(), timeout=20, cwd=folder
+        [micropython(), path], capture_output=True, text=True, env=device_environment(), timeout=120, cwd=folder
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -36,7 +36,7 @@ def asking(family, source, to, connected=True):
     sock.bind(source)
     if connected:
         sock.connect(to)
-    sock.settimeout(10)
+    sock.settimeout(60)
     return sock
 
 

@@ -522,7 +522,7 @@ def test_send(monkeypatch):
 def test_any_source_port_and_1472_octets():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind(("127.0.0.1", 0))
-        peer.settimeout(10)
+        peer.settimeout(60)
         to = udp.endpoint(peer.getsockname())
         served = udp.Udp(Told(), "127.0.0.1", raw=(), local={500: 0, 4500: 0})
         found = set()
@@ -654,7 +654,7 @@ def test_raw_sockets_hear_bare_esp_and_ah_s1_5(interpreter):
             ):
                 raw.bind(("127.0.0.3", 0))
                 hears.bind(("127.0.0.3", 500))
-                hears.settimeout(5)
+                hears.settimeout(60)
                 raw.sendto(octets, ("127.0.0.2", 0))
                 answer, address = hears.recvfrom(999)
                 assert address == ("127.0.0.2", 500) and len(answer) == 40 and answer[36:] == bytes.fromhex("c0ffee01")

@@ -32,13 +32,13 @@ _UDP = 17
 
 def run(*command, **options):
     """A command that must not fail; its output."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, **options)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
     return done.stdout
 
 
-def until(true, what, seconds=20):
+def until(true, what, seconds=60):
     """Wait for a condition; the time limit only ends what would last for ever."""
     end = time.monotonic() + seconds
     while not true():
@@ -163,7 +163,7 @@ class Cable:
                     self.packets.append(packet)
                     self._news.notify_all()
 
-    def wait(self, wanted, since=0, seconds=20):
+    def wait(self, wanted, since=0, seconds=60):
         """The first packet from number `since` on that `wanted` accepts; TimeoutError if none comes."""
         found = []
 

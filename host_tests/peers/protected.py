@@ -94,6 +94,7 @@ class _Wire:
 
     def __init__(self, cable):
         self._cable = cable
+        self._latest = {}  # Message ID of the last request of each end
         self.since = 0
 
     def now(self):
@@ -104,13 +105,20 @@ class _Wire:
         """IKE messages between two ends, up to now."""
         return [p for p in self._cable.packets if (p.source, p.to) == (source, to) and exchange(p)]
 
-    def exchange(self, source, to):
-        """The first whole exchange that `source` begins."""
+    def begins(self, source, to):
+        """What tells that a packet is a request of `source`, and none that only repeats one of those before."""
+        latest = self._latest.get(source, -1)
 
         def is_request(packet):
-            return (packet.source, packet.to) == (source, to) and exchange(packet) and not is_response(packet)
+            ends = packet.source, packet.to
+            return ends == (source, to) and exchange(packet) and not is_response(packet) and message_id(packet) > latest
 
-        request = self._cable.wait(is_request, self.since)
+        return is_request
+
+    def exchange(self, source, to):
+        """The first whole exchange that `source` begins."""
+        request = self._cable.wait(self.begins(source, to), self.since)
+        self._latest[source] = message_id(request)
 
         def is_its_response(packet):
             ends = packet.source, packet.to
@@ -176,7 +184,7 @@ def protected(machine, cipher, initiator, folder):
 
             def esp():
                 seen.now()
-                send_esp(tunnel, cable, lambda p: (p.source, p.to) == (B, A) and exchange(p) and not is_response(p))
+                send_esp(tunnel, cable, seen.begins(B, A))
                 record.invalid_spi.append(seen.exchange(B, A))
 
             def forge(octets):
@@ -195,7 +203,7 @@ def protected(machine, cipher, initiator, folder):
             outbound = bytes.fromhex(given["children"][0][1])
             hint = capture.answer("invalid-spi", wire.PORT_NAT, outbound + bytes(4), b"forged   message")
             forge(hint)
-            request = cable.wait(lambda p: (p.source, p.to) == (B, A) and not is_response(p), seen.since)
+            request = cable.wait(seen.begins(B, A), seen.since)
             forge(capture.answer("invalid-ike-spi", wire.PORT_NAT, request.octets, b""))
             forge(hint)
             charon.process.send_signal(signal.SIGCONT)
