@@ -2,6 +2,7 @@
 # Sets up what the other commands need, once; later runs take no time.
 #   setup.sh host    .venv with the packages of requirements.txt
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
+#   setup.sh newest  the unix port of the newest source that Debian has, in build/newest
 #   setup.sh firmware [BOARD]  that of an emulated board, or of all, and what it needs: build/QEMU_MPS2/firmware.elf
 #   setup.sh firmware BOARD MPY_DIR  that of an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
@@ -55,25 +56,26 @@ host() {
     cp host_tests/requirements.txt $stamp
 }
 
-# Debian's source of a package from the suite that has MicroPython, by way of the machine's own mirrors.
+# Debian's source of a package, from trixie if no other suite is named, by way of the machine's own mirrors.
 source_of() {
-    local name=$1 apt=$build/apt
-    [ -d "$build/$name" ] && return
+    local name=$1 suite=${2:-trixie} apt=$build/apt tree=$build/$1
+    [ "$suite" = trixie ] || { apt=$build/apt-$suite && tree=$build/$1-$suite; }
+    [ -d "$tree" ] && return
     packages dpkg-dev ca-certificates xz-utils
-    say "fetching the source of $name"
+    say "fetching the source of $name from $suite"
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/empty"
     {
         for file in /etc/apt/sources.list.d/*.sources; do
             # One stanza that names a Debian suite; security and third parties are left out.
             [ -e "$file" ] && awk 'BEGIN { RS = ""; ORS = "\n\n" } /Suites: *(bookworm|trixie|stable|testing)/ && !/security/' "$file" |
-                sed -E 's/^Types:.*/Types: deb-src/; s/^Suites:.*/Suites: trixie/; s/^Components:.*/Components: main/'
+                sed -E "s/^Types:.*/Types: deb-src/; s/^Suites:.*/Suites: $suite/; s/^Components:.*/Components: main/"
         done
         true
     } >"$apt/debian.sources"
     if ! [ -s "$apt/debian.sources" ]; then
         rm "$apt/debian.sources"
-        cat /etc/apt/sources.list 2>/dev/null | awk '$1 == "deb" && $0 ~ / (bookworm|trixie|stable) / {
-            sub(/^deb /, "deb-src "); sub(/ (bookworm|trixie|stable) .*/, " trixie main"); print; exit }' >"$apt/debian.list"
+        cat /etc/apt/sources.list 2>/dev/null | awk -v suite="$suite" '$1 == "deb" && $0 ~ / (bookworm|trixie|stable) / {
+            sub(/^deb /, "deb-src "); sub(/ (bookworm|trixie|stable) .*/, " " suite " main"); print; exit }' >"$apt/debian.list"
     fi
     local list
     list=$(ls "$apt"/debian.*)
@@ -84,7 +86,7 @@ source_of() {
     (cd "$apt" && logged "fetch-$name" apt-get "${options[@]}" source --download-only "$name")
     rm -rf "$apt/$name"
     logged "unpack-$name" dpkg-source --no-check -x "$apt/$name"_*.dsc "$apt/$name"
-    mv "$apt/$name" "$build/$name"
+    mv "$apt/$name" "$tree"
 }
 
 source_tree() {
@@ -119,12 +121,26 @@ unix() {
     which_unix >/dev/null && return
     packages build-essential pkg-config python3 libmbedtls-dev libffi-dev
     source_tree
-    say "building the MicroPython unix port"
-    mkdir -p "$build/unix"
-    printf 'include("$(MPY_DIR)/extmod/asyncio")\n' >"$build/unix/manifest.py"
-    logged build-unix make -C "$build/micropython/ports/unix" -j2 BUILD="$build/unix/objects" \
-        MICROPY_PY_BTREE=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 FROZEN_MANIFEST="$build/unix/manifest.py"
-    cp "$build/unix/objects/micropython" "$built"
+    unix_port micropython unix
+}
+
+# The same of the newest source that Debian has, to see that the library goes on with it.
+newest() {
+    [ -x "$build/newest/micropython" ] && return
+    packages build-essential pkg-config python3 libmbedtls-dev libffi-dev
+    source_of micropython sid
+    logged build-newest-mpy-cross make -C "$build/micropython-sid/mpy-cross" -j2
+    unix_port micropython-sid newest
+}
+
+# unix_port TREE FOLDER: the unix port of a source tree, in build/FOLDER.
+unix_port() {
+    say "building the unix port of build/$1"
+    mkdir -p "$build/$2"
+    printf 'include("$(MPY_DIR)/extmod/asyncio")\n' >"$build/$2/manifest.py"
+    logged "build-$2" make -C "$build/$1/ports/unix" -j2 BUILD="$build/$2/objects" \
+        MICROPY_PY_BTREE=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 FROZEN_MANIFEST="$build/$2/manifest.py"
+    cp "$build/$2/objects/micropython" "$build/$2/micropython"
 }
 
 # The compiler and the emulator of an emulated board; lwIP and AES, which MicroPython's source package leaves out.
@@ -192,7 +208,7 @@ esp32() {
 }
 
 case "${1:-}" in
-host | unix | firmware | peers) "$@" ;;
+host | unix | newest | firmware | peers) "$@" ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
-*) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -5,7 +5,6 @@ import fcntl
 import os
 import select
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -13,6 +12,9 @@ import time
 import tty
 
 from mpremote.transport_serial import SerialTransport
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
+from scapy.utils import checksum
 from tools import BUILD, arguments
 
 FIRMWARE = BUILD / "QEMU_MPS2/firmware.elf"
@@ -32,25 +34,9 @@ def unslip(frame):
     return frame.replace(b"\xdb\xdc", b"\xc0").replace(b"\xdb\xdd", b"\xdb")
 
 
-def checksum(octets):
-    """The internet checksum (RFC 1071)."""
-    octets += b"\0" * (len(octets) % 2)
-    total = sum(struct.unpack(f">{len(octets) // 2}H", octets))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
 def ipv4(source, to, protocol, payload):
     """An IPv4 packet."""
-    header = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0,
-                         socket.inet_aton(source), socket.inet_aton(to))  # fmt: skip
-    return header[:10] + checksum(header).to_bytes(2, "big") + header[12:] + payload
-
-
-def udp(source_port, to_port, data):
-    """A UDP datagram without a checksum, as IPv4 allows."""
-    return struct.pack(">HHHH", source_port, to_port, 8 + len(data), 0) + data
+    return bytes(IP(src=source, dst=to, proto=protocol) / Raw(payload))
 
 
 class Machine:
@@ -176,17 +162,18 @@ class Board(Machine):
 
     def send_udp(self, port, data, source=(PEER, 40000)):
         """A datagram to a port of the board."""
-        self.send(ipv4(source[0], ADDRESS, 17, udp(source[1], port, data)))
+        # Without a checksum, as IPv4 allows.
+        self.send(bytes(IP(src=source[0], dst=ADDRESS) / UDP(sport=source[1], dport=port, chksum=0) / Raw(data)))
 
     def receive_udp(self, seconds=60):
         """(port of the board, (address, port) it goes to, data) of the next datagram from the board."""
         packet = self.receive(seconds)
         if packet is None:
             return None
-        assert packet[9] == 17 and checksum(packet[:20]) == 0
-        from_port, to_port, length, _ = struct.unpack(">HHHH", packet[20:28])
-        assert length == len(packet) - 20
-        return from_port, (socket.inet_ntoa(packet[16:20]), to_port), packet[28:]
+        assert checksum(packet[:20]) == 0
+        found = IP(packet)
+        assert found.proto == 17 and found[UDP].len == len(packet) - 20
+        return found.sport, (found.dst, found.dport), packet[28:]  # what scapy makes of the data is no matter
 
     def tun(self, name):
         """File descriptor of a new TUN device of that name in this network namespace (root)."""

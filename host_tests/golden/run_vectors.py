@@ -49,9 +49,9 @@ def cpython():
 
 
 @contextmanager
-def unix():
+def unix(interpreter=None):
     """The MicroPython unix port as a process of its own."""
-    command = [micropython(), str(HERE / "vector_machine.py")]
+    command = [interpreter or micropython(), str(HERE / "vector_machine.py")]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
     ) as process:
@@ -95,19 +95,22 @@ def udp(host):
         yield live.run
 
 
+_NEWEST = BUILD / "newest/micropython"
 TARGETS = {
-    "cpython": cpython, "unix": unix, "board": lambda: emulated(Board), "riscv": lambda: emulated(riscv),
+    "cpython": cpython, "unix": unix, "newest": lambda: unix(_NEWEST), "board": lambda: emulated(Board),
+    "riscv": lambda: emulated(riscv),
 }  # fmt: skip
-NEEDS = {"unix": ["unix"], "board": ["firmware", "QEMU_MPS2"], "riscv": ["firmware", "QEMU_VIRT_RV32"]}  # of setup.sh
+NEEDS = {  # of setup.sh
+    "unix": ["unix"], "newest": ["newest"], "board": ["firmware", "QEMU_MPS2"], "riscv": ["firmware", "QEMU_VIRT_RV32"],
+}  # fmt: skip
+_BUILT = {
+    "newest": _NEWEST, "board": BUILD / "QEMU_MPS2/firmware.elf", "riscv": BUILD / "QEMU_VIRT_RV32/firmware.elf",
+}  # fmt: skip
 
 
 def available():
     """Machines that are there: all of them under CI."""
-    yield "cpython"
-    yield "unix"
-    for name, board in (("board", "QEMU_MPS2"), ("riscv", "QEMU_VIRT_RV32")):
-        if os.environ.get("CI") or (BUILD / board / "firmware.elf").exists():
-            yield name
+    return [name for name in TARGETS if os.environ.get("CI") or name not in _BUILT or _BUILT[name].exists()]
 
 
 def machine(target):
@@ -182,7 +185,7 @@ def differences(case, result):
 def main(target=None, names=()):
     try:
         cases = [case for path in vector_files.paths(names) for case in vector_files.read(path)]
-        targets = [target] if target else list(available())
+        targets = [target] if target else available()
         if not all(name in TARGETS or name.startswith("udp://") for name in targets):
             raise vector_files.FormatError(f"TARGET is none of {', '.join(TARGETS)}, udp://HOST: {target}")
     except vector_files.FormatError as error:

@@ -91,8 +91,12 @@ def test_a_notify_of_its_least_size_and_an_spi_that_fills_it_r9():
 
 
 @pytest.mark.parametrize("at", [0, 4])
-@pytest.mark.parametrize("flags", range(256))
-def test_answer_is_the_question_edited_s2_5_s2_6_s2_7_s2_8(at, flags):
+def test_answer_is_the_question_edited_s2_5_s2_6_s2_7_s2_8(at):
+    for flags in range(256):
+        check_answer(at, flags)
+
+
+def check_answer(at, flags):
     request = bytes(at) + HEADER[:17] + b"\x2f" + HEADER[18:19] + bytes((flags,)) + b"\1\2\3\4" + bytes(60)
     blank = wire.blank_answer(at)
     assert len(blank) == at + 36
