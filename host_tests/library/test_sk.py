@@ -201,3 +201,16 @@ def test_any_octets_are_refused_p5(cipher, message, fitting):
         message[24:28] = struct.pack(">I", len(message))
         message[30:32] = struct.pack(">H", len(message) - 28)
     assert make(cipher, True).open(message, 0, len(message)) is None
+
+
+@pytest.mark.parametrize("cipher", CIPHERS)
+def test_an_encrypted_fragment_is_dropped_p8(cipher):
+    """SKF (53) where SK (46) opens, whether it is one of one or says nothing of fragments."""
+    iv = octets(8 if "gcm" in cipher else 16, 9)
+    encrypted = header()
+    fragment = encrypted[:16] + b"\x35" + encrypted[17:]
+    for head, opened in ((encrypted, INVALID_SPI), (fragment, None)):
+        message = sealed(cipher, head, 41, INVALID_SPI, iv)
+        assert make(cipher, False).open(message, 0, len(message)) == opened
+    one_of_one = sealed(cipher, fragment, 41, b"\0\1\0\1" + INVALID_SPI, iv)
+    assert make(cipher, False).open(one_of_one, 0, len(one_of_one)) is None

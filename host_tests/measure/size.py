@@ -11,12 +11,12 @@ from boards.board import ADDRESS, CLOCK_NS, FIRMWARE, PEER, Board
 from golden import vector_files
 from golden.live import canary
 from golden.run_vectors import machine_source
-from tools import ROOT, arguments, compiled
+from tools import ROOT, arguments, compiled, library
 
+from boards import mip
 from measure import bench_protected
 
-CORE = ("__init__", "wire", "slots", "lookup", "spi_table", "budget", "hints", "notifier", "owners", "node")
-_FIRMWARE = ("main", "config", "network")
+CORE = [path.removeprefix("ikev2/").removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 _REPEAT = 20
 _DATAGRAMS = 20
 _RAM = """
@@ -90,16 +90,18 @@ def cost(case, via, source, octets):
 
 
 def flash():
-    """Octets of flash by module of lib/ikev2: its frozen code, constants and tables."""
+    """Octets of flash by module, `node` or `crypto/gcm` or `ipsec/esp`: its frozen code, constants and tables."""
+    paths = sorted([*library(), *(path.name for path in (ROOT / "firmware").glob("ikev2_*.py"))], key=len, reverse=True)
+    names = {path.removesuffix(".py").replace("/", "_"): path.removesuffix(".py") for path in paths}
+    frozen = re.compile(f"(?:^|_)({'|'.join(names)})(?=_|$)")
     nm = subprocess.run(["arm-none-eabi-nm", "-S", str(FIRMWARE)], check=True, capture_output=True, text=True).stdout
     sizes = {}
     for line in nm.splitlines():
         fields = line.split()
         if len(fields) == 4:
-            found = re.match(r".*?(?:ikev2_|ipsec_)(__init__|crypto|[a-z]+(?:_table)?)(?=__|_|$)", fields[3])
+            found = frozen.search(fields[3])
             if found:
-                name = found.group(1)
-                name = f"ikev2_{name}" if name in _FIRMWARE else name
+                name = names[found[1]].removeprefix("ikev2/")
                 sizes[name] = sizes.get(name, 0) + int(fields[1], 16)
     return sizes
 
