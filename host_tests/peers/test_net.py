@@ -12,7 +12,8 @@ from tools import device_environment
 from peers.net import until
 
 RUN = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where make runs in the background
 from pathlib import Path
 from peers.forgotten import forgotten
 from peers.strongswan import Charon
