@@ -12,6 +12,7 @@ import struct
 
 from . import wire
 from .crypto import ICV, cipher, integrity_size
+from .crypto.octets import pad_with_zeros
 from .wire import HEADER, SK, const
 
 _HEAD = const(32)  # IKE header and generic payload header: what is authenticated and not encrypted
@@ -46,6 +47,8 @@ class Protection:
         self._outbound = outbound
         self._inbound = inbound
         self.iv_size = outbound.iv_size
+        self._block = outbound.block
+        self._start = _HEAD + self.iv_size  # where the encrypted part begins
 
     def iv(self, random, response, message_id):
         """An IV of random(n) for that message, response or not: none but it may have it.
@@ -60,8 +63,7 @@ class Protection:
 
     def length(self, size):
         """Length of the IKE message with `size` octets of payloads."""
-        block = self._outbound.block
-        return _HEAD + self.iv_size + size + block - size % block + ICV
+        return self._start + size + self._block - size % self._block + ICV
 
     def seal(self, out, at, first, payloads, iv):
         """Complete the message whose IKE header is out[at:at+24]; returns its length.
@@ -69,25 +71,24 @@ class Protection:
         `first` is the type of the first of the payloads, 0 if there are none. The IV is one of `iv`.
         """
         size = len(payloads)
-        length = self.length(size)
-        start = at + _HEAD + self.iv_size
-        end = at + length - ICV
+        start = at + self._start
+        padding = start + size
+        end = padding + self._block - size % self._block
+        length = end + ICV - at
         struct.pack_into(">IBBH", out, at + wire.LENGTH, length, first, 0, length - HEADER)
         out[at + _HEAD : start] = iv
-        out[start : start + size] = payloads
-        for i in range(start + size, end):
-            out[i] = 0
-        out[end - 1] = end - start - size - 1
+        out[start:padding] = payloads
+        pad_with_zeros(out, padding, end)
         self._outbound.seal(out, at, _HEAD, end)
         return length
 
     def open(self, message, at, length):
         """The payloads in the IKE message message[at:length] as octets; None if the peer has not made it."""
         end = length - ICV
-        size = end - at - _HEAD - self.iv_size
+        size = end - at - self._start
         if (
             size <= 0
-            or size % self._inbound.block
+            or size % self._block
             or message[at + wire.NEXT_PAYLOAD] != SK
             or (message[at + HEADER + 2] << 8 | message[at + HEADER + 3]) != length - at - HEADER
         ):

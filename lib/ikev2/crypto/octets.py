@@ -40,6 +40,16 @@ def pad(out: ptr8, at: int, n: int):
 
 
 @micropython.viper
+def pad_with_zeros(out: ptr8, at: int, end: int):
+    """Fill out[at:end] with zeros and, in the last octet, their number (RFC 7296 section 3.14)."""
+    i = end - 1
+    out[i] = i - at
+    while i > at:
+        i -= 1
+        out[i] = 0
+
+
+@micropython.viper
 def padded(octets: ptr8, end: int) -> bool:
     """True if octets[:end] ends as `pad` makes it; the number in the last octet must be less than `end`."""
     i = octets[end - 1]
