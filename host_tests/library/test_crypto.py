@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,8 @@ from hypothesis import strategies as st
 from ikev2.crypto import aes, cipher, key_size
 from ikev2.crypto import hmac as own_hmac
 from ikev2.crypto.octets import same
-from tools import device_environment, micropython
+
+from library.machines import MACHINES, on_unix
 
 FOLDER = Path(__file__).parent / "crypto_vectors"
 HMAC, CBC, GCM = (json.loads((FOLDER / f"{name}.json").read_text()) for name in ("hmac_sha256", "aes_cbc", "aes_gcm"))
@@ -56,26 +56,7 @@ def wrong(hmac, cbc, gcm):
 """
 
 
-def on_cpython(code):
-    said = []
-    exec(code, {"print": lambda *what: said.append(" ".join(str(item) for item in what))})
-    return "\n".join(said)
-
-
-def on_unix(code):
-    run = subprocess.run([micropython(), "-c", code], capture_output=True, text=True, env=device_environment())
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
-
-
-def on_board(code):
-    from boards.board import Board
-
-    with Board() as machine:
-        return machine.exec(code)
-
-
-@pytest.mark.parametrize("machine", [on_cpython, on_unix, on_board])
+@pytest.mark.parametrize("machine", MACHINES)
 def test_published_vectors(machine):
     """FIPS 197, SP 800-38A, RFC 3602, RFC 4231, and the GCM specification's, to which RFC 4106 refers."""
     assert machine(_CHECK + f"print(list(wrong({HMAC}, {CBC}, {GCM})))").strip() == "[]"

@@ -35,6 +35,9 @@ class CbcHmac:
         _after(out, end, self._last, outer.digest())
 
     def open(self, octets, at, head, end, into):
+        start = at + head + BLOCK
+        if end <= start or end - start & 15:
+            return False
         view = memoryview(octets)
         inner = sha256(self._inner)
         inner.update(view[at:end])
@@ -42,7 +45,6 @@ class CbcHmac:
         outer.update(inner.digest())
         if not same(outer.digest(), 0, octets, end, BLOCK):
             return False
-        start = at + head + BLOCK
         self._aes.decrypt(view[start:end], into)
         _opened(into, octets, start, self._last, end)
         return True

@@ -52,6 +52,8 @@ class Gcm:
         copy(out, end, _tag, 0, BLOCK)
 
     def open(self, octets, at, head, end, into):
+        if end < at + head + _IV:
+            return False
         self._begin(octets, at + head)
         self._finish(octets, at, head, end)
         if not same(_tag, 0, octets, end, BLOCK):
