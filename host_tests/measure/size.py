@@ -14,7 +14,7 @@ from golden.run_vectors import machine_source
 from tools import ROOT, arguments, compiled, library
 
 from boards import mip
-from measure import bench_protected
+from measure import bench_protected, size_crypto
 
 CORE = [path.removeprefix("ikev2/").removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 _REPEAT = 20
@@ -194,11 +194,13 @@ def figures():
     for cipher, (made, verified) in bench_protected.instructions().items():
         yield f"INVALID_SPI over an IKE SA, {cipher}, made", made, "instructions"
         yield f"INVALID_SPI over an IKE SA, {cipher}, response verified", verified, "instructions"
+    for what, count in size_crypto.instructions().items():
+        yield what, count, "instructions"
 
 
 def line(what, number, unit):
     """A figure as it is printed."""
-    return f"{what:62} {number:>9,} {unit}"
+    return f"{what:62} {number:>11,} {unit}"
 
 
 def renewed(readme, found):
@@ -216,6 +218,8 @@ def main(readme):
     for figure in figures():
         found.append(figure)
         print(line(*figure), flush=True)
+    for what, ratio in size_crypto.ratios({what: number for what, number, _ in found}).items():
+        print(f"{what:62} {ratio:>11.2f} times what the platform alone takes")
     if readme:
         path = ROOT / "README.md"
         path.write_text(renewed(path.read_text(), found))

@@ -8,9 +8,9 @@ A table of eight bits would take 4 KB a key.
 import struct
 from array import array
 
-from ..wire import const, micropython, ptr8, ptr32
+from ..wire import const, copy, micropython, ptr8, ptr32
 from .aes import BLOCK, ecb
-from .octets import copy, same
+from .octets import same
 
 ptr16 = ptr8  # as ptr8, of words of 16 bits
 uint = int  # to viper functions it is one whose >> brings in zeros
@@ -172,15 +172,16 @@ def ghash(table: ptr32, row: int, y: ptr32, octets: ptr8, at: int, end: int):
         k = 4
         while k:
             k -= 1
-            word = 0
+            word = y[k]
             i = at + (k << 2)
-            last = i + 4
-            while i < last:
-                word <<= 8
-                if i < end:
-                    word |= octets[i]
-                i += 1
-            word ^= y[k]
+            if i + 4 <= end:
+                word ^= octets[i] << 24 | octets[i + 1] << 16 | octets[i + 2] << 8 | octets[i + 3]
+            else:
+                shift = 24
+                while i < end:
+                    word ^= octets[i] << shift
+                    shift -= 8
+                    i += 1
             nibbles = 8
             while nibbles:
                 nibbles -= 1
