@@ -1,0 +1,185 @@
+"""What a tunnel costs on the emulated board: to make, to keep, to use, to take up again after sleep.
+
+The device's half runs on the board, its clock counting instructions; the gateway is the scripted one, here.
+"""
+
+import contextlib
+
+from boards.board import CLOCK_NS, Board
+from library.gateway import Gateway
+
+_PSK = b"of no value, but long enough"
+_HOST = ("198.51.100.1", 500)
+_DEVICE = ("192.0.2.1", 20001)
+_MEGA = 1000000
+
+# What the board is told once. `now` never moves: nothing here waits.
+_DEVICE_CODE = """
+import gc, os, time
+from binascii import hexlify, unhexlify
+_ticks = time.ticks_cpu
+begun = _ticks()
+from ikev2.node import Node
+from ikev2.proposals import Policy
+from ikev2.spi_table import SpiTable
+from ipsec.inner import Inner
+from ipsec.life import Life
+from ipsec import esp, sleep
+spent = 0
+def build(keep=True):
+    global node, life
+    policy = Policy("sensor-7", b"of no value, but long enough", groups=GROUPS, ciphers=CIPHERS)
+    policy.keep_keys = keep
+    node = Node(SpiTable(4, 8), os.urandom)
+    life = Life(node, policy, Inner(bytes(4)))
+def timed(call, *arguments):
+    global spent
+    start = _ticks()
+    value = call(*arguments)
+    spent += time.ticks_diff(_ticks(), start)
+    return value
+def said():
+    found = []
+    length = timed(node.outgoing, 1000)
+    while length:
+        found.append((node.out_via, hexlify(memoryview(node.out)[:length]).decode()))
+        length = timed(node.outgoing, 1000)
+    return found
+def go_on():
+    found = said()
+    while node.next_timer(1000) == 0:
+        timed(node.tick, 1000)
+        found += said()
+    print(found)
+def hear(via, octets):
+    octets = unhexlify(octets)
+    timed(node.receive, via, bytes((198, 51, 100, 1, via >> 8, via & 255)), octets, len(octets), 1000)
+    go_on()
+def begin():
+    timed(life.begin, bytes((198, 51, 100, 1)), 1000)
+    go_on()
+buffer = bytearray(1520)
+def send(n):
+    size = life.inner.send(buffer, esp.ROOM, 5683, bytes((10, 0, 0, 5)), 5683, bytes(n))
+    return life.seal(buffer, size, 1000)
+"""
+
+
+class Device:
+    """A board with the device's half; `free` octets of heap are left to it, all of them if None."""
+
+    def __init__(self, board, groups=(31,), ciphers=("aes-cbc-256",), free=None):
+        self.board = board
+        self.gateway = Gateway(_PSK, ciphers=ciphers, groups=groups)
+        code = _DEVICE_CODE.replace("GROUPS", repr(groups)).replace("CIPHERS", repr(ciphers))
+        self.board.exec(code + "build()\n")
+        if free:
+            fill = f"gc.collect()\nballast = []\nwhile gc.mem_free() > {free}: ballast.append(bytearray(512))\n"
+            self.board.exec(fill)
+
+    def tell(self, code):
+        """Have the board do something, and let both speak until neither has anything to say."""
+        pending = eval(self.board.exec(code))
+        while pending:
+            via, octets = pending.pop(0)
+            for back_via, _, answer in self.gateway.receive(via, _DEVICE, bytes.fromhex(octets)):
+                pending += eval(self.board.exec(f"hear({back_via}, {answer.hex()!r})"))
+
+    def says(self, datagrams):
+        """The gateway begins."""
+        for via, _, octets in datagrams:
+            pending = eval(self.board.exec(f"hear({via}, {octets.hex()!r})"))
+            for back_via, answer in pending:
+                self.gateway.receive(back_via, _DEVICE, bytes.fromhex(answer))
+
+    def spent(self):
+        """Instructions since the last call."""
+        ticks = int(self.board.exec("print(spent); spent = 0"))
+        return ticks * CLOCK_NS
+
+    def heap(self):
+        """Octets in use after collection."""
+        return int(self.board.exec("gc.collect(); print(gc.mem_alloc())"))
+
+    def up(self):
+        """Make the tunnel; RuntimeError if it does not come up."""
+        self.tell("begin()")
+        if self.board.exec("print(life.up)").strip() != "True":
+            raise RuntimeError(self.board.exec("print(life.reason)"))
+
+
+@contextlib.contextmanager
+def _device(**options):
+    with Board(icount=True) as board:
+        yield Device(board, **options)
+
+
+def made():
+    """(what, number, unit) of an attempt, and of the tunnel that it makes."""
+    with _device() as device:
+        device.up()
+        yield "a tunnel made, X25519, 96 KB of heap free", device.spent(), "instructions"
+        up = device.heap()
+        device.board.exec("node.remove(life.ike, 'again'); said()")
+        yield "RAM, a tunnel that is up", up - device.heap(), "octets"
+        device.spent()
+        device.up()
+        yield "a tunnel made again, known answers given", device.spent(), "instructions"
+        sa = device.gateway.sas[-1]
+        live = device.heap()
+        for group, name in ((0, "without PFS"), (31, "with PFS")):
+            device.spent()
+            device.says(device.gateway.rekey_child(sa, group=group))
+            yield f"rekey of the Child SA answered, {name}", device.spent(), "instructions"
+            if not group:
+                yield "RAM, both pairs of a rekey", device.heap() - live, "octets"
+            device.says(device.gateway.delete_child(sa, sa.children[0]))
+        yield "RAM, once the old pair is deleted", device.heap() - live, "octets"
+        for size in (64, 1024):
+            ticks = device.board.exec(
+                f"send({size})\ngc.collect()\nt = _ticks()\nsend({size})\nprint(time.ticks_diff(_ticks(), t))"
+            )
+            yield f"a datagram of {size} octets into the tunnel, UDP and ESP", int(ticks) * CLOCK_NS, "instructions"
+    with _device(free=24576) as device:
+        device.up()
+        yield "a tunnel made, X25519, 24 KB of heap free", device.spent(), "instructions"
+    with _device(groups=(14,)) as device:
+        device.up()
+        yield "a tunnel made, MODP-2048", device.spent(), "instructions"
+
+
+_SLEEP = "octets = sleep.keep(life, 1000)\ntable = node.table.snapshot()\nprint(hexlify(table).decode(), hexlify(octets).decode())"
+_WAKE = """
+build()
+assert node.table.restore(unhexlify({table!r}))
+assert sleep.wake(life, unhexlify({octets!r}), 600000, 1000)
+length = send(64)
+assert length
+print(time.ticks_diff(_ticks(), begun), length)
+"""
+
+
+def woken():
+    """The same of the first reading after sleep: imports, table, keys and one ESP packet."""
+    with Board(icount=True) as board:
+        device = Device(board)
+        device.up()
+        table, octets = board.exec(_SLEEP).split()
+    yield "RTC memory, a tunnel", len(octets) // 2, "octets"
+    yield "RTC memory, a table of 4 IKE SAs and 8 Child SAs", len(table) // 2, "octets"
+    code = _DEVICE_CODE.replace("GROUPS", "(31,)").replace("CIPHERS", "('aes-cbc-256',)")
+    with Board(icount=True) as board:
+        ticks, length = board.exec(code + _WAKE.format(table=table, octets=octets)).split()
+    yield "wake to the first reading sent, keys kept, import included", int(ticks) * CLOCK_NS, "instructions"
+    yield "ESP in UDP, a reading of 64 octets", int(length), "octets"
+
+
+def figures():
+    """Everything."""
+    yield from made()
+    yield from woken()
+
+
+if __name__ == "__main__":
+    for what, number, unit in figures():
+        print(f"{what:62} {number:>13,} {unit}", flush=True)
