@@ -72,10 +72,17 @@ class Device:
         self.board = board
         self.gateway = Gateway(_PSK, ciphers=ciphers, groups=groups)
         code = _DEVICE_CODE.replace("GROUPS", repr(groups)).replace("CIPHERS", repr(ciphers))
+        if free:  # at the heap's beginning, where the library of an application would lie
+            self.board.exec(f"ballast = bytearray({self._free_after(board, code) - free})")
         self.board.exec(code + "build()\n")
-        if free:
-            fill = f"gc.collect()\nballast = []\nwhile gc.mem_free() > {free}: ballast.append(bytearray(512))\n"
-            self.board.exec(fill)
+
+    @staticmethod
+    def _free_after(board, code):
+        """Octets of heap that the imports leave."""
+        free = int(board.exec(code + "build()\ngc.collect()\nprint(gc.mem_free())\n"))
+        board.repl.exit_raw_repl()
+        board.repl.enter_raw_repl(soft_reset=True)
+        return free
 
     def tell(self, code):
         """Have the board do something, and let both speak until neither has anything to say."""

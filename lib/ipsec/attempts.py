@@ -5,9 +5,13 @@ so that a thousand devices do not come back in step. Only what the gateway has p
 """
 
 from ikev2.budget import elapsed
-from ikev2.initiator import Initiator
-from ikev2.reasons import AUTHENTICATION_FAILED, FAILED_CP_REQUIRED, INTERNAL_ADDRESS_FAILURE, SILENCE_AUTH
 from ikev2.wire import const
+
+# As ikev2.reasons has them; what makes attempts is imported when there is one, for a wake from sleep needs none (Z3).
+AUTHENTICATION_FAILED = const(24)
+INTERNAL_ADDRESS_FAILURE = const(36)
+FAILED_CP_REQUIRED = const(37)
+SILENCE_AUTH = const(-2)
 
 _LIVED_MS = const(3000)  # an SA that lived so long was worth having
 _PAUSE_MS = const(1000)
@@ -48,6 +52,8 @@ class Attempts:
 
     def begin(self, host, now):
         """Make an attempt with the gateway at that address of four octets."""
+        from ikev2.initiator import Initiator
+
         self.wanted = False
         if self.attempt or self.closed:
             return

@@ -12,10 +12,9 @@ import hashlib
 import struct
 
 from ikev2 import sk
-from ikev2.crypto import key_size
+from ikev2.crypto import key_size, trust
 from ikev2.informational import IkeSa
 from ikev2.proposals import CIPHERS, Child
-from ikev2.rekey import Rekeys
 from ikev2.wire import const
 
 from .traffic import Traffic
@@ -29,6 +28,24 @@ _FORM = ">BBBBBIIII4sIIBB8s"
 _NAMES = tuple(sorted(CIPHERS))
 _SELECTOR = const(13)
 _SK_D = const(32)
+
+
+class _Rekeys:
+    """Becomes a rekey.Rekeys when it is first needed, which a short wake does not come to."""
+
+    longest = 0
+
+    def __init__(self, policy, sk_d, selectors):
+        self.policy = policy
+        self.sk_d = sk_d
+        self.selectors = selectors
+
+    def begin(self, ike, found, octets):
+        from ikev2.rekey import Rekeys
+
+        ike.rekeys = Rekeys(self.policy, self.sk_d, self.selectors)
+        return ike.rekeys.begin(ike, found, octets)
+
 
 _woken = []  # checks of what has been read since the board began
 
@@ -122,10 +139,12 @@ def _wake(life, octets, slept_ms, now):
     if _digest(octets[_CHECK:], said) != octets[:_CHECK]:
         return False
     _woken.append(bytes(octets[:_CHECK]))
+    trust(ike_cipher)
+    trust(child_cipher)
     sa = sk.protection(ike_cipher, initiator, *sk.split(ike_cipher, keys))
     sa.keys = ike_cipher, keys
     table.update_ike(slot, established=True)
-    rekeys = Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
+    rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
     life.node.attach(slot, IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys))
     life.resume(slot, Traffic(life, child, now, number, seen), address, max(0, left - slept_ms), lived + slept_ms, now)
     return True
