@@ -15,7 +15,7 @@ from golden import vector_files
 _ROW = re.compile(r"^\| ([A-Z][0-9]+(?:\.[0-9]+)?) \| (.*?) \|", re.MULTILINE)
 _ID = re.compile(r"\b([A-Z][0-9]+(?:\.[0-9]+)?)\b(?![.][0-9])")
 RULES = dict(_ROW.findall((Path(__file__).parent / "RULES.md").read_text()))
-NOT_BUILT = frozenset(RULES)  # whose code, or whose id at a line of it, is still to come
+NOT_BUILT = frozenset("N21 K4 K6 K7 K8 K9".split())  # whose code, tests or ids are still to come
 
 
 def named(text):
@@ -72,9 +72,11 @@ def missing(rule):
 
 
 def wrong():
-    """A line for each rule that has no line or no case."""
+    """A line for each rule that has no line or no case, and for each that is exempt without need."""
     for rule in RULES:
-        if rule not in NOT_BUILT and missing(rule):
+        if rule in NOT_BUILT and not missing(rule):
+            yield f"{rule} is built: take it from NOT_BUILT"
+        elif rule not in NOT_BUILT and missing(rule):
             yield f"{rule} has no {' and no '.join(missing(rule))}"
 
 

@@ -38,7 +38,7 @@ _ENTRY = const(17)  # length of the address or 0, address
 
 def elapsed(now, then):
     """Milliseconds from `then` to `now`; 0 if the clock went backwards."""
-    past = (now - then) & _WRAP
+    past = (now - then) & _WRAP  # L5
     return past if past < _HALF else 0
 
 

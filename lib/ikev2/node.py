@@ -69,10 +69,10 @@ class Node(Owners):
         verdict = int(self._notifier.decide(via, source, datagram, length, now))
         counters = ptr32(self.counters)
         if counters[verdict] < _SATURATED:
-            counters[verdict] += 1
+            counters[verdict] += 1  # L6
         if verdict >= _INVALID_SPI_PROTECTED:
             if verdict <= _DELIVER_AH:
-                if int(self._notifier.slot) >= 0:
+                if int(self._notifier.slot) >= 0:  # N19
                     self._tell_owner(verdict, via, source, datagram, length, now)
         return verdict
 
@@ -102,11 +102,11 @@ class Node(Owners):
         elif verdict == _INVALID_SPI_PROTECTED:
             if owner:
                 owner.report_unknown_spi(datagram, wire.AH_SPI if via == wire.AH else 0)
-        elif self._seen[slot] < 0 or elapsed(now, self._seen[slot]) >= self._hint_ms:  # R5, L4
+        elif self._seen[slot] < 0 or elapsed(now, self._seen[slot]) >= self._hint_ms:  # R4, R5, L4
             self._look(slot, now)
             if owner:
-                owner.hint(now)
-            self._hinted = verdict << 8 | slot
+                owner.hint(now)  # R3
+            self._hinted = verdict << 8 | slot  # R2
 
     @property
     def slot(self):
@@ -131,7 +131,7 @@ class Node(Owners):
             self.out = decided.out
             self.out_via = decided.via
             self.out_to = decided.to
-            decided.out = None
+            decided.out = None  # S1.8
             return len(self.out)
         if self._hinted:
             self.tell(HINT, self._hinted & 0xFF, notifier.VERDICTS[self._hinted >> 8])

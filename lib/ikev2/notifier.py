@@ -199,7 +199,7 @@ class Notifier:
                         return _DROP_MALFORMED
                 verdict = INVALID_IKE_SPI
             if flags & _RESPONSE:
-                return _DROP_RESPONSE  # S2.3, S3.3
+                return _DROP_RESPONSE  # S2.3, S3.3, L3
 
         # An answer: small enough, and within the budget?
         if length < size:
@@ -223,5 +223,5 @@ class Notifier:
             answer(out, datagram, at, _TYPES[verdict])
         self.out = out
         self.via = via  # S2.4
-        self.to = source
+        self.to = source  # F3
         return verdict

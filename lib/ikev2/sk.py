@@ -89,7 +89,7 @@ class Protection:
         if (
             size <= 0
             or size % self._block
-            or message[at + wire.NEXT_PAYLOAD] != SK
+            or message[at + wire.NEXT_PAYLOAD] != SK  # P8
             or (message[at + HEADER + 2] << 8 | message[at + HEADER + 3]) != length - at - HEADER
         ):
             return None

@@ -121,16 +121,17 @@ def answer(blank, request, at, notify):
 
     Sections 1.5, 2.21.4. The request's first octets, edited: response flag set, I inverted, one Notify without data.
     """
-    copy(blank, at, request, at, LENGTH)
+    copy(blank, at, request, at, LENGTH)  # S2.5
     blank[at + NEXT_PAYLOAD] = NOTIFY
-    blank[at + VERSION] = VERSION_2
-    blank[at + FLAGS] = RESPONSE | INITIATOR ^ request[at + FLAGS] & INITIATOR
-    blank[at + ANSWER - 1] = notify
+    blank[at + VERSION] = VERSION_2  # S2.6
+    blank[at + FLAGS] = RESPONSE | INITIATOR ^ request[at + FLAGS] & INITIATOR  # S2.7
+    blank[at + ANSWER - 1] = notify  # S2.8, S3.2
 
 
 def blank_invalid_spi(at):
     """The one-way INVALID_SPI message of section 1.5, its SPIs still to be entered; `at` is 0, or 4 for a marker."""
     out = bytearray(at + INVALID_SPI_MESSAGE)
-    header = NOTIFY, VERSION_2, INFORMATIONAL, INITIATOR, 0, INVALID_SPI_MESSAGE
+    header = NOTIFY, VERSION_2, INFORMATIONAL, INITIATOR, 0, INVALID_SPI_MESSAGE  # S1.7
+    # S1.3
     pack_into(">BBBBIIBBHBBH", out, at + NEXT_PAYLOAD, *(header + (0, 0, _NOTIFY_HEADER + 4, 0, 0, INVALID_SPI)))
     return out

@@ -1,4 +1,4 @@
-"""One attempt after the other to make a tunnel, for ever, by one clock (ENDPOINT.md N2, N11, N14, N15, K4 to K6).
+"""One attempt after the other to make a tunnel, for ever, by one clock (RULES.md N2, N11, N14, N15, K4 to K6).
 
 A first attempt after an SA that was worth having is at once; then pauses grow to a minute, each over a random fraction,
 so that a thousand devices do not come back in step. Only what the gateway has proved to have said makes a long pause.

@@ -1,6 +1,6 @@
 """The life of a tunnel: attempts, one after the other for ever, traffic, liveness, replacement. No I/O, no asyncio.
 
-ENDPOINT.md rules K4 to K11 and N2, N11, N14, N15. A `Life` follows a node (node.follower): it reads the node's events,
+Rules K4 to K11 and N2, N11, N14, N15. A `Life` follows a node (node.follower): it reads the node's events,
 makes attempts (ikev2.initiator) and lets the newest Child SA carry what goes out, while all of them receive. It needs
 one thing from outside: when `wanted`, somebody looks the gateway up and calls `begin` or `unresolved`.
 

@@ -1,4 +1,4 @@
-"""A tunnel as octets, so that it outlives deep sleep: keys, numbers, selectors and times (ENDPOINT.md Z1 to Z6).
+"""A tunnel as octets, so that it outlives deep sleep: keys, numbers, selectors and times (RULES.md Z1 to Z6).
 
     octets = keep(life, now)                 b"" if it cannot be kept whole; from then on the tunnel is mute
     wake(life, octets, slept_ms, now)        True, and the tunnel goes on; False: it begins anew
@@ -146,5 +146,6 @@ def _wake(life, octets, slept_ms, now):
     table.update_ike(slot, established=True)
     rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
     life.node.attach(slot, IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys))
+    # Z3
     life.resume(slot, Traffic(life, child, now, number, seen), address, max(0, left - slept_ms), lived + slept_ms, now)
     return True

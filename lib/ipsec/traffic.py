@@ -32,9 +32,9 @@ class Traffic:
         esp = self.esp
         reason = esp.open(packet, at, length)
         if reason in _UNPROVEN:
-            return False
+            return False  # E6
         if not reason:
-            self._answer = self._life.inner.receive(esp.packet, esp.size, now)
+            self._answer = self._life.inner.receive(esp.packet, esp.size, now)  # T6
         self._life.prove(self)
         return True
 

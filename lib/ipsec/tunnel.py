@@ -44,7 +44,7 @@ class Tunnel:
     inside -- our address in the tunnel, "": the gateway gives one
     remote -- networks behind the gateway, which may narrow them
     groups, ciphers -- offered, the first preferred
-    liveness_s, keepalive_s, lifetime_s -- ENDPOINT.md K6, K8, K5; contact: N11
+    liveness_s, keepalive_s, lifetime_s -- rules K6, K8, K5; contact: N11
     keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5)
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
     """
