@@ -77,6 +77,18 @@ def test_whoever_is_released_leaves_the_others_where_they_are():
         assert not any(records.octets[START:-3])  # marks included
 
 
+def test_a_look_up_ends_where_every_slot_is_passed():
+    """Nobody is at home: each slot is on somebody's way, and what is not there is looked for in all of them."""
+    records = slots()
+    for home in (3, 3, 0, 1):
+        records.claim(USED, spi(home, 100 + records.octets[START:].count(1)))
+    records.release(3)
+    records.claim(USED, spi(2, 99))
+    assert all(records.octets[START + slot * WIDTH] & 0x80 for slot in range(COUNT))
+    assert [find(records, USED, spi(home, 1), 0) for home in range(COUNT)] == [-1] * COUNT
+    assert find(records, USED, spi(2, 99), 0) == 3
+
+
 def test_released_leaves_no_octet_but_what_belongs_to_the_slot():
     records = slots(kept=6)
     for slot in range(COUNT):

@@ -6,7 +6,6 @@ noticed stand in survivors.txt with a reason, or the command fails; so it does b
 """
 
 import importlib.machinery
-import itertools
 import os
 import resource
 import sys
@@ -14,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from cosmic_ray.ast import Visitor, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 from golden import run_vectors, vector_files
@@ -45,20 +45,33 @@ _OPERATORS = (
 ]
 
 
-def changes(module):
-    """(old line, new line, text) of every change to a module."""
+class _Places(Visitor):
+    """Counts the places where an operator changes something."""
+
+    def __init__(self, operator):
+        self.operator, self.count = operator, 0
+
+    def visit(self, node):
+        self.count += len(list(self.operator.mutation_positions(node)))
+        return node
+
+
+def changes(module, every=1):
+    """(old line, new line, text) of every change to a module, or of each n-th."""
     source = (ROOT / f"lib/ikev2/{module}.py").read_text()
-    seen = {source}
+    places = []
     for name in _OPERATORS:
-        for number in itertools.count():
-            text = mutate_code(source, get_operator(f"core/{name}")(), number)
-            if text is None:
-                break
-            if text not in seen:
-                seen.add(text)
-                pairs = zip(source.splitlines(), text.splitlines(), strict=True)
-                old, new = next((old.strip(), new.strip()) for old, new in pairs if old != new)
-                yield old, new, text
+        operator = get_operator(f"core/{name}")()
+        found = _Places(operator)
+        found.walk(get_ast(source))
+        places += [(operator, number) for number in range(found.count)]
+    seen = {source}
+    for operator, number in places[::every]:
+        text = mutate_code(source, operator, number)
+        if text not in seen:
+            seen.add(text)
+            pairs = zip(source.splitlines(), text.splitlines(), strict=True)
+            yield *next((old.strip(), new.strip()) for old, new in pairs if old != new), text
 
 
 class _Changed(importlib.machinery.SourceFileLoader):
@@ -129,7 +142,7 @@ def survivors(modules, every=1, progress=print):
             progress("survived: {}\n- {}\n+ {}".format(*change))
 
     for module in modules:
-        for old, new, text in itertools.islice(changes(module), 0, None, every):
+        for old, new, text in changes(module, every):
             if len(running) >= (os.cpu_count() or 1):
                 reap()
             running[attempt(module, text, cases)] = module, old, new

@@ -155,7 +155,11 @@ def made():
         yield "a tunnel made, MODP-2048", device.spent(), "instructions"
 
 
-_SLEEP = "octets = sleep.keep(life, 1000)\ntable = node.table.snapshot()\nprint(hexlify(table).decode(), hexlify(octets).decode())"
+_SLEEP = """
+octets = sleep.keep(life, 1000)
+table = node.table.snapshot()
+print(hexlify(table).decode(), hexlify(octets).decode())
+"""
 _WAKE = """
 build()
 assert node.table.restore(unhexlify({table!r}))
