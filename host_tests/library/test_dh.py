@@ -1,7 +1,9 @@
 """X25519 and MODP-2048 against published vectors and other implementations, on every machine; what is refused."""
 
+import builtins
 import json
 import random
+import sys
 from pathlib import Path
 
 import pytest
@@ -202,6 +204,21 @@ def test_begun_anew_halfway(number):
 def test_groups_that_are_not_there(number):
     with pytest.raises(NotImplementedError, match=f"group {number}$"):
         group(number, bytes)
+
+
+def test_machines_without_large_integers(monkeypatch):
+    """Some builds of MicroPython have only those of 64 bits: group 14 is not there."""
+    monkeypatch.delitem(sys.modules, "ikev2.crypto.modp2048")
+
+    def of_64_bits(octets, base=10):
+        if base == 16:
+            raise OverflowError
+        return octets
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builtins, "int", of_64_bits)
+        with pytest.raises(NotImplementedError, match="group 14: no integers"):
+            group(14, bytes)
 
 
 @pytest.mark.parametrize(

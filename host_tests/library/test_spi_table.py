@@ -64,6 +64,17 @@ def test_ike_sa_by_the_spi_on_our_side_s2_9():
     assert find_ike(table, spi(0x44), 0, False) == answered and find_ike(table, spi(0x33), 0, True) < 0
 
 
+@pytest.mark.parametrize("initiator", [True, False])
+def test_spis_as_messages_begin(initiator):
+    """RFC 7296 3.1: the initiator's first, whoever that is."""
+    table = SpiTable(4, 4)
+    for spi_i, spi_r in ((b"initiate", b"response"), (b"INITIATE", b"RESPONSE")):
+        slot = table.adopt_ike(spi_i, spi_r, initiator, bytes((192, 0, 2, 1, 1, 244)), True)
+        out = bytearray(b"?" * 24)
+        assert table.write_spis(slot, out, 4) is initiator
+        assert out == b"????" + spi_i + spi_r + b"????"
+
+
 def test_peer_s1_1():
     table = SpiTable(16, 32, 16)
     behind_nat = table.adopt_ike(spi(1), spi(2), True, b"\xc0\0\2\1\xee\x32", True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from measure import size_crypto
+from measure import bench_protected, size_crypto
 
 SLICE = 3_000_000  # 20 ms on an ESP32
 
@@ -47,3 +47,8 @@ def test_what_a_cipher_adds_to_the_platform(measured, name, inside):
     for way in ("seal", "open"):
         what = f"ESP, {name}, {inside} octets inside, {way}"
         assert measured[f"{what}, the cipher"] <= 1.05 * measured[f"{what}, the platform alone"]
+
+
+def test_invalid_spi_over_an_ike_sa():
+    for name, (made, verified) in bench_protected.instructions().items():
+        assert "gcm" in name or (made <= 80_000 and verified <= 60_000), name

@@ -27,7 +27,7 @@ from .lookup import (
     LookUps,
 )  # fmt: skip
 from .slots import BUCKET, USED, VARIANT, Slots
-from .wire import AH, ESP, PORT, PORT_NAT, const
+from .wire import AH, ESP, PORT, PORT_NAT, const, copy
 
 _LAYOUT = const(2)  # raised whenever a record means something else
 _SHAPE = const(4)
@@ -153,6 +153,14 @@ class SpiTable(LookUps):
         peer = bytes(self._octets[here + ENDPOINT : here + ENDPOINT + (18 if flags & IPV6 else 6)])
         spi_i, spi_r = (own, other) if flags & VARIANT else (other, own)
         return spi_i, spi_r, bool(flags & VARIANT), peer, bool(flags & ESTABLISHED)
+
+    def write_spis(self, slot, out, at):
+        """Write both SPIs of an IKE SA to out[at:at+16], as its messages begin; True if we are its initiator."""
+        here = self.ike.at(slot)
+        own = 0 if self._octets[here] & VARIANT else 8
+        copy(out, at + own, self._octets, here + 1, 8)
+        copy(out, at + 8 - own, self._octets, here + SPI_PEER, 8)
+        return not own
 
     def via(self, slot):
         """The port of ours, 500 or 4500, from which we speak to the peer of an IKE SA."""

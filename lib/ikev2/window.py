@@ -13,7 +13,7 @@ import struct
 from . import wire
 from .budget import elapsed
 from .payloads import chain
-from .wire import EXCHANGE, FLAGS, INFORMATIONAL, RESPONSE, const
+from .wire import EXCHANGE, FLAGS, INFORMATIONAL, RESPONSE, const, copy
 
 # What Window.receive says of a message: it proves nothing; it is the peer's and new; the peer's last request again.
 IGNORED = const(0)
@@ -176,14 +176,13 @@ class Window:
         iv = self.sa.iv(self._random, False, message_id)
         # From here on nothing can fail: a Message ID that is skipped would be the end of the IKE SA.
         self._put(_SENT_ID, message_id)
-        for i in range(len(iv)):
-            self._state[_IV + i] = iv[i]
+        copy(self._state, _IV, iv, 0, len(iv))
         self._say()
 
     def _seal(self, out, at, exchange, flags, message_id, first, payloads, iv):
-        spi_i, spi_r, initiator, _, _ = self.node.table.ike_sa(self.slot)
-        flags |= wire.INITIATOR if initiator else 0
-        struct.pack_into(">8s8sBBBBI", out, at, spi_i, spi_r, wire.SK, wire.VERSION_2, exchange, flags, message_id)
+        if self.node.table.write_spis(self.slot, out, at):
+            flags |= wire.INITIATOR
+        struct.pack_into(">BBBBI", out, at + wire.NEXT_PAYLOAD, wire.SK, wire.VERSION_2, exchange, flags, message_id)
         return self.sa.seal(out, at, first, payloads, self._state[iv : iv + self.sa.iv_size])
 
     def _receive(self, message, at, length):
@@ -221,8 +220,7 @@ class Window:
         # From here on nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
         self._answer = None
         self._put(_ANSWERED_ID, message_id)
-        for i in range(len(iv)):
-            state[_ANSWER_IV + i] = iv[i]
+        copy(state, _ANSWER_IV, iv, 0, len(iv))
         state[_ANSWER_EXCHANGE] = exchange
         state[_STATUS] |= _MAKING
         self._finish(made)

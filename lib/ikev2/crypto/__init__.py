@@ -80,10 +80,13 @@ def group(number, random):
     A group's first step ever on a machine is the first of many more, for known answers; NotImplementedError comes of
     them if one is wrong.
     """
-    if number == 31:
-        from .x25519 import X25519 as made
-    elif number == 14:
-        from .modp2048 import Modp2048 as made
-    else:
-        raise NotImplementedError("Diffie-Hellman group %r" % (number,))
+    try:
+        if number == 31:
+            from .x25519 import X25519 as made
+        elif number == 14:
+            from .modp2048 import Modp2048 as made
+        else:
+            raise NotImplementedError("Diffie-Hellman group %r" % (number,))
+    except OverflowError:
+        raise NotImplementedError("Diffie-Hellman group %r: no integers of that size here" % (number,)) from None
     return made(random)
