@@ -260,3 +260,14 @@ def test_any_octets_are_no_tunnel_z2(octets):
     board = Board()
     assert not board.wakes(octets, 0) and board.life.wanted
     board.until(lambda: board.life.up)
+
+
+def test_a_gateway_that_forgot_does_not_keep_us_awake(board):
+    """Z6: an old IKE SA whose Delete nobody answers is let go, and the new one outlives sleep."""
+    board.restart_gateway()
+    board.life.check(board.clock)
+    board.until(lambda: board.tunnels() == 2)
+    assert not sleep.keep(board.life, board.clock)
+    board.life.let_go(board.clock, 0)
+    board.life.attend(board.clock)
+    assert board.tunnels() == 1 and board.sleeps(600000) and board.reading()

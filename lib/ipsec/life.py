@@ -113,6 +113,12 @@ class Life(Attempts):
         """See `lived`."""
         return max(0, self._life_ms - self.lived(now))
 
+    def let_go(self, now, patience_ms=_LEAVING_MS):
+        """SAs whose Delete has not been answered for that long go without."""
+        for slot in list(self._ours):
+            if self._ours[slot] >= 0 and elapsed(now, self._ours[slot]) >= patience_ms:
+                self.node.remove(slot, "no answer to our Delete")
+
     def slots(self):
         """Slots of our IKE SAs."""
         return list(self._ours)
@@ -159,9 +165,7 @@ class Life(Attempts):
         """Let time pass."""
         self.attend(now)
         self.inner.tick(now)
-        for slot in list(self._ours):
-            if self._ours[slot] >= 0 and elapsed(now, self._ours[slot]) >= _LEAVING_MS:
-                self.node.remove(slot, "no answer to our Delete")
+        self.let_go(now)
         if self._pause and elapsed(now, self._paused_at) >= self._pause:
             self._pause = 0
             if not self.closed:

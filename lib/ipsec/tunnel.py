@@ -173,6 +173,9 @@ class Tunnel:
         while not octets and self.life.up and self.life.policy.keep_keys and waited < _SETTLE_MS:
             await sleep_ms(_LOOK_MS)
             waited += _LOOK_MS
+            if waited >= _SETTLE_MS:
+                self.life.let_go(ticks_ms(), 0)
+                self.life.attend(ticks_ms())
             octets = sleep.keep(self.life, ticks_ms())
         if not octets:
             sleep.forget(self.life)
