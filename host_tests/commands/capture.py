@@ -1,11 +1,15 @@
-"""Packets through the eyes of others: scapy writes them, tshark reads them. By itself: the demo, for Wireshark.
+"""Packets through the eyes of others: scapy writes them, tshark reads them. By itself: the demo, for Wireshark,
+with the keys that it needs to look inside.
 
 What tshark finds is handed out under the names that decode.fields uses, so that the two can be compared.
 """
 
 import ipaddress
+import itertools
+import os
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 
 from golden.live import Live
@@ -18,10 +22,12 @@ from scapy.packet import Raw
 from scapy.utils import PcapWriter
 from tools import BUILD, arguments
 
+from commands import demo_tunnel, wireshark
 from commands.demo import shown_cases
 from commands.node_process import UNLIMITED, node_process, ports
 
 DEMO = BUILD / "demo.pcap"
+KEYS = BUILD / "demo-wireshark"
 NODE = {4: "192.0.2.1", 6: "2001:db8::1"}  # the vectors have no address for their node
 _RAW_IP = 101  # LINKTYPE_RAW
 _OCTETS = {
@@ -75,18 +81,21 @@ def of_vector(via, endpoint, octets, answer):
     return packet(*(reversed(ends) if answer else ends), via, bytes.fromhex(octets))
 
 
-def write(path, packets):
-    """IP packets as a pcap file."""
+def write(path, packets, times=()):
+    """IP packets as a pcap file; `times`, if they are known, in seconds."""
     path.parent.mkdir(exist_ok=True)
     with PcapWriter(str(path), linktype=_RAW_IP) as writer:
-        for octets in packets:
-            writer.write(octets)
+        writer.write_header(None)
+        for octets, when in itertools.zip_longest(packets, times):
+            sec, usec = divmod(int((when or 0) * 1000000), 1000000)
+            writer.write_packet(octets, sec=sec, usec=usec)
 
 
-def dissected(path):
-    """tshark's view of each packet of a pcap file, as an element of its PDML."""
+def dissected(path, keys=None):
+    """tshark's view of each packet of a pcap file, as an element of its PDML; `keys` is a folder of wireshark.py's."""
     command = ["tshark", "-r", path, "-o", "esp.do_esp_sequence_analysis:FALSE", "-T", "pdml"]
-    ran = subprocess.run(command, check=True, capture_output=True)
+    environment = {**os.environ, "WIRESHARK_CONFIG_DIR": str(keys)} if keys else None
+    ran = subprocess.run(command, check=True, capture_output=True, env=environment)
     return ElementTree.fromstring(ran.stdout).findall("packet")
 
 
@@ -120,7 +129,8 @@ def agree(ours, theirs):
     return ours == theirs or (nameless and theirs.endswith(f"({ours.split('(')[-1].strip(')')})"))
 
 
-def main():
+def wayward():
+    """Packets and times of the demo's second half, between the addresses that the vectors have."""
     packets = []
     local = ports()
     with node_process(local, *UNLIMITED, "quiet=1"):
@@ -128,12 +138,30 @@ def main():
         for case in shown_cases():
             _, via, source, question = case["steps"][0]
             got = live.ask(via, bytes.fromhex(question), bool(case["expected"][0][1]))
-            packets.append(of_vector(via, source, question, False))
+            packets.append((of_vector(via, source, question, False), time.time()))
             if got is not None:
-                packets.append(of_vector(via, source, got.hex(), True))
-    write(DEMO, packets)
-    print(f"{len(packets)} packets in {DEMO}: wireshark {DEMO}")
-    return 0
+                packets.append((of_vector(via, source, got.hex(), True), time.time()))
+    return packets
+
+
+def save(story, more, path, keys):
+    """Write a demo_tunnel.Story, and more packets with times, with the keys beside them; how many packets."""
+    packets = [(packet(seen.source, seen.to, seen.via, seen.octets), seen.when) for seen in story.packets]
+    packets += more
+    write(path, *zip(*packets, strict=True))
+    wireshark.configure(keys, story.keys)
+    return len(packets)
+
+
+def main():
+    print("the demo runs, which takes half a minute ...", flush=True)
+    story = demo_tunnel.play(keys=True, say=lambda line: None)
+    number = save(story, wayward(), DEMO, KEYS)
+    print(f"{number} packets in {DEMO}, the keys of the tunnel in {KEYS}; to look inside:")
+    print(f"WIRESHARK_CONFIG_DIR={KEYS} wireshark {DEMO}")
+    for line in story.wrong:
+        print(f"WRONG: {line}")
+    return 1 if story.wrong else 0
 
 
 if __name__ == "__main__":

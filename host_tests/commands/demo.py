@@ -1,4 +1,7 @@
-"""Wayward packets to a node under MicroPython over loopback: what arrived, what was decided, what was answered."""
+"""Both halves, shown: a tunnel and its life (demo_tunnel), then wayward packets to a node under MicroPython.
+
+Of those: what arrived, what was decided, what was answered. With OCTETS=1 every octet is there, of both.
+"""
 
 import sys
 
@@ -10,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from tools import arguments
 
-from commands import decode
+from commands import decode, demo_tunnel
 from commands.node_process import UNLIMITED, node_process, ports
 
 SHOWN = (
@@ -46,8 +49,13 @@ def shown_cases():
     return [cases[name] for name in SHOWN]
 
 
-def show(console, number, case, verdict, got):
+def show(console, number, case, verdict, got, octets):
     _, via, _, question = case["steps"][0]
+    if not octets:
+        answer = "silence" if got is None else decode.summary(via, got)
+        console.print(f"{number:2}. UDP {via:4}  {decode.summary(via, bytes.fromhex(question))}")
+        console.print(f"{'':14}{verdict}: {answer}")
+        return
     table = Table(title=f"{number}. {case['name']}", title_justify="left", show_lines=True)
     table.add_column(f"UDP {via}")
     table.add_column("octets", width=36)
@@ -59,8 +67,8 @@ def show(console, number, case, verdict, got):
     console.print(table)
 
 
-def main():
-    console = Console(width=None if sys.stdout.isatty() else 120)
+def wayward(console, octets):
+    """The packets of SHOWN to a node: how many were not answered as their vectors say."""
     local = ports()
     if local[500] != 500 or local[4500] != 4500:
         console.print(f"UDP 500 or 4500 cannot be bound here: using {local[500]} and {local[4500]} in their place.")
@@ -76,7 +84,7 @@ def main():
             decided = node.line().split()[0]
             if not sends:
                 node.line()  # the request that proves the silence
-            show(console, number, case, decided, got)
+            show(console, number, case, decided, got, octets)
             result = {
                 "steps": [
                     [decided, [] if got is None else [[*sends[0][:2], got.hex()] if sends else [0, "", got.hex()]]]
@@ -85,14 +93,20 @@ def main():
             if differences(case, result):
                 wrong.append(case["name"])
                 console.print("\n".join(["   [red]not as its vector says:[/red]", *differences(case, result)]))
-        counters = node.stop()
-    console.print("\n".join(counters))
+        node.stop()
     console.print(
         f"\n{len(SHOWN) - len(wrong)} as their vectors say, {len(wrong)} not" + "".join(f"\n  {name}" for name in wrong)
     )
-    return 1 if wrong else 0
+    return len(wrong)
+
+
+def main(octets=False, why=None):
+    """Exit status; `why` as demo_gateway has it."""
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    story = demo_tunnel.play(why, octets=octets, say=lambda line: console.print(line, markup=False))
+    console.rule()
+    return 1 if wayward(console, octets) or story.wrong else 0
 
 
 if __name__ == "__main__":
-    arguments(sys.argv[1:])
-    sys.exit(main())
+    sys.exit(main(bool(arguments(sys.argv[1:], OCTETS=0)["OCTETS"])))

@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from golden import run_vectors, vector_files
 from golden.live import Live, NoAnswer
+from rich.console import Console
 from tools import device_environment
 
 from commands import demo, probe
@@ -44,16 +46,19 @@ def test_nobody_there():
         live.ask(500, b"x", False)
 
 
-def test_demo(capsys):
-    assert demo.main() == 0
+@pytest.mark.parametrize("octets", [False, True])
+def test_wayward_packets_of_the_demo(capsys, octets):
+    assert demo.wayward(Console(width=120), octets) == 0
     shown = capsys.readouterr().out
     assert "15 as their vectors say, 0 not" in shown and "INVALID_IKE_SPI (4)" in shown
+    assert ("11112222 33334444" in shown) is octets
 
 
 def test_demo_fails_if_an_answer_differs(capsys, monkeypatch):
     cases = json.loads(json.dumps(demo.shown_cases()))
     cases[0]["expected"][0][1][0][2] = "00" + cases[0]["expected"][0][1][0][2][2:-2] + "ff"
     monkeypatch.setattr(demo, "shown_cases", lambda: cases)
+    monkeypatch.setattr(demo.demo_tunnel, "play", lambda *_, **__: SimpleNamespace(wrong=[]))
     assert demo.main() == 1
     assert "1 not" in capsys.readouterr().out
 

@@ -46,7 +46,7 @@ def test_arguments_arrive_as_they_were_given():
         (["probe", "HOSTS=x"], "HOSTS=x: this command takes HOST UDP_PORT UDP_PORT_NAT"),
         (["probe", "HOST=x", "UDP_PORT=many"], "UDP_PORT=many: that is no number"),
         (["probe"], "HOST=address"),
-        (["demo", "COLOUR=red"], "COLOUR=red: this command takes no arguments"),
+        (["demo", "COLOUR=red"], "COLOUR=red: this command takes OCTETS"),
         (["flash"], "BOARD is missing: ESP32_GENERIC, "),
         (["deploy"], "PORT is missing"),
         (["vectors", "TARGET=desk"], "TARGET is none of cpython, unix, board"),

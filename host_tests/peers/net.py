@@ -122,6 +122,7 @@ class Packet(NamedTuple):
     to: tuple
     octets: bytes
     ip: bytes
+    when: float  # seconds of time.time()
 
     @property
     def via(self):
@@ -158,6 +159,7 @@ class Cable:
                     (str(ipaddress.ip_address(octets[16:20])), to),
                     octets[at + 8 :],
                     octets,
+                    time.time(),
                 )
                 with self._news:
                     self.packets.append(packet)

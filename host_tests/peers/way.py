@@ -137,7 +137,7 @@ class Wire:
         source, to = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
         ends = [str(ipaddress.ip_address(octets[i : i + 4])) for i in (12, 16)]
         with self._news:
-            self.packets.append(Packet(sent, (ends[0], source), (ends[1], to), octets[at + 8 :], octets))
+            self.packets.append(Packet(sent, (ends[0], source), (ends[1], to), octets[at + 8 :], octets, time.time()))
             self._news.notify_all()
 
     def wait(self, wanted, since=0, seconds=20):

@@ -1,0 +1,141 @@
+"""The device of the demo: a sensor with a tunnel that does what it is told line by line. Runs under MicroPython.
+
+    up | send TEXT | check | keys | sleep | end             on standard input
+    ....                                                    what has become of it, then "done" or "failed: why"
+
+Arguments: a file of JSON (`tunnel`: arguments of Tunnel; `to`: host and port of the server; `ports` and `local`: which
+the gateway and we have for 500 and 4500; `slept_ms`), and the file that takes the place of RTC memory. If that one has
+octets, the device has slept.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from binascii import hexlify
+
+from ikev2 import sk
+from ikev2.node import Node
+from ikev2.sockets import readable, ticks_ms
+from ikev2.spi_table import SpiTable
+from ikev2.udp import Udp
+from ipsec import Tunnel
+
+_ANSWER_S = 1
+
+
+class Elsewhere(Udp):
+    """To a gateway that has other ports in the place of 500 and 4500."""
+
+    def __init__(self, node, ports, local):
+        self._there = {int(via): port.to_bytes(2, "big") for via, port in ports.items()}
+        self._receive_at, node.receive = node.receive, self._arrived
+        super().__init__(node, raw=(), local={int(via): port for via, port in local.items()})
+
+    def _arrived(self, via, source, *more):
+        return self._receive_at(via, source[:-2] + via.to_bytes(2, "big"), *more)
+
+    def send(self, via, to, octets, length, address=None, at=()):
+        """As Udp has it."""
+        return super().send(via, to[:-2] + self._there[via], octets, length, None, ())
+
+
+class Device:
+    """A tunnel, a socket in it, and RTC memory."""
+
+    def __init__(self, given, rtc):
+        self._to = tuple(given["to"])
+        self._rtc = rtc
+        self._slept_ms = given["slept_ms"]
+        self._udp = Elsewhere(Node(SpiTable(4, 8), os.urandom), given["ports"], given["local"])
+        settings = given["tunnel"]
+        settings["psk"] = settings["psk"].encode()
+        self._tunnel = Tunnel(udp=self._udp, keep_keys=True, **settings)
+        self._sock = self._tunnel.socket()
+
+    def begin(self):
+        """Read RTC memory, clear it, then go on with what was in it, if anything was."""
+        with open(self._rtc, "rb") as file:
+            octets = file.read()
+        with open(self._rtc, "wb"):
+            pass
+        size = int.from_bytes(octets[:2], "big")
+        if octets and self._udp.node.table.restore(octets[2 : 2 + size]):
+            if self._tunnel.wake(octets[2 + size :], self._slept_ms):
+                self._tunnel.start()
+                print("the tunnel is back, inside %s" % self._tunnel.address)
+        return asyncio.create_task(self._udp.run())
+
+    async def up(self):
+        """Bring the tunnel up."""
+        await self._tunnel.up()
+        child = self._tunnel.child
+        print("the tunnel is up: ESP with %s, inside %s" % (child.cipher, self._tunnel.address))
+
+    async def send(self, text):
+        """Send a reading, and give the answer a second."""
+        await self._sock.sendto(text.encode(), self._to)
+        try:
+            data, (host, port) = await asyncio.wait_for(self._sock.recvfrom(), _ANSWER_S)
+            print("answer from %s, port %d: %s" % (host, port, data.decode()))
+        except asyncio.TimeoutError:
+            print("no answer within %d s" % _ANSWER_S)
+
+    async def check(self):
+        """Wait until the gateway has proved that it is there, with a new tunnel if need be."""
+        before = self._tunnel.child.spi_in
+        await self._tunnel.check()
+        print("it works again" + ("" if self._tunnel.child.spi_in == before else ", with new SAs"))
+
+    async def keys(self):
+        """The keys of the SAs that there are, as JSON."""
+        life = self._tunnel.life
+        spi_i, spi_r = life.node.table.ike_sa(life.ike)[:2]
+        cipher, keys = life.node.owners[life.ike].sa.keys
+        child = self._tunnel.child
+        octets = [spi_i, spi_r]
+        octets += sk.split(cipher, keys)
+        octets += [child.spi_in, child.spi_out, child.key_in, child.key_out]
+        print(json.dumps([cipher, child.cipher, [hexlify(part).decode() for part in octets]]))
+
+    async def sleep(self):
+        """What deep sleep would keep goes into the file; the program is to end now."""
+        octets = await self._tunnel.keep()
+        table = self._udp.node.table.snapshot()
+        with open(self._rtc, "wb") as file:
+            file.write(len(table).to_bytes(2, "big") + table + octets)
+        print("%d octets in RTC memory: %d of the table, %d of the tunnel" % (2 + len(table) + len(octets), len(table),
+                                                                              len(octets)))  # fmt: skip
+
+    async def end(self):
+        """Delete the tunnel."""
+        await self._tunnel.close()
+        print("deleted")
+
+
+async def obey(device):
+    """Do as told, until there is nobody who tells."""
+    while True:
+        await readable(sys.stdin)
+        word, _, rest = sys.stdin.readline().strip().partition(" ")
+        if not word:
+            return
+        began = ticks_ms()
+        try:
+            await getattr(device, word)(*([rest] if rest else []))
+            print("done %d" % ((ticks_ms() - began) & 0x3FFFFFFF))
+        except OSError as error:
+            print("failed: %s" % error.args[-1])
+
+
+async def main(path, rtc):
+    with open(path) as file:
+        device = Device(json.load(file), rtc)
+    serving = device.begin()
+    print("started")
+    await obey(device)
+    serving.cancel()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

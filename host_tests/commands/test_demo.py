@@ -1,0 +1,84 @@
+"""The demo's tunnel with each of its gateways, and its capture, which tshark opens with the keys beside it."""
+
+import pytest
+
+from commands import capture, demo_tunnel
+
+READINGS = ["21.5", "21.6", "21.7"]
+GATEWAYS = {"charon": "", "loopback": "the test says so"}
+
+
+@pytest.fixture(scope="module", params=GATEWAYS)
+def played(request):
+    """(the story, what was shown)."""
+    shown = []
+    return demo_tunnel.play(GATEWAYS[request.param], octets=True, keys=True, say=shown.append), "\n".join(shown)
+
+
+def test_the_story_is_told(played):
+    """Z3: after sleep there is ESP before any message of IKE, and each reading is answered."""
+    story, shown = played
+    assert story.wrong == []
+    steps = shown.split("\n\n")
+    assert len(steps) == 7
+    woken = [line for line in steps[5].splitlines() if " > " in line]
+    assert "device > gateway  ESP, number 2" in woken[0] and "gateway > device  ESP" in woken[1]
+    assert not any("IKE" in line or "INFORMATIONAL" in line for line in woken)
+    assert all(f"server:  {reading} from " in shown for reading in READINGS)
+    assert "with new SAs" in steps[3] and story.packets[0].octets[:8].hex(" ", 4).replace(" ", " ") in shown
+
+
+def test_a_story_that_goes_wrong_is_said_to(monkeypatch):
+    """A device that forgets while it sleeps: no tunnel, and the server misses a reading. Nobody asks for keys here."""
+    off = demo_tunnel.Device.off
+
+    def forgets(device):
+        off(device)
+        device.rtc.write_bytes(b"")
+
+    monkeypatch.setattr(demo_tunnel.Device, "off", forgets)
+    shown = []
+    story = demo_tunnel.play(GATEWAYS["loopback"], say=shown.append)
+    assert any("no tunnel" in line for line in story.wrong) and any("the server heard" in line for line in story.wrong)
+    assert "WRONG: " in shown[-1] and story.keys == []
+
+
+def inside(element, name):
+    """Values of a field of a packet, in tshark's words."""
+    return [field.get("showname") or field.get("show") for field in element.iter("field") if field.get("name") == name]
+
+
+def test_tshark_looks_inside(played, tmp_path):
+    story, _ = played
+    path, keys = tmp_path / "demo.pcap", tmp_path / "keys"
+    assert capture.save(story, (), path, keys) == len(story.packets)
+    packets = capture.dissected(path, keys)
+    assert not any(capture.complaints(packet) for packet in packets)
+    names = [demo_tunnel.name_of(packet) for packet in story.packets]
+    for name, packet in zip(names, packets, strict=True):
+        if name == "IKE_AUTH request":
+            assert inside(packet, "isakmp.id.data.fqdn") == ["ID_FQDN: sensor-7"]
+        elif name.startswith("ESP"):
+            assert bytes.fromhex(packet.find(".//field[@name='echo.data']").get("value")).decode() in READINGS
+    assert names.count("IKE_AUTH request") == 2
+    closed = capture.dissected(path)
+    assert not any(inside(packet, "isakmp.id.data.fqdn") or inside(packet, "echo.data") for packet in closed)
+
+
+def test_keys_are_written_for_the_owner_only(played, tmp_path):
+    story, _ = played
+    capture.save(story, (), tmp_path / "demo.pcap", tmp_path / "keys")
+    assert (tmp_path / "keys").stat().st_mode & 0o077 == 0
+
+
+def test_the_command_says_how_to_open_it(played, tmp_path, monkeypatch, capsys):
+    """make capture, with a story that is there already."""
+    story, _ = played
+    path, keys = tmp_path / "demo.pcap", tmp_path / "keys"
+    monkeypatch.setattr(capture, "DEMO", path)
+    monkeypatch.setattr(capture, "KEYS", keys)
+    monkeypatch.setattr(capture.demo_tunnel, "play", lambda **_: story)
+    monkeypatch.setattr(capture, "wayward", lambda: [(bytes.fromhex("45"), 1.5)])
+    assert capture.main() == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"WIRESHARK_CONFIG_DIR={keys} wireshark {path}"
+    assert path.exists() and (keys / "esp_sa").exists()
