@@ -132,7 +132,7 @@ class InitialExchange:
             parts.insert(0, (NOTIFY, notify_body(_COOKIE, self._cookie)))
         first, octets = chained(parts)
         header = first, wire.VERSION_2, wire.IKE_SA_INIT, wire.INITIATOR, 0, HEADER + len(octets)
-        self.message = struct.pack(">8s8xBBBBII", self._spi_i, *header) + octets
+        self.message = struct.pack(">8s8sBBBBII", self._spi_i, b"", *header) + octets
 
     def _is_stale(self):
         """N3: True for the answer to a repetition of the form before this one."""

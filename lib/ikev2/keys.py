@@ -18,12 +18,15 @@ def prf_plus(key, seed, size):
     if not 0 <= size <= 255 * PRF:
         raise ValueError("prf+ of %r octets" % (size,))
     of_key = pads(key)
-    made = bytearray(size)
-    last = b""
-    for at in range(0, size, PRF):
-        last = digest(of_key, last, seed, bytes((at // PRF + 1,)))
-        made[at : at + PRF] = last[: size - at]
-    return bytes(made)
+    last = digest(of_key, seed, b"\1")
+    made = bytearray(last)
+    message = bytearray(last + seed + b"\1")
+    while len(made) < size:
+        message[:PRF] = last
+        message[-1] += 1
+        last = digest(of_key, message)
+        made += last
+    return bytes(made[:size])
 
 
 def skeyseed(secret, ni, nr):

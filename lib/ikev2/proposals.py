@@ -111,10 +111,12 @@ def offer(protocol, spi, ciphers, groups=(), number=1):
     `spi` is ours: none for an IKE SA at first, of 8 octets in its rekey, of 4 for ESP. AES-GCM has a proposal of its
     own and no INTEG transform (N22, RFC 5282 section 8).
     """
-    like_first = [name for name in ciphers if _aead(name) == _aead(ciphers[0])]
-    others = [name for name in ciphers if name not in like_first]
-    body = _proposal(_MORE_PROPOSALS if others else 0, number, protocol, spi, like_first, groups)
-    return body + _proposal(0, number + 1, protocol, spi, others, groups) if others else body
+    others = [name for name in ciphers if _aead(name) != _aead(ciphers[0])]
+    if not others:
+        return _proposal(0, number, protocol, spi, ciphers, groups)
+    like_first = [name for name in ciphers if name not in others]
+    body = _proposal(_MORE_PROPOSALS, number, protocol, spi, like_first, groups)
+    return body + _proposal(0, number + 1, protocol, spi, others, groups)
 
 
 def _proposal(more, number, protocol, spi, ciphers, groups):
@@ -144,16 +146,17 @@ def choose(octets, at, end, protocol, spi_size, ciphers, groups, ke=0, exact=Fal
     while best is None or not exact:
         if end - at < _HEADER:
             return _refuse(INVALID_SYNTAX)
-        stop = at + two(octets, at + 2)
-        transforms = at + _HEADER + octets[at + 6]
-        if not transforms <= stop <= end or octets[at] != (0 if stop == end else _MORE_PROPOSALS):
+        more, _, size, number, its_protocol, its_spi_size, count = struct.unpack_from(">BBHBBBB", octets, at)
+        stop = at + size
+        transforms = at + _HEADER + its_spi_size
+        if not transforms <= stop <= end or more != (0 if stop == end else _MORE_PROPOSALS):
             return _refuse(INVALID_SYNTAX)
-        if octets[at + 5] == protocol:
-            suite = _suite(octets, transforms, stop, octets[at + 7], protocol, ciphers, groups, ke, exact)
+        if its_protocol == protocol:
+            suite = _suite(octets, transforms, stop, count, protocol, ciphers, groups, ke, exact)
             if suite is _MALFORMED:
                 return _refuse(INVALID_SYNTAX)
             if suite and (best is None or suite[1] == ke != best[3]):
-                best = (0, octets[at + 4], suite[0], suite[1], bytes(octets[at + _HEADER : transforms]))
+                best = (0, number, suite[0], suite[1], bytes(octets[at + _HEADER : transforms]))
         at = stop
         if at == end:
             break
@@ -180,25 +183,23 @@ def _suite(octets, at, end, count, protocol, ciphers, groups, ke, exact):
         count -= 1
         if end - at < _HEADER:
             return _MALFORMED
-        stop = at + two(octets, at + 2)
-        if not at + _HEADER <= stop <= end or octets[at] != (_MORE_TRANSFORMS if count else 0):
-            return _MALFORMED
+        more, _, size, kind, _, identifier = struct.unpack_from(">BBHBBH", octets, at)
         transform = at
-        at = stop
-        kind = octets[transform + 4]
+        at += size
+        if size < _HEADER or at > end or more != (_MORE_TRANSFORMS if count else 0):
+            return _MALFORMED
         if not _ENCR <= kind <= _ESN or (exact and seen & 1 << kind):
             good = False  # a type that nobody defined here (3.3.6); a choice that is none
             continue
         seen |= 1 << kind
-        identifier = two(octets, transform + 6)
         if kind == _ENCR:
-            if stop - transform == _WITH_KEY_LENGTH:
+            if size == _WITH_KEY_LENGTH:
                 for i in range(cipher):
                     if equal(octets, transform + 6, CIPHERS[ciphers[i]], 6, _WITH_KEY_LENGTH - 6):
                         cipher = i
                         ours |= 1 << kind
                         break
-        elif stop - transform != _HEADER:
+        elif size != _HEADER:
             continue  # it has an attribute, and we know none for it (3.3.6)
         elif kind == _DH:
             if identifier in groups:

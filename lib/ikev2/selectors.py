@@ -39,12 +39,13 @@ _INTERNAL_IP4_ADDRESS = const(1)
 
 def chained(parts):
     """(type of the first, octets) of payloads, given as [(type, body)]."""
-    first = 0
-    octets = b""
+    following = 0
+    pieces = []
     for kind, body in reversed(parts):
-        octets = struct.pack(">BBH", first, 0, 4 + len(body)) + body + octets
-        first = kind
-    return first, octets
+        pieces.append(body)
+        pieces.append(struct.pack(">BBH", following, 0, 4 + len(body)))
+        following = kind
+    return following, b"".join(reversed(pieces))
 
 
 def bodies(first, octets, at, end):
