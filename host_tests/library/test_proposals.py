@@ -288,6 +288,16 @@ def test_malformed_selectors(body):
     assert selectors.read_ts(body, 0, len(body)) is None
 
 
+def test_truncated_selectors_and_attributes():
+    body = gateway.selectors("10.0.0.0/8", "11.0.0.0/8")
+    for cut in range(len(body)):
+        assert selectors.read_ts(body[:cut], 0, cut) is None
+    body = struct.pack(">IHHIHH", 2 << 24, 1, 4, 0x0A4D0002, 7, 0)
+    assert [selectors.read_cp(body[:cut], 0, cut) is not None for cut in range(17)] == [
+        cut in (12, 16) for cut in range(17)
+    ]
+
+
 def test_selectors_of_other_kinds_are_counted():
     body = b"\2\0\0\0" + struct.pack(">BBHHH", 8, 0, 40, 0, 65535) + bytes(32) + gateway.selectors("10.0.0.0/8")[4:]
     assert selectors.read_ts(body, 0, len(body)) == (ts("10.0.0.0/8"), 1)
