@@ -9,7 +9,7 @@ each type (N7). What an attempt goes by (Policy) and what it leads to (Child) ar
 import struct
 
 from .selectors import ALL, SELECTOR, SELECTORS_MAX, identity
-from .wire import const, equal
+from .wire import const, equal, micropython, ptr8
 
 PROTOCOL_IKE = const(1)  # section 3.3.1
 PROTOCOL_ESP = const(3)
@@ -96,9 +96,21 @@ class Child:
         self.slot = slot
 
 
-def two(octets, at):
+@micropython.viper
+def two(octets: ptr8, at: int) -> int:
     """The number in octets[at:at+2]."""
     return octets[at] << 8 | octets[at + 1]
+
+
+@micropython.viper
+def _transform(octets: ptr8, at: int, end: int, more: int) -> int:
+    """Length and type of the transform at octets[at:end], which begins with `more`, as one number; -1 if malformed."""
+    if end - at < 8:
+        return -1
+    size = octets[at + 2] << 8 | octets[at + 3]
+    if size < 8 or size > end - at or octets[at] != more:
+        return -1
+    return size << 8 | octets[at + 4]
 
 
 def _aead(cipher):
@@ -181,17 +193,18 @@ def _suite(octets, at, end, count, protocol, ciphers, groups, ke, exact):
     good = count > 0
     while count:
         count -= 1
-        if end - at < _HEADER:
+        found = _transform(octets, at, end, _MORE_TRANSFORMS if count else 0)
+        if found < 0:
             return _MALFORMED
-        more, _, size, kind, _, identifier = struct.unpack_from(">BBHBBH", octets, at)
+        size = found >> 8
+        kind = found & 0xFF
         transform = at
         at += size
-        if size < _HEADER or at > end or more != (_MORE_TRANSFORMS if count else 0):
-            return _MALFORMED
         if not _ENCR <= kind <= _ESN or (exact and seen & 1 << kind):
             good = False  # a type that nobody defined here (3.3.6); a choice that is none
             continue
         seen |= 1 << kind
+        identifier = two(octets, transform + 6)
         if kind == _ENCR:
             if size == _WITH_KEY_LENGTH:
                 for i in range(cipher):
