@@ -12,7 +12,7 @@ octets in one bytearray, because half of them would be heap objects on a 32-bit 
 from array import array
 
 from ikev2.crypto import cipher
-from ikev2.wire import const, copy, micropython, ptr8
+from ikev2.wire import const, copy, micropython, ptr8, ptr32
 
 from .spd import within
 
@@ -130,8 +130,7 @@ def _wrap(state, out, at: int, size: int, sources, destinations) -> int:
     found = int(within(out, at + _ROOM, size, sources, destinations))
     if found != size:
         return found if found < 0 else -_MALFORMED
-    i = int(_SEEN)
-    if not (words[i - 1] or words[i - 2] or words[i - 3] or words[i - 4]):
+    if not (words[_NEXT + 3] or words[_NEXT + 2] or words[_NEXT + 1] or words[_NEXT]):
         return -_NO_NUMBER
     octets = ptr8(out)
     i = 0
@@ -162,6 +161,13 @@ def _wrap(state, out, at: int, size: int, sources, destinations) -> int:
     octets[inner] = n
     octets[inner + 1] = _IPV4
     return length
+
+
+@micropython.viper
+def _counted(counters: ptr32, reason: int) -> int:
+    if counters[reason] < _SATURATED:
+        counters[reason] += 1
+    return reason
 
 
 _plain = bytearray(_PLAIN)
@@ -224,11 +230,7 @@ class ChildSa:
                     reason = -size
             else:
                 reason = _INTEGRITY
-        counters = self.counters
-        count = counters[reason]
-        if count < _SATURATED:
-            counters[reason] = count + 1
-        return reason
+        return _counted(self.counters, reason)
 
     def seal(self, out, at, size):
         """Length of the ESP packet out[at:] around the inner packet in out[at+ROOM:at+ROOM+size].

@@ -19,9 +19,7 @@ _ICMP = const(1)
 # Protocols that begin with two ports.
 _TCP = const(6)
 _UDP = const(17)
-_DCCP = const(33)
 _SCTP = const(132)
-_UDP_LITE = const(136)
 
 
 @micropython.viper
@@ -38,40 +36,42 @@ def within(octets: ptr8, at: int, size: int, sources, destinations) -> int:
     if octets[at] >> 4 != 4 or here < at + _HEADER or at + length < here or length > size:
         return -_MALFORMED
     protocol = octets[at + _PROTOCOL]
-    port = -1
-    other = -1
-    if not (octets[at + 6] & 0x1F or octets[at + 7]) and at + length >= here + 4:
-        if protocol == _UDP or protocol == _TCP or protocol == _SCTP or protocol == _UDP_LITE or protocol == _DCCP:
-            port = octets[here] << 8 | octets[here + 1]
-            other = octets[here + 2] << 8 | octets[here + 3]
-        elif protocol == _ICMP:
-            port = octets[here] << 8 | octets[here + 1]
-            other = port
+    ports = here
+    if octets[at + 6] & 0x1F or octets[at + 7] or at + length < ports + 4:
+        ports = -1
     at += _SOURCE
     selectors = sources
     ends = 2
     while ends:
         table = ptr8(selectors)
         here = int(len(selectors))
+        high = octets[at] << 8 | octets[at + 1]
+        low = octets[at + 2] << 8 | octets[at + 3]
         found = 0
         while here and not found:
             here -= _WIDTH
-            first = table[here + 1] << 8 | table[here + 2]
-            last = table[here + 3] << 8 | table[here + 4]
-            if (table[here] == 0 or table[here] == protocol) and (first <= port <= last or last - first == 0xFFFF):
-                i = 0
-                while i < 4 and octets[at + i] == table[here + 5 + i]:
-                    i += 1
-                if i == 4 or octets[at + i] > table[here + 5 + i]:
-                    i = 0
-                    while i < 4 and octets[at + i] == table[here + 9 + i]:
-                        i += 1
-                    if i == 4 or octets[at + i] < table[here + 9 + i]:
-                        found = 1
+            above = high - (table[here + 5] << 8 | table[here + 6])
+            below = (table[here + 9] << 8 | table[here + 10]) - high
+            if (
+                (table[here] == 0 or table[here] == protocol)
+                and (above > 0 or (above == 0 and low >= (table[here + 7] << 8 | table[here + 8])))
+                and (below > 0 or (below == 0 and low <= (table[here + 11] << 8 | table[here + 12])))
+            ):
+                first = table[here + 1] << 8 | table[here + 2]
+                last = table[here + 3] << 8 | table[here + 4]
+                port = -1
+                if last - first == 0xFFFF:
+                    port = 0
+                elif ports >= 0:
+                    if protocol == _ICMP:
+                        port = octets[ports] << 8 | octets[ports + 1]
+                    elif protocol == _UDP or protocol == _TCP or protocol == _SCTP:
+                        port = octets[ports + 4 - ends - ends] << 8 | octets[ports + 5 - ends - ends]
+                if first <= port <= last:
+                    found = 1
         if not found:
             return -_OUTSIDE
         selectors = destinations
-        port = other
         at += 4
         ends -= 1
     return length
