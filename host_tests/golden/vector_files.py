@@ -1,23 +1,7 @@
-"""Reads and checks golden vectors; the format is VECTORS.md's, with more in it. A file that breaks it is a FormatError.
+"""Reads and checks golden vectors in the format of VECTORS.md. A file that breaks it is a FormatError.
 
-vectors.schema.json says what a file may look like; here is what a schema cannot say: what depends on another field.
-More than in VECTORS.md: an entry of given.ike_sas may have the keys of the IKE SA, and then something speaks over it.
-
-    "keys": {"cipher": "aes-cbc-128", "sk_ei": "hex", "sk_er": "hex", "sk_ai": "hex", "sk_ar": "hex"},
-    "message_ids": [2, 0],
-    "random": "hex",
-    "quiet_ms": 0
-
-With AES-GCM there are no sk_ai and sk_ar, and the salt is the end of the key, as RFC 5282 has it. `message_ids` are
-those of the next request of ours and of the peer's ([0, 0] if left out), `random` the octets of which IVs are made, in
-the order of need: 16 each for CBC, 4 for GCM; `quiet_ms` is how long the peer may be silent (0: for ever). An IKE SA
-without keys is VECTORS.md's: nothing is sent over it. A case that must change the table says what is left of `given`
-after its last step, by index; without it the table must be the same octet for octet:
-
-    "left": {"ike_sas": [0], "child_sas": [1]}
-
-The traffic selectors of a Child SA may name a protocol, and its ports: "10.77.0.0/24[17]", "10.77.0.0/24[udp/53]",
-"10.77.0.1-10.77.0.9[6/1024-65535]"; without one they take all, and `inside` and `remote` are 0.0.0.0/0 if left out.
+vectors.schema.json says what a file may look like; here is what a schema cannot say: what depends on another field, and
+where it is that something is wrong.
 """
 
 import ipaddress

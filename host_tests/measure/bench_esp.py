@@ -74,15 +74,16 @@ def measured():
 def figures():
     """(what, number, unit), as size.py prints them."""
     for (cipher, size), costs in measured().items():
-        inside = f"ESP, {cipher}, {size:,} octets"
+        inside = f"Child SA, {cipher}, {size:,} octets"
         for what in ("sealed", "opened"):
             yield f"{inside} {what}", costs[what], "instructions"
         if cipher == CIPHERS[0]:
             yield f"{inside}, AES-CBC and SHA-256 alone", costs["AES-CBC and SHA-256 alone"], "instructions"
             yield f"UDP inside, {size:,} octets, composed", costs["sent"], "instructions"
             yield f"UDP inside, {size:,} octets, received", costs["received"], "instructions"
-        heap = costs["heap, sealed"] + costs["heap, opened"]
-        yield f"RAM, {inside}, sealed and opened, until collected", heap, "octets"
+        if size == SIZES[0]:
+            heap = costs["heap, sealed"] + costs["heap, opened"]
+            yield f"RAM, Child SA, {cipher}, sealed and opened, until collected", heap, "octets"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from golden.run_vectors import machine_source
 from tools import ROOT, arguments, compiled, library
 
 from boards import mip
-from measure import bench_protected, size_crypto
+from measure import bench_esp, bench_protected, size_crypto
 
 CORE = [path.removeprefix("ikev2/").removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 _REPEAT = 20
@@ -140,12 +140,17 @@ def compiled_files():
         return sum(target.stat().st_size for target in targets)
 
 
+def keyed(case):
+    """True if something in the case has keys: what costs time then is the ciphers."""
+    return any(sa[-1] for sa in case["ike_sas"] + case["child_sas"])
+
+
 def single_cases():
     """(case, step) for each verdict: the longest question that begins a case, IPv4; without credit for drop-limited."""
     found = {}
     for case in vector_files.all_cases():
         step, verdict = case["steps"][0], case["expected"][0][0]
-        if verdict and case["address"] == 4 and not case["config"] and not any(sa[5] for sa in case["ike_sas"]):
+        if verdict and case["address"] == 4 and not case["config"] and not keyed(case):
             if verdict not in found or len(step[3]) > len(found[verdict][1][3]):
                 found[verdict] = (case, step)
     case, step = found["invalid-ike-spi"]
@@ -196,6 +201,7 @@ def figures():
         yield f"INVALID_SPI over an IKE SA, {cipher}, response verified", verified, "instructions"
     for what, count in size_crypto.instructions().items():
         yield what, count, "instructions"
+    yield from bench_esp.figures()
 
 
 def line(what, number, unit):

@@ -30,6 +30,14 @@ def test_answers(measured):
     assert max(measured[verdict] for verdict in ANSWERS) <= 12000
 
 
+def test_esp_is_little_more_than_the_ciphers(measured):
+    for what in ("sealed", "opened"):
+        assert measured[f"Child SA, aes-cbc-128, 64 octets {what}"] <= 40000
+        alone = measured["Child SA, aes-cbc-128, 1,024 octets, AES-CBC and SHA-256 alone"]
+        assert measured[f"Child SA, aes-cbc-128, 1,024 octets {what}"] <= 1.25 * alone
+        assert measured[f"Child SA, aes-gcm-16-128, 1,024 octets {what}"] <= 600000
+
+
 def test_cheap_drops_are_the_cheapest(measured):
     assert measured["drop-malformed"] <= 4000
     assert max(measured["drop-malformed"], measured["drop-unencrypted"]) * 3 <= measured["invalid-ike-spi"]
