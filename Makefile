@@ -31,7 +31,7 @@ soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: 
 fuzz: venv;         @$(RUN) measure.fuzz $(given) && $(RUN) measure.fuzz_attempt $(given) && $(RUN) measure.fuzz_esp $(given) ## [SECONDS=60]: coverage-guided fuzzing of what is received, attempts, ESP
 mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire slots" EVERY=1]: small changes to the core that the tests must notice
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
-bench: unix;        @$(RUN) measure.bench $(given)          ## speed, as ratios
+bench: unix daemons;        @$(RUN) measure.bench $(given)          ## speed, as ratios
 lint: venv;         @.venv/bin/ruff check . && .venv/bin/ruff format --check . ## ruff
 test: lint unix $(if $(TESTS),,newest qemu daemons); @$(RUN) pytest $(if $(TESTS),$(TESTS),-n auto --dist loadfile)      ## [TESTS=host_tests/library]: everything, on every machine
 clean: ;            rm -rf build .venv                      ## forget what was built and installed here

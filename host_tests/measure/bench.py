@@ -10,7 +10,7 @@ from golden import vector_files
 from peers import rate as beside_charon
 from tools import arguments, device_environment, micropython
 
-from measure import bench_protected, size
+from measure import bench_protected, bench_tunnel, size
 
 _ROUNDS = 15
 _ECHO = """
@@ -85,6 +85,7 @@ def main():
         ratio = answered[verdict] / answered["invalid-ike-spi"]
         print(f"on the board: {verdict} {answered[verdict]} instructions, {ratio:.2f} of an answer")
     bench_protected.speed()
+    bench_tunnel.speed()
     beside_charon.main()
 
 

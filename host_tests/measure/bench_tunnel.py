@@ -1,0 +1,191 @@
+"""Ratios of a tunnel, from one run on the unix port: made, beside a charon as initiator; used, beside no ESP and beside
+what the platform's AES and SHA-256 alone take for the same octets.
+"""
+
+import contextlib
+import os
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from peers.gateway import PSK, Strongswan, config
+from peers.net import run, until
+from peers.strongswan import CHARON
+from peers.way import GATEWAY, way
+from tools import device_environment, micropython
+
+_ROUNDS = 9
+_ATTEMPTS = """
+import asyncio, time
+from ipsec import Tunnel
+async def main():
+    for _ in range(ROUNDS + 1):
+        tunnel = Tunnel("GATEWAY", "sensor-7", b"PSK", gateway_id="gateway.example", inside="10.77.0.2",
+                        remote=["10.77.0.0/24"], groups=(31,))
+        begun = time.ticks_us()
+        await tunnel.up()
+        print(time.ticks_diff(time.ticks_us(), begun))
+        await tunnel.close()
+asyncio.run(main())
+"""
+_CONNECTION = """connections {
+    there {
+        version = 2
+        remote_addrs = GATEWAY
+        encap = yes
+        mobike = no
+        proposals = aes256-sha256-x25519
+        local {
+            auth = psk
+            id = sensor-7
+        }
+        remote {
+            auth = psk
+            id = gateway.example
+        }
+        children {
+            tunnel {
+                local_ts = 10.77.0.2/32
+                remote_ts = 10.77.0.0/24
+                esp_proposals = aes256-sha256
+            }
+        }
+    }
+}
+secrets {
+    ike {
+        secret = "PSK"
+    }
+}
+"""
+_TRAFFIC = """
+import hashlib, os, time
+from cryptolib import aes
+from ipsec.esp import ROOM, ChildSa
+from ipsec.inner import Inner
+ALL = b"\\0\\0\\0\\xff\\xff\\0\\0\\0\\0\\xff\\xff\\xff\\xff"
+key = bytes(64)
+there = ChildSa("aes-cbc-256", key, key, b"abcd", ALL, ALL, os.urandom)
+ours, theirs = Inner(bytes((10, 0, 0, 1))), Inner(bytes((10, 0, 0, 2)))
+sock = theirs.bind(7)
+out = bytearray(1520)
+def tunnel(data, n):
+    for _ in range(n):
+        length = there.seal(out, 0, ours.send(out, ROOM, 7, theirs.address, 7, data))
+        assert not there.open(out, 0, length)
+        theirs.receive(there.packet, there.size, 0)
+        sock.take()
+def bare(data, n):
+    for _ in range(n):
+        size = ours.send(out, 0, 7, theirs.address, 7, data)
+        theirs.receive(out, size, 0)
+        sock.take()
+def platform(data, n):
+    octets = bytearray(len(data) + 48)
+    view = memoryview(octets)
+    sealing, opening = aes(bytes(32), 2, bytes(16)), aes(bytes(32), 2, bytes(16))
+    whole = len(octets) // 16 * 16
+    for _ in range(n):
+        for cipher in (sealing.encrypt, opening.decrypt):
+            cipher(view[:whole], view[:whole])
+            for part in (view, view[:32]):
+                hash = hashlib.sha256(part)
+                hash.digest()
+for size in (64, 1024):
+    times = []
+    for loop in (tunnel, bare, platform):
+        best = 1 << 29
+        for _ in range(5):
+            begun = time.ticks_us()
+            loop(bytes(size), 500)
+            best = min(best, time.ticks_diff(time.ticks_us(), begun))
+        times.append(best)
+    print(size, *times)
+"""
+
+
+def _attempts():
+    code = _ATTEMPTS.replace("ROUNDS", str(_ROUNDS)).replace("GATEWAY", GATEWAY).replace("PSK", PSK)
+    return [micropython(), "-c", code]
+
+
+@contextlib.contextmanager
+def _initiator(host, folder):
+    """A charon in the device's place: a function that brings its tunnel up and down."""
+    (folder / "run").mkdir(parents=True)
+    plugins = (
+        "random nonce aes sha1 sha2 hmac kdf gmp curve25519 openssl kernel-libipsec kernel-netlink socket-default vici"
+    )
+    (folder / "strongswan.conf").write_text(
+        f"charon {{\n load = {plugins}\n plugins {{\n vici {{\n socket = unix://{folder}/vici\n }}\n"
+        " kernel-libipsec {\n load = yes\n }\n }\n}\n"
+    )
+    (folder / "swanctl.conf").write_text(_CONNECTION.replace("GATEWAY", GATEWAY).replace("PSK", PSK))
+    start = f"""ip addr replace 10.77.0.2 dev lo; mount --bind {folder}/run /run &&
+        STRONGSWAN_CONF={folder}/strongswan.conf exec {CHARON}"""
+    null = subprocess.DEVNULL
+    process = subprocess.Popen(
+        [*host.prefix, "unshare", "--mount", "sh", "-c", start], stdin=null, stdout=null, stderr=null,
+        start_new_session=True,
+    )  # fmt: skip
+    uri = f"unix://{folder}/vici"
+
+    def once():
+        begun = time.monotonic()
+        run("swanctl", "--initiate", "--child", "tunnel", "--uri", uri)
+        took = time.monotonic() - begun
+        run("swanctl", "--terminate", "--ike", "there", "--uri", uri)
+        return took
+
+    try:
+        until(lambda: (folder / "vici").exists(), "charon's start")
+        run("swanctl", "--load-all", "--file", folder / "swanctl.conf", "--noprompt", "--uri", uri)
+        yield once
+    finally:
+        process.kill()
+        process.wait()
+
+
+def made():
+    """(seconds of ours, of charon as the initiator), medians, from start to tunnel with the same gateway."""
+    with way() as road, tempfile.TemporaryDirectory() as folder:
+        gateway = Strongswan(road.gateway, Path(folder) / "gateway", config())
+        try:
+            command = [*road.device.prefix, *_attempts()]
+            ran = subprocess.run(command, check=True, capture_output=True, text=True, env=device_environment())
+            ours = [int(line) / 1e6 for line in ran.stdout.split()][1:]
+            with _initiator(road.device, Path(folder) / "initiator") as once:
+                theirs = [once() for _ in range(_ROUNDS + 1)][1:]
+        finally:
+            gateway.kill()
+    return statistics.median(ours), statistics.median(theirs)
+
+
+def used():
+    """{octets of a datagram: (a tunnel's time, to the same without ESP, to AES and SHA-256 alone)}."""
+    ran = subprocess.run(
+        [micropython(), "-c", _TRAFFIC], check=True, capture_output=True, text=True, env=device_environment()
+    )
+    found = {}
+    for line in ran.stdout.splitlines():
+        size, tunnel, bare, platform = map(int, line.split())
+        found[size] = tunnel / bare, tunnel / platform
+    return found
+
+
+def speed():
+    """Prints the ratios."""
+    if os.geteuid():
+        print("a tunnel made, beside charon: needs root, for namespaces")
+    else:
+        ours, theirs = made()
+        print(f"a tunnel made  {1000 * ours:6.1f} ms, to charon as the initiator {ours / theirs:5.2f}")
+    for size, (bare, platform) in used().items():
+        print(f"{size:5} octets through a tunnel and out, to the same without ESP {bare:5.2f}, "
+              f"to AES and SHA-256 alone {platform:5.2f}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    speed()
