@@ -14,7 +14,7 @@ from golden.run_vectors import machine_source
 from tools import ROOT, arguments, compiled, library
 
 from boards import mip
-from measure import bench_esp, bench_protected, size_crypto
+from measure import bench_esp, bench_protected, size_crypto, size_tunnel
 
 CORE = [path.removeprefix("ikev2/").removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 _REPEAT = 20
@@ -201,6 +201,7 @@ def figures():
         yield f"INVALID_SPI over an IKE SA, {cipher}, response verified", verified, "instructions"
     for what, count in size_crypto.instructions().items():
         yield what, count, "instructions"
+    yield from size_tunnel.figures()
     yield from bench_esp.figures()
 
 
