@@ -1,7 +1,6 @@
-"""Reads ikev2.json, the one file that configures a board. Whatever is wrong is named with its line."""
+"""Reads ikev2.json, the one file that configures a board. What is wrong is named with its line, and no secret shown."""
 
-import io
-import json
+from ikev2_json import Reader, decoded
 
 FILE = "ikev2.json"
 # What may stand in it: type, default.
@@ -11,6 +10,18 @@ KEYS = {
     "power_save": (bool, True),  # the modem sleeps between beacons
     "address": (str, "10.66.0.2"),  # of the SLIP link; Wi-Fi asks DHCP
     "peer": (str, "10.66.0.1"),
+    "gateway": (str, ""),  # of the tunnel; "": none
+    "id": (str, ""),
+    "psk": (str, ""),
+    "gateway_id": (str, ""),  # "": any
+    "inside": (str, ""),  # our address in the tunnel; "": the gateway gives one
+    "remote": (list, ["0.0.0.0/0"]),
+    "groups": (list, [31, 14]),
+    "ciphers": (list, ["aes-cbc-256", "aes-cbc-128"]),
+    "liveness_s": (int, 10),
+    "keepalive_s": (int, 20),
+    "lifetime_s": (int, 10800),
+    "keep_keys": (bool, False),  # in RTC memory, through deep sleep
     "ports": (list, [500, 4500]),
     "raw": (list, [50, 51]),
     "ike_sas": (int, 16),
@@ -24,104 +35,167 @@ KEYS = {
     "led": (int, -1),  # number of a pin that flickers with every verdict; -1: none
     "watchdog_s": (int, 30),  # 0: none
 }
-_AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1}
-_AT_MOST = {"led": 60, "watchdog_s": 86400, "sources": 255, "ike_sas": 256, "child_sas": 256, "answers_per_s": 1000000}
+_AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1, "liveness_s": 1, "keepalive_s": 1, "lifetime_s": 60}
+_AT_MOST = {
+    "led": 60, "watchdog_s": 86400, "sources": 255, "ike_sas": 256, "child_sas": 256, "answers_per_s": 1000000,
+    "liveness_s": 3600, "keepalive_s": 3600, "lifetime_s": 86400,
+}  # fmt: skip
 _MS_MAX = 0xFFFFFFF  # of the limits in milliseconds; the rest has room for as many
-
-_NO_JSON = 'no valid JSON object: { "key": value, ... }'
+_CHOICES = {
+    "ports": (500, 4500),
+    "raw": (50, 51),
+    "groups": (31, 14),
+    "ciphers": ("aes-cbc-256", "aes-cbc-128", "aes-gcm-16-256", "aes-gcm-16-128"),
+}
+_KINDS = {str: "a string", bool: "true or false", int: "a whole number", list: "a list"}
+_PSK_OCTETS = 16
+_ID_OCTETS = 200
+_RTC_TABLE_OCTETS = 1300  # of 2,048, beside a tunnel
 
 
 class ConfigError(Exception):
     """Says file, line and what is wrong."""
 
 
-def _fail(line, what):
-    raise ConfigError("%s, line %d: %s" % (FILE, line, what))
+class WeakPsk(ConfigError):
+    """A psk that can be guessed (N21)."""
 
 
-def _tokens(text):
-    """(kind, line) of what stands in the text: punctuation as itself, s for a string, v for any other value."""
-    at = 0
-    line = 1
-    while at < len(text):
-        kind = text[at]
-        at += 1
-        if kind == "\n":
-            line += 1
-        elif kind == '"':
-            while text[at : at + 1] not in ('"', ""):
-                at += 2 if text[at] == "\\" else 1
-            at += 1
-            yield "s", line
-        elif kind in "{}:,":
-            yield kind, line
-        elif kind not in " \t\r":
-            ends = "]" if kind == "[" else "{}:, \t\r\n"
-            before = line
-            while at < len(text) and text[at] not in ends:
-                line += text[at] == "\n"
-                at += 1
-            at += kind == "["
-            yield "v", before
+def ipv4(text):
+    """The four octets of an IPv4 address; None if it is none."""
+    parts = text.split(".")
+    for part in parts:
+        if not part or len(part) > 3 or (part[0] == "0" and part != "0"):
+            return None
+        for digit in part:
+            if digit not in "0123456789":
+                return None
+        if int(part) > 255:
+            return None
+    return bytes([int(part) for part in parts]) if len(parts) == 4 else None
 
 
-def _check_shape(text):
-    """MicroPython's json overlooks what is missing, a value for instance."""
-    follows = {"{": "s}", ",": "s", "s": ":", ":": "v", "v": ",}", "}": ""}
-    expected = "{"
-    line = 1
-    for kind, line in _tokens(text):
-        if kind == "s" and expected == "v":
-            kind = "v"
-        if kind not in expected:
-            _fail(line, _NO_JSON)
-        expected = follows[kind]
-    if expected:
-        _fail(line, _NO_JSON)
+def _unicast(text):
+    octets = ipv4(text)
+    return octets is not None and 0 < octets[0] < 224 and octets[0] != 127
 
 
-def _line_of(text, key):
-    at = text.find('"%s"' % key)
-    while at >= 0 and not text[at + len(key) + 2 :].lstrip().startswith(":"):  # that is a value
-        at = text.find('"%s"' % key, at + 1)
-    return text[: max(at, 0)].count("\n") + 1
+def _network(text):
+    """True for an IPv4 address, or an address with a prefix length behind whose prefix all is zero."""
+    address, slash, size = text.partition("/")
+    octets = ipv4(address)
+    if octets is None or not slash:
+        return octets is not None
+    if len(size) > 2 or ipv4("0.0.0." + size) is None or int(size) > 32:
+        return False
+    number = 0
+    for octet in octets:
+        number = number << 8 | octet
+    return not number & ((1 << (32 - int(size))) - 1)
 
 
-def parse(text):
-    """All values, those of the text over the defaults."""
-    text = text.lstrip("\ufeff")
-    _check_shape(text)
-    stream = io.StringIO(text)
+def _host(text):
+    """True for an IPv4 address or a name as DNS has them."""
+    labels = text.split(".")
+    for label in labels:
+        if not 0 < len(label) < 64 or label[0] == "-":
+            return False
+        for character in label.lower():
+            if character not in "0123456789abcdefghijklmnopqrstuvwxyz-_":
+                return False
+    return len(text) < 254 and (ipv4(text) is not None or labels[-1][0] not in "0123456789")
+
+
+def _identity(text):
+    size = len(text.encode())
+    return size <= _ID_OCTETS and (text[:6] != "keyid:" or size > 6)
+
+
+# What a string, or each of a list, has to be.
+_FORMS = (
+    ("address", ipv4, "an IPv4 address"),
+    ("peer", ipv4, "an IPv4 address"),
+    ("inside", _unicast, "an IPv4 address of one host, or empty: the gateway gives one"),
+    ("remote", _network, 'networks as "10.0.0.0/8", nothing but zeros behind the prefix'),
+    ("gateway", _host, "a host name or an IPv4 address"),
+    ("id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
+    ("gateway_id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
+)
+
+
+def _check(key, value, fail):
+    """One value against type, bounds, choices; no string is shown, it may be a secret in the wrong place."""
+    kind = KEYS[key][0]
+    if type(value) is not kind:
+        fail(key, "%r must be %s" % (key, _KINDS[kind]))
+    if kind is int:
+        least, most = _AT_LEAST.get(key, 0), _AT_MOST.get(key, _MS_MAX)
+        if not least <= value <= most:
+            fail(key, "%r must be at least %d and at most %d, not %d" % (key, least, most, value))
+    if key in _CHOICES:
+        known = _CHOICES[key]
+        for one in value:
+            if type(one) is not type(known[0]) or one not in known or value.count(one) > 1:
+                fail(key, "%r may hold each of %s once" % (key, ", ".join([repr(choice) for choice in known])))
+        if not value and key not in ("ports", "raw"):
+            fail(key, "%r must not be empty" % key)
+
+
+def _check_tunnel(config, fail):
+    for name in ("id", "psk"):
+        if config["gateway"] and not config[name]:
+            fail("gateway", "a gateway wants 'id' and 'psk' beside it")
+    for name, least in (("ports", 2), ("ike_sas", 4), ("child_sas", 8)):
+        value = config[name]
+        if config["gateway"] and (len(value) if name == "ports" else value) < least:
+            fail(name, "a gateway wants %r to have at least %d" % (name, least))
+    for name, good, what in _FORMS:
+        values = config[name] if name == "remote" else [config[name]] if config[name] else []
+        for value in values:
+            if not isinstance(value, str) or not good(value):
+                fail(name, "%r must be %s" % (name, what))
+    if config["keep_keys"] and 26 * config["ike_sas"] + 11 * config["child_sas"] > _RTC_TABLE_OCTETS:
+        fail("keep_keys", "'keep_keys' wants fewer ike_sas or child_sas: tables of %d octets" % _RTC_TABLE_OCTETS)
+    if not config["remote"]:
+        fail("remote", "'remote' must not be empty")
+
+
+def parse(octets, file=FILE, weak_psk=True):
+    """All values, those of the file's octets over the defaults; ConfigError.
+
+    N21: a psk under 16 octets is taken with `weak_psk` only; on the board it is too late to say no.
+    """
+
+    def fail(line, what):
+        raise ConfigError("%s, line %d: %s" % (file, line, what))
+
     try:
-        given = json.load(stream)
-    except ValueError as error:
-        # CPython knows the line; MicroPython stops reading there.
-        read = len(text) - len(stream.read())
-        _fail(getattr(error, "lineno", text[:read].count("\n") + 1), _NO_JSON)
+        text = decoded(octets)
+    except ValueError:
+        fail(1, "no UTF-8: save it as that")
+    given, lines = Reader(text, fail).read()
+
+    def fail_at(key, what):
+        fail(lines.get(key, 1), what)
+
     config = {key: KEYS[key][1] for key in KEYS}
     for key in given:
-        value = given[key]
         if key not in KEYS:
-            _fail(_line_of(text, key), "unknown key %r; known are %s" % (key, ", ".join(sorted(KEYS))))
-        kind = KEYS[key][0]
-        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-            _fail(_line_of(text, key), "%r is to be %s, not %r" % (key, kind.__name__, value))
-        if kind is int and not _AT_LEAST.get(key, 0) <= value <= _AT_MOST.get(key, _MS_MAX):
-            bounds = key, _AT_LEAST.get(key, 0), _AT_MOST.get(key, _MS_MAX), value
-            _fail(_line_of(text, key), "%r is to be at least %d and at most %d, not %r" % bounds)
-        config[key] = value
-    for key, known in (("ports", (500, 4500)), ("raw", (50, 51))):
-        for value in config[key]:
-            if value not in known or config[key].count(value) > 1:
-                _fail(_line_of(text, key), "%r may hold %d and %d, not %r" % (key, known[0], known[1], config[key]))
+            fail_at(key, "unknown key %r; known are %s" % (key, ", ".join(sorted(KEYS))))
+        _check(key, given[key], fail_at)
+        config[key] = given[key]
+    _check_tunnel(config, fail_at)
+    if not weak_psk and config["gateway"] and len(config["psk"].encode()) < _PSK_OCTETS:
+        what = "'psk' has under %d octets: whoever poses as the gateway can guess it offline" % _PSK_OCTETS
+        raise WeakPsk("%s, line %d: %s" % (file, lines["psk"], what))
     return config
 
 
 def read(path=FILE):
     """The configuration of this board; the defaults if there is no file."""
     try:
-        with open(path) as file:
-            text = file.read()
+        with open(path, "rb") as file:
+            octets = file.read()
     except OSError:
-        text = "{}"
-    return parse(text)
+        octets = b"{}"
+    return parse(octets)

@@ -17,7 +17,7 @@ CHIPS = {  # board: chip name, its number in an image header, octets of flash in
     "ESP32_GENERIC_C3": ("esp32c3", 5, 0),
     "ESP32_GENERIC_S3": ("esp32s3", 9, 0),
 }
-_BOARD_MODULES = ("ikev2_main", "ikev2_config", "ikev2_network", "ikev2_sleep")
+_BOARD_MODULES = ("ikev2_main", "ikev2_json", "ikev2_config", "ikev2_network", "ikev2_sleep")
 _MPY_OF_CHIP = {"esp32": "xtensawin", "esp32c3": "rv32imc", "esp32s3": "xtensawin"}
 
 
@@ -75,7 +75,7 @@ def config_of(path):
 
     try:
         octets = Path(path).read_bytes()
-        ikev2_config.parse(octets.decode())
+        ikev2_config.parse(octets)
     except (OSError, ValueError, ikev2_config.ConfigError) as error:
         raise Refused(f"CONFIG={path}: {error}") from None
     return octets

@@ -1,0 +1,169 @@
+"""Reads the JSON object that configures a board: one verdict on the PC and on the board, whatever their `json` takes.
+
+RFC 8259, as far as a configuration has it: an object of strings, numbers, true, false, null and lists of these.
+MicroPython's own parser overlooks missing commas and much else, says no line, and makes of a surrogate pair other
+octets than CPython's. Refused as well: a key that stands twice, half a surrogate pair, what is no UTF-8.
+"""
+
+_SPACE = " \t\r\n"
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_WORDS = (("true", True), ("false", False), ("null", None))
+_DIGITS = "0123456789"
+_NO_JSON = 'no valid JSON object: { "key": value, ... }'
+
+
+def decoded(octets):
+    """The text of UTF-8 octets, without a byte order mark; UnicodeError. MicroPython takes some that are none."""
+    text = octets.decode()
+    for character in text:
+        if 0xD800 <= ord(character) < 0xE000 or ord(character) > 0x10FFFF:
+            raise UnicodeError
+    if len(text) != len(octets) and "".join([chr(ord(character)) for character in text]).encode() != octets:
+        raise UnicodeError
+    return text[1:] if text[:1] == "\ufeff" else text
+
+
+class Reader:
+    """Reads one text. fail(line, what) is called with what is wrong, and must raise."""
+
+    def __init__(self, text, fail):
+        self._text = text
+        self._fail = fail
+        self._at = 0
+        self._line = 1
+
+    def read(self):
+        """({key: value}, {key: line}) of the object that the text is."""
+        values = {}
+        lines = {}
+        self._take("{")
+        closing = self._next() == "}"
+        if closing:
+            self._take("}")
+        while not closing:
+            if self._next() != '"':
+                self._wrong()
+            line = self._line
+            key = self._string()
+            if key in values:
+                self._fail(line, "key %r stands twice" % key)
+            self._take(":")
+            values[key] = self._value(True)
+            lines[key] = line
+            closing = self._take(",}") == "}"
+        if self._next():
+            self._wrong()
+        return values, lines
+
+    def _wrong(self, what=_NO_JSON):
+        self._fail(self._line, what)
+
+    def _next(self):
+        """The next character that is no space, where it stands; '' at the end."""
+        while True:
+            character = self._text[self._at : self._at + 1]
+            if not character or character not in _SPACE:
+                return character
+            self._line += character == "\n"
+            self._at += 1
+
+    def _take(self, expected):
+        character = self._next()
+        if not character or character not in expected:
+            self._wrong()
+        self._at += 1
+        return character
+
+    def _value(self, lists):
+        character = self._next()
+        if character == '"':
+            return self._string()
+        if character and character in "-" + _DIGITS:
+            return self._number()
+        if character == "[" and lists:
+            return self._list()
+        for word, value in _WORDS:
+            if self._text[self._at : self._at + len(word)] == word:
+                self._at += len(word)
+                return value
+        self._wrong()
+
+    def _list(self):
+        values = []
+        self._take("[")
+        if self._next() == "]":
+            self._take("]")
+            return values
+        while True:
+            values.append(self._value(False))
+            if self._take(",]") == "]":
+                return values
+
+    def _digits(self):
+        start = self._at
+        while self._text[self._at : self._at + 1] in _DIGITS and self._at < len(self._text):
+            self._at += 1
+        if self._at == start:
+            self._wrong("a number without digits")
+        return self._text[start : self._at]
+
+    def _number(self):
+        start = self._at
+        self._at += self._text[start] == "-"
+        digits = self._digits()
+        if digits[0] == "0" and len(digits) > 1:
+            self._wrong("a number with a zero in front")
+        whole = True
+        if self._text[self._at : self._at + 1] == ".":
+            whole = False
+            self._at += 1
+            self._digits()
+        if self._text[self._at : self._at + 1] in ("e", "E"):
+            whole = False
+            self._at += 1
+            self._at += self._text[self._at : self._at + 1] in ("+", "-")
+            self._digits()
+        if not whole:
+            return 0.5  # whatever it is, it is no whole number
+        return int(self._text[start : min(self._at, start + 12)])  # more digits than that are too many as well
+
+    def _string(self):
+        self._at += 1
+        parts = []
+        while True:
+            character = self._text[self._at : self._at + 1]
+            self._at += 1
+            if not character:
+                self._wrong()
+            if character == '"':
+                return "".join(parts)
+            if character < " ":
+                self._wrong('a string ends with " in its line; in it \\n is a new line, \\t a tab')
+            parts.append(self._escaped() if character == "\\" else character)
+
+    def _escaped(self):
+        character = self._text[self._at : self._at + 1]
+        self._at += 1
+        if character in _ESCAPES:
+            return _ESCAPES[character]
+        if character != "u":
+            self._wrong('\\ in a string stands before one of " \\ / b f n r t u')
+        code = self._hex()
+        if 0xD800 <= code < 0xDC00 and self._text[self._at : self._at + 2] == "\\u":
+            self._at += 2
+            low = self._hex()
+            if 0xDC00 <= low < 0xE000:
+                return chr(0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00)))
+        if 0xD800 <= code < 0xE000:
+            self._wrong("half a surrogate pair, \\u%04x: write the character itself, or both halves" % code)
+        return chr(code)
+
+    def _hex(self):
+        digits = self._text[self._at : self._at + 4].lower()
+        self._at += 4
+        for digit in digits:
+            if digit not in "0123456789abcdef":
+                digits = ""
+        if len(digits) != 4:
+            self._wrong("\\u wants four hexadecimal digits")
+        return int(digits, 16)
