@@ -11,6 +11,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build"
 PACKAGES = ("ikev2", "ipsec")
+_DESK = ("ipsec/__main__.py", "ipsec/try_tunnel.py", "ipsec/watch.py")  # for a PC
 # The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
 _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
                   "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
@@ -61,17 +62,18 @@ def plain(source):
     return re.sub("^ *@micropython.viper\n", "", source, flags=re.MULTILINE)
 
 
-def library():
-    """{path below lib: the file} of every module of the library."""
+def library(desk=False):
+    """{path below lib: the file} of every module of the library, without those that are for a PC only unless wanted."""
     paths = sorted(path for package in PACKAGES for path in (ROOT / "lib" / package).rglob("*.py"))
-    return {str(path.relative_to(ROOT / "lib")): path for path in paths}
+    found = {str(path.relative_to(ROOT / "lib")): path for path in paths}
+    return {name: path for name, path in found.items() if desk or name not in _DESK}
 
 
 @cache
 def plain_library():
     """Folder with the library as `plain` makes it."""
     folder = BUILD / "plain"
-    for name, path in library().items():
+    for name, path in library(desk=True).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(plain(path.read_text()))
     return folder

@@ -1,4 +1,6 @@
 # For MicroPython's manifest tool, and for `require()` of whoever freezes this library into a firmware of their own.
+import os
+
 metadata(
     description="An IPsec endpoint for small devices: IKEv2 (RFC 7296) with its section 1.5, and ESP",
     version=open("ikev2/__init__.py").read().split('__version__ = "')[1].split('"')[0],
@@ -6,4 +8,6 @@ metadata(
     author="the micropython-ikev2 authors",
 )
 package("ikev2")
-package("ipsec")
+# What is for a PC only is left out: `python -m ipsec`.
+_DESK = ("__main__.py", "try_tunnel.py", "watch.py")
+package("ipsec", files=[name for name in sorted(os.listdir("ipsec")) if name.endswith(".py") and name not in _DESK])

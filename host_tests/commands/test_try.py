@@ -1,0 +1,240 @@
+"""`make try`: what it says, how it counts, and how it ends. Against real gateways: peers/test_gateway_try.py."""
+
+import asyncio
+import json
+import subprocess
+
+import pytest
+from ikev2 import proposals, selectors
+from ipsec import try_tunnel, watch
+from ipsec.watch import in_clear, networks
+from tools import ROOT
+
+from commands import try_tunnel as command
+
+CONFIG = {
+    "gateway": "192.0.2.1", "id": "sensor-7", "psk": "of no value, but long enough", "gateway_id": "", "inside": "",
+    "remote": ["0.0.0.0/0"], "groups": [31, 14], "ciphers": ["aes-cbc-256"], "liveness_s": 10, "keepalive_s": 20,
+    "lifetime_s": 10800,
+}  # fmt: skip
+ALL = b"\0\0\0\xff\xff"
+
+
+class Node:
+    """As much of a node as is watched."""
+
+    out, out_via = bytearray(100), 500
+
+    def receive(self, *_):
+        """Nothing."""
+
+    def outgoing(self, now):
+        """Nothing."""
+        return 0
+
+
+class Tunnel:
+    """A tunnel of which `script` says what becomes of each echo: its delay, None for lost, a text for no tunnel."""
+
+    refused = None
+    script = (0, 0, 0)
+    made = None
+
+    def __init__(self, gateway, **settings):
+        self.settings = settings
+        self.node = Node()
+        self.closed = 0
+        self._answers = []
+        type(self).made = self
+
+        class child:
+            cipher = "aes-cbc-256"
+            inside, remote = ALL + bytes((10, 9, 0, 1)) * 2, ALL + bytes((10, 1, 0, 0, 10, 1, 255, 255))
+
+        self.child = child
+
+    async def up(self):
+        """As the real one."""
+        if self.refused:
+            raise self.refused
+
+    def ping(self, host, number):
+        """As the real one."""
+        fate = self.script[number]
+        if isinstance(fate, str):
+            raise OSError(107, fate)
+        if fate is not None:
+            asyncio.get_running_loop().call_later(fate, lambda: self._answers.append(number))
+
+    def pongs(self):
+        """As the real one."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    async def close(self):
+        """As the real one."""
+        self.closed += 1
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """A function that tries with such a tunnel: (status, lines, the tunnel)."""
+    monkeypatch.setattr(try_tunnel, "Tunnel", Tunnel)
+    monkeypatch.setattr(try_tunnel, "_GRACE_MS", 300)
+
+    def tried(changes=(), refused=None, script=(0, 0, 0), **options):
+        monkeypatch.setattr(Tunnel, "refused", refused)
+        monkeypatch.setattr(Tunnel, "script", script)
+        monkeypatch.setattr(Tunnel, "made", None)
+        lines = []
+        status = try_tunnel.main({**CONFIG, **dict(changes)}, lines.append, **options)
+        return status, lines, Tunnel.made
+
+    return tried
+
+
+def test_up_and_answered(tried):
+    status, lines, tunnel = tried(PING="10.1.0.1", EVERY=0.01)
+    assert status == 0 and lines[-2].startswith("up after 0.0") and lines[-2].endswith(" s")
+    assert lines[-1] == "3 of 3 echoes answered" and tunnel.closed == 1
+    assert lines[-3].endswith("ESP aes-cbc-256, inside 10.9.0.1, to 10.1.0.0/16")
+
+
+def test_without_echoes_the_last_line_is_up(tried):
+    status, lines, tunnel = tried()
+    assert status == 0 and lines[-1].startswith("up after ") and tunnel.closed == 1
+
+
+def test_the_device_with_the_same_id(tried):
+    """N22: it says what it does to it, and does not do it if so told."""
+    _, lines, tunnel = tried()
+    assert "sensor-7" in lines[0] and "CONTACT=0" in lines[0] and tunnel.settings["contact"]
+    _, lines, tunnel = tried(CONTACT=0)
+    assert "CONTACT" not in lines[0] and not tunnel.settings["contact"]
+
+
+def test_each_lost_echo_is_said_and_the_pace_goes_on(tried):
+    """Lost on the way, no tunnel, answered after it was given up: each counts once."""
+    status, lines, _ = tried(PING="10.1.0.1", COUNT=5, EVERY=0.2, script=(0, None, "not up", 0.4, 0))
+    assert status == 1 and lines[-1] == "3 of 5 echoes answered"
+    said = [line for line in lines if line.startswith("echo ")]
+    assert "echo 2 lost: no answer" in said and "echo 3 lost: not up" in said and len(said) == 4
+    assert said.index("echo 4 lost: no answer") < said.index("echo 4 was answered late")
+
+
+def test_an_answer_after_the_end_does_not_count(tried):
+    status, lines, _ = tried(PING="10.1.0.1", COUNT=2, EVERY=0.01, script=(0, 0.6))
+    assert status == 1 and lines[-1] == "1 of 2 echoes answered" and lines[-2] == "echo 2 lost: no answer"
+
+
+@pytest.mark.parametrize(
+    ("changes", "refused", "says"),
+    [
+        ({}, OSError(111, "AUTHENTICATION_FAILED: look at psk"), "AUTHENTICATION_FAILED: look at psk"),
+        ({}, OSError(110, "no answer to IKE_SA_INIT"), "no answer to IKE_SA_INIT"),
+        ({}, TimeoutError(), "no tunnel after 40 s: look at the gateway's log"),
+        ({"psk": ""}, None, '"psk" is missing in the configuration: there is no tunnel without it'),
+        ({"gateway": "nowhere.invalid"}, None, "look at gateway, and at the name server of this place"),
+    ],
+)
+def test_the_reason_is_the_last_line(tried, changes, refused, says):
+    status, lines, tunnel = tried(changes, refused)
+    assert status == 1 and lines[-1].endswith(says) and not any(line.startswith("up") for line in lines)
+    assert tunnel is None or tunnel.closed == 1
+
+
+def test_no_line_has_the_psk(tried):
+    _, lines, _ = tried(PING="10.1.0.1", EVERY=0.01)
+    assert not [line for line in lines if CONFIG["psk"] in line]
+
+
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        (ALL + bytes(4) + b"\xff" * 4, "0.0.0.0/0"),
+        (ALL + bytes((10, 0, 0, 1)) * 2, "10.0.0.1"),
+        (ALL + bytes((10, 0, 0, 1, 10, 0, 0, 2)), "10.0.0.1-10.0.0.2"),
+        (b"\x11\x16\x33\x16\x33" + bytes((10, 0, 0, 0, 10, 0, 0, 255)), "10.0.0.0/24 protocol 17 ports 5683-5683"),
+        ((ALL + bytes((10, 0, 0, 1)) * 2) * 2, "10.0.0.1, 10.0.0.1"),
+    ],
+)
+def test_selectors_as_text(octets, text):
+    assert networks(octets) == text
+
+
+def response(*payloads):
+    """An IKE_SA_INIT response with these (type, body)."""
+    first, octets = selectors.chained(payloads)
+    header = bytes(range(16)) + bytes((first, 0x20, 34, 0x20)) + bytes(4) + (28 + len(octets)).to_bytes(4, "big")
+    return header + octets
+
+
+def test_an_ike_sa_init_response_in_words():
+    offer = proposals.offer(1, b"", ("aes-cbc-128",), (14,))
+    chosen = response((selectors.SA, offer), (selectors.KE, b"\0\x0e\0\0" + bytes(256)))
+    cookie = response((selectors.NOTIFY, selectors.notify_body(16390, b"cookie")))
+    other = response((selectors.NOTIFY, selectors.notify_body(17, b"\0\x0e")))
+    refusal = response((selectors.NOTIFY, selectors.notify_body(14)))
+    said = [in_clear(octets, 0, len(octets)) for octets in (chosen, cookie, other, refusal, other[:30])]
+    assert said == [
+        "IKE aes-cbc-128, group 14", "the gateway is busy and wants its cookie back", "it wants group 14",
+        "it refuses, error 14", "",
+    ]  # fmt: skip
+
+
+def test_messages_are_said_until_there_is_a_tunnel():
+    """Those with a marker too; a repetition is called one, and ESP is no message."""
+    node, lines = Node(), []
+    seen = watch.Watch(node, lines.append)
+    octets = response((selectors.NOTIFY, selectors.notify_body(14)))
+    node.receive(500, b"", octets, len(octets), 0)
+    node.receive(4500, b"", bytes(4) + octets[:18] + b"\x23" + octets[19:], 4 + len(octets), 0)
+    node.receive(4500, b"", b"\1" + bytes(100), 101, 0)
+    node.receive(500, b"", b"\1", 1, 0)
+    Node.out = bytearray(octets)
+    node.__class__, (outgoing, said) = type("Speaks", (Node,), {}), (lambda now: len(octets), node.outgoing)
+    seen._outgoing = outgoing
+    assert said(0) == said(0) == len(octets)
+    seen.quiet = True
+    said(0)
+    assert lines == [
+        "received IKE_SA_INIT, 36 octets: it refuses, error 14", "received IKE_AUTH, 36 octets",
+        "sent IKE_SA_INIT, 36 octets", "sent IKE_SA_INIT, 36 octets again, for want of an answer",
+    ]  # fmt: skip
+
+
+def python_m_ipsec(tmp_path, *arguments, config=CONFIG, machine="cpython"):
+    """(status, lines) of the command on a machine."""
+    path = tmp_path / "ikev2.json"
+    keys = {name: value for name, value in config.items() if name in ("gateway", "id", "psk")}
+    path.write_text(json.dumps(keys))
+    ran = subprocess.run(
+        command.command(machine, path, arguments), env=command.environment(), capture_output=True, text=True, cwd=ROOT
+    )
+    return ran.returncode, (ran.stdout + ran.stderr).splitlines()
+
+
+@pytest.mark.parametrize("machine", ["unix", "cpython"])
+@pytest.mark.parametrize(
+    ("arguments", "config", "says"),
+    [
+        (["COUNT=many"], {}, "COUNT=many: that is no number"),
+        (["COUNT=0"], {}, "COUNT is 1 at least, EVERY more than 0 seconds and 3600 at most"),
+        (["PING=here"], {}, "PING=here: that is no IPv4 address, of something behind the gateway"),
+        (["BOARD=x"], {}, "BOARD=x: known are CONTACT COUNT EVERY PING WEAK_PSK"),
+        ([], {"psk": "short"}, "'psk' has under 16 octets: whoever poses as the gateway can guess it offline"),
+        ([], {"gateway": "vpn..example"}, "'gateway' must be a host name or an IPv4 address"),
+        ([], {"gateway": ""}, '"gateway" is missing in the configuration: there is no tunnel without it'),
+    ],
+)
+def test_mistakes_are_named(tmp_path, machine, arguments, config, says):
+    """N21 among them."""
+    status, lines = python_m_ipsec(tmp_path, *arguments, config={**CONFIG, **config}, machine=machine)
+    assert status == 1 and lines[-1].endswith(says), lines
+
+
+def test_make_try_says_what_is_missing(tmp_path):
+    assert command.main({"MACHINE": "unix", "CONFIG": ""}).startswith("CONFIG is missing")
+    assert command.main({"MACHINE": "desk", "CONFIG": "x"}) == "MACHINE=desk: known are unix, cpython, board"
+    ran = subprocess.run(["make", "try", f"CONFIG={tmp_path}/none.json"], cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 2 and f"cannot read {tmp_path}/none.json" in ran.stdout
