@@ -37,6 +37,12 @@ class _Daemon:
 
     process = None
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
     def _start(self, host, command):
         null = subprocess.DEVNULL
         self.process = subprocess.Popen(

@@ -16,8 +16,8 @@ import struct
 import threading
 import time
 
-from boards.board import checksum
 from commands import capture
+from scapy.utils import checksum
 
 from peers.net import Packet, host
 
@@ -26,6 +26,7 @@ ROUTER = "10.66.0.9"  # the NAT's outer address
 DEVICE = "10.66.1.2"
 NEIGHBOUR = "10.66.1.3"  # another address that the device may get
 INNER = "10.77.0.1"  # the gateway's address inside the tunnel
+OTHER_INNER = "10.78.0.1"  # of another network
 INSIDE = "10.77.0.2"  # the device's, where it is configured
 _TUNSETIFF, _TUN_NO_PI = 0x400454CA, 0x1001
 _UDP = 17
@@ -45,14 +46,16 @@ class Wire:
     """Carries IP packets between two hosts. `packets` are all of UDP, as they are at the gateway's end.
 
     `loss`, `double` and `late` are the shares of packets that are lost, come twice and are overtaken; `cut` loses all.
-    They may change at any time; `lost`, `doubled` and `delayed` count. `nat` is the device's outer address; None: none.
+    They may change at any time, and concern what `harms` says of a Packet. `lost`, `doubled` and `delayed` count, those
+    to the device first, then those to the gateway. `nat` is the device's outer address; None: none.
     """
 
     def __init__(self, device, gateway, nat=ROUTER, seed=1):
         self.loss = self.double = self.late = 0.0
         self.cut = False
         self.nat = nat
-        self.lost = self.doubled = self.delayed = 0
+        self.harms = lambda packet: True
+        self.lost, self.doubled, self.delayed = [0, 0], [0, 0], [0, 0]
         self.packets = []
         self._news = threading.Condition()
         self._random = random.Random(seed)
@@ -90,22 +93,23 @@ class Wire:
             return
         if sent:
             octets = self._translated(octets, sent)
-            self._record(octets, sent)
-        else:
-            self._record(octets, sent)
+        packet = self._record(octets, sent)
+        if not sent:
             octets = self._translated(octets, sent)
+        if octets is None or self.cut:
+            return
         to = self._ends[1] if sent else self._ends[0]
-        chance = self._random.random
-        if octets is None or self.cut or chance() < self.loss:
-            self.lost += 1
+        chance = self._random.random if packet and self.harms(packet) else lambda: 1
+        if chance() < self.loss:
+            self.lost[sent] += 1
             return
         if chance() < self.late:
-            self.delayed += 1
+            self.delayed[sent] += 1
             heapq.heappush(self._held, (time.monotonic() + _HOLD_S, len(self.packets), to, octets))
             return
         _write(to, octets)
         if chance() < self.double:
-            self.doubled += 1
+            self.doubled[sent] += 1
             _write(to, octets)
 
     def _translated(self, octets, sent):
@@ -132,13 +136,15 @@ class Wire:
 
     def _record(self, octets, sent):
         if octets is None or octets[9] != _UDP:
-            return
+            return None
         at = (octets[0] & 15) << 2
         source, to = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
         ends = [str(ipaddress.ip_address(octets[i : i + 4])) for i in (12, 16)]
         with self._news:
-            self.packets.append(Packet(sent, (ends[0], source), (ends[1], to), octets[at + 8 :], octets, time.time()))
+            packet = Packet(sent, (ends[0], source), (ends[1], to), octets[at + 8 :], octets, time.time())
+            self.packets.append(packet)
             self._news.notify_all()
+        return packet
 
     def wait(self, wanted, since=0, seconds=20):
         """The first packet from number `since` on that `wanted` accepts; TimeoutError if none comes."""
@@ -180,15 +186,16 @@ class Way:
         self.address = DEVICE
         for place, address in ((self.device, DEVICE), (self.gateway, GATEWAY)):
             place.run("ip", "addr", "add", f"{address}/24", "dev", "wire")
-            place.run("ip", "link", "set", "wire", "up")
+            place.run("ip", "link", "set", "wire", "up", "txqueuelen", "5000")
             place.run("ip", "route", "add", "default", "dev", "wire")
-        self.gateway.run("ip", "addr", "add", f"{INNER}/32", "dev", "lo")
+        for inner in (INNER, OTHER_INNER):
+            self.gateway.run("ip", "addr", "add", f"{inner}/32", "dev", "lo")
 
     def move_device(self):
         """Give the device its other address, as another lease does."""
         old, self.address = self.address, NEIGHBOUR if self.address == DEVICE else DEVICE
-        self.device.run("ip", "addr", "add", f"{self.address}/24", "dev", "wire")
         self.device.run("ip", "addr", "del", f"{old}/24", "dev", "wire")
+        self.device.run("ip", "addr", "add", f"{self.address}/24", "dev", "wire")
         self.device.run("ip", "route", "replace", "default", "dev", "wire")
 
 

@@ -1,0 +1,82 @@
+"""Numbered datagrams through a tunnel to an echo server, and what came of them as JSON. MicroPython and CPython run it.
+
+Arguments: a file of JSON (Tunnel's arguments by name, and to, port, count, every_ms).
+"""
+
+import asyncio
+import json
+import sys
+
+from ikev2.sockets import sleep_ms
+from ipsec import Tunnel
+from ipsec.esp import REASONS
+from ipsec.inner import DROPPED
+
+_QUIET_MS = 2000
+
+
+def content(number):
+    """What the datagram with that number holds: as many sizes as there are."""
+    head = b"%d " % number
+    octets = bytearray(len(head) + number % 900)
+    for i in range(len(octets)):
+        octets[i] = head[i] if i < len(head) else (number + i) & 0xFF
+    return octets
+
+
+class Sender:
+    """Sends, and hears what comes back."""
+
+    def __init__(self, tunnel, given):
+        self._to = given["to"], given["port"]
+        self._count = given["count"]
+        self._every_ms = given["every_ms"]
+        self._sock = tunnel.socket()
+        self._seen = bytearray(self._count)
+        self.heard = self.twice = self.altered = 0
+
+    async def hear(self):
+        """For ever."""
+        while True:
+            data, _ = await self._sock.recvfrom()
+            number = int(data.split(b" ", 1)[0])
+            self.twice += self._seen[number]
+            self._seen[number] = 1
+            self.altered += data != content(number)
+            self.heard += 1
+
+    async def send(self):
+        """All, then wait until nothing comes any more."""
+        hearing = asyncio.create_task(self.hear())
+        for number in range(self._count):
+            await self._sock.sendto(content(number), self._to)
+            await sleep_ms(self._every_ms)
+        before = -1
+        while before != self.heard:
+            before = self.heard
+            await sleep_ms(_QUIET_MS)
+        hearing.cancel()
+        return {"heard": self.heard, "twice": self.twice, "altered": self.altered, "no room": self._sock.dropped}
+
+
+def counted(names, counters):
+    """{name: count} without zeros."""
+    return {name: counters[i] for i, name in enumerate(names) if counters[i]}
+
+
+async def main(given):
+    settings = given.pop("tunnel")
+    settings["psk"] = settings["psk"].encode()
+    tunnel = Tunnel(**settings)
+    await tunnel.up()
+    result = await Sender(tunnel, given).send()
+    result["esp"] = counted(REASONS, tunnel.life.current.esp.counters)
+    result["inner"] = counted(DROPPED, tunnel.inner.counters)
+    result["errors"] = tunnel.udp.errors
+    await tunnel.close()
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    with open(sys.argv[1]) as file:
+        asyncio.run(main(json.load(file)))

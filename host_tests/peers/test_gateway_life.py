@@ -1,0 +1,110 @@
+"""A tunnel that lasts, against charon: an echo each 200 ms while the gateway rekeys, wants reauthentication, restarts,
+and the way to it changes.
+"""
+
+import contextlib
+import re
+from typing import NamedTuple
+
+import pytest
+
+from peers.gateway import Strongswan, config
+from peers.plays import Running, acted
+from peers.way import INNER, way
+
+_EVERY = 0.2
+_REKEYS = {"rand_time": "0s"}
+
+
+def restart(road, gateway):
+    """The gateway ends as one does, and is there again."""
+    gateway.stop()
+    gateway.start()
+
+
+def killed(road, gateway):
+    """Power cut at the gateway."""
+    gateway.kill()
+    gateway.start()
+
+
+def nat(road, gateway):
+    """The NAT forgets, and maps to another port."""
+    road.wire.move()
+
+
+def address(road, gateway):
+    """Another lease."""
+    road.move_device()
+
+
+class Play(NamedTuple):
+    """What happens to a tunnel with `count` echoes in it: at most `lost` are."""
+
+    lost: int
+    connection: dict = {}  # noqa: RUF012
+    child: dict = {}  # noqa: RUF012
+    happens: object = None  # a function above
+    device: dict = {}  # noqa: RUF012
+    count: int = 160
+    machine: str = "unix"
+
+
+_CHILD = {"rekey_time": "6s", "life_time": "12s", **_REKEYS}
+_IKE = {"rekey_time": "6s", "over_time": "6s", **_REKEYS}
+_SOON = {"liveness_s": 2}  # after which all that is lost is what was on its way
+_DPD = {"dpd_delay": "2s"}
+PLAYS = {
+    "child": Play(0, _DPD, _CHILD),
+    "child-cpython": Play(0, _DPD, _CHILD, machine="cpython"),
+    "child-board": Play(0, _DPD, _CHILD, machine="board", count=100),
+    "pfs": Play(0, _DPD, {**_CHILD, "esp_proposals": "aes256-sha256-x25519"}),
+    "ike": Play(0, {**_DPD, **_IKE}),
+    "ike-board": Play(0, {**_DPD, **_IKE}, machine="board", count=100),
+    "both": Play(0, {**_DPD, **_IKE, "rekey_time": "7s"}, _CHILD, machine="cpython"),
+    "once-a-second": Play(0, _DPD, {"rekey_time": "1s", "life_time": "4s", **_REKEYS}),
+    "reauth": Play(2, {**_DPD, "reauth_time": "6s", "rekey_time": "0s", "over_time": "6s", **_REKEYS}),
+    "polite-restart": Play(10, happens=restart),
+    "killed": Play(100, happens=killed, count=200),
+    "nat": Play(15, happens=nat, device=_SOON),
+    "address": Play(15, happens=address, device=_SOON),
+}
+
+
+def act(given, folder):
+    """(exit status, lines, the gateway's log) of a play."""
+    play = PLAYS[given["name"]]
+    device = config(inside="", **play.device)
+    with contextlib.ExitStack() as stack:
+        road = stack.enter_context(way())
+        gateway = stack.enter_context(
+            Strongswan(road.gateway, folder / "gateway", device, connection=play.connection, child=play.child)
+        )
+        echoes = f"PING={INNER}", f"COUNT={play.count}", f"EVERY={_EVERY}"
+        running = Running(road.device, play.machine, device, folder, *echoes)
+        stack.callback(running.kill)
+        if play.happens:
+            running.up()
+            since = len(road.wire.packets) + 40
+            road.wire.wait(lambda packet: len(road.wire.packets) > since)
+            play.happens(road, gateway)
+        status, lines = running.wait()
+        road.wire.save(folder / "all.pcap")
+        return status, lines, gateway.log()
+
+
+@pytest.fixture(scope="module")
+def begun(request, tmp_path_factory):
+    with acted(request, tmp_path_factory.mktemp("life"), act, len(PLAYS)) as plays:
+        yield plays
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_no_more_is_lost_than_must_be(request, begun, name):
+    """K1, K2, K4 to K9."""
+    play = PLAYS[name]
+    _, lines, log = begun[request.node.name].result()
+    answered = re.fullmatch(rf"(\d+) of {play.count} echoes answered", lines[-1])
+    assert answered and play.count - int(answered[1]) <= play.lost, lines[-40:]
+    if "0s" != {**play.connection, **play.child}.get("rekey_time", "0s"):
+        assert log.count("generating CREATE_CHILD_SA request") >= 3, log[-3000:]
