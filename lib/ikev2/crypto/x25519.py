@@ -15,7 +15,7 @@ _A24 = const(121665)
 _RUNGS = const(24)  # in a slice
 # The exponent p - 2 from its upper bits on: so many squarings, then times this one of the powers made before.
 _POWER = b"\x01\0\x02\x01\x01\0\x05\x03\x0a\x04\x14\x05\x0a\x04\x32\x07\x64\x08\x32\x07\x02\0\x03\x01"
-# Of RFC 7748 section 6.1 the first octets of Alice's secret, which do every operation a tenth as often, and Bob's value:
+# Of RFC 7748 section 6.1 the first octets of Alice's secret, with which all is done a tenth as often, and Bob's value:
 # u = 9 and u of full length. All of that section, and of 5.2, is in the tests of every machine.
 _ALICE = unhexlify("77076d")
 _BOB = unhexlify("de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f")
