@@ -6,7 +6,8 @@ the keys of one IKE SA in the making, and of both IKE_SA_INIT messages what must
 
 from . import keys, reasons, sk
 from .crypto.octets import same
-from .proposals import PROTOCOL_ESP, Child, choose, offer, two
+from .policy import Child
+from .proposals import PROTOCOL_ESP, choose, offer, two
 from .selectors import (
     ALL,
     AUTH,

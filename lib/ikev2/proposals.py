@@ -3,31 +3,21 @@
 A peer's SA payload is read by its structure, in place, never compared as octets: transforms come in any order, with
 attributes that we may not know, in proposals that we may not understand. One walk serves both roles: of a request
 the first proposal that has a suite of ours is taken, a response must be one proposal of ours with one transform of
-each type (N7). What an attempt goes by (Policy) and what it leads to (Child) are here as well: both name suites.
+each type (N7).
 """
 
 import struct
 
-from .selectors import ALL, SELECTOR, SELECTORS_MAX, identity
-from .wire import const, equal, micropython, ptr8
+from .policy import CIPHERS, GROUPS, Child, Policy  # noqa: F401
+from .selectors import identity  # noqa: F401
+from .wire import const, micropython, ptr8
 
 PROTOCOL_IKE = const(1)  # section 3.3.1
 PROTOCOL_ESP = const(3)
 
-# ENCR transforms, each followed by others (sections 3.3.2, 3.3.5, RFC 5282). CBC comes with HMAC-SHA-256-128.
-CIPHERS = {
-    "aes-cbc-128": b"\3\0\0\x0c\1\0\0\x0c\x80\x0e\0\x80",
-    "aes-cbc-256": b"\3\0\0\x0c\1\0\0\x0c\x80\x0e\1\0",
-    "aes-gcm-16-128": b"\3\0\0\x0c\1\0\0\x14\x80\x0e\0\x80",
-    "aes-gcm-16-256": b"\3\0\0\x0c\1\0\0\x14\x80\x0e\1\0",
-}
-_OFFERED = ("aes-cbc-256", "aes-cbc-128")
-GROUPS = (31, 14)  # X25519 (RFC 8031), MODP-2048 (RFC 3526)
-
 INVALID_SYNTAX = const(7)
 NO_PROPOSAL_CHOSEN = const(14)
 
-_ENCR = const(1)
 _PRF = const(2)
 _INTEG = const(3)
 _DH = const(4)
@@ -40,60 +30,25 @@ _OURS = {  # PRF_HMAC_SHA2_256, AUTH_HMAC_SHA2_256_128, no extended sequence num
 _MORE_PROPOSALS = const(2)
 _MORE_TRANSFORMS = const(3)
 _HEADER = const(8)  # of a proposal, without its SPI, and of a transform, without its attributes
-_WITH_KEY_LENGTH = const(12)
-_MALFORMED = ()
 
 
-class Policy:
-    """What one tunnel is to be. `id` and `gateway_id` are texts as `identity` takes them, "" is any gateway.
-
-    psk -- octets; inside -- our four octets inside, None: the gateway says; remote -- traffic selectors
-    groups, ciphers -- those offered, for IKE and ESP alike, the best first. ValueError names what cannot be.
-    keep_keys -- they stay beside their ciphers, so that the SAs can outlive sleep (Z5)
-    """
-
-    keep_keys = False
-
-    def __init__(self, id, psk, gateway_id="", inside=None, remote=ALL, groups=GROUPS, ciphers=_OFFERED):
-        identity(id)
-        if gateway_id:
-            identity(gateway_id)
-        if not isinstance(psk, (bytes, bytearray)) or not psk:
-            raise ValueError("psk: not octets")
-        if inside is not None and len(inside) != 4:
-            raise ValueError("inside %r" % inside)
-        if not remote or len(remote) % SELECTOR or len(remote) > SELECTORS_MAX * SELECTOR:
-            raise ValueError("remote %r" % remote)
-        if not groups or [group for group in groups if group not in GROUPS]:
-            raise ValueError("groups %r" % (groups,))
-        if not ciphers or [name for name in ciphers if name not in CIPHERS]:
-            raise ValueError("ciphers %r" % (ciphers,))
-        self.id = id
-        self.psk = psk
-        self.gateway_id = gateway_id
-        self.inside = inside
-        self.remote = remote
-        self.groups = tuple(groups)
-        self.ciphers = tuple(ciphers)
-
-
-class Child:
-    """A Child SA that was negotiated: suite, SPIs, keys as crypto.cipher takes them, traffic selectors, its slot.
-
-    `replaces` is the slot of the Child SA that the gateway has made it for, -1: none.
-    """
-
-    replaces = -1
-
-    def __init__(self, cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot=-1):
-        self.cipher = cipher
-        self.spi_in = spi_in
-        self.spi_out = spi_out
-        self.key_in = key_in
-        self.key_out = key_out
-        self.inside = inside
-        self.remote = remote
-        self.slot = slot
+# What `_walk` finds: a bit for each transform of ours, for NONE, and for each type that is there.
+_CIPHER_BITS = {"aes-cbc-128": 0x01, "aes-cbc-256": 0x02, "aes-gcm-16-128": 0x04, "aes-gcm-16-256": 0x08}
+_OUR_PRF = const(0x10)
+_OUR_INTEG = const(0x20)
+_NO_INTEG = const(0x40)
+_NO_ESN = const(0x80)
+_GROUP_31 = const(0x100)
+_GROUP_14 = const(0x200)
+_GROUP_BITS = {31: _GROUP_31, 14: _GROUP_14}
+_NO_DH = const(0x400)
+_TYPE = const(0x800)  # shifted by the type
+_ANY_PRF = const(0x2000)
+_ANY_INTEG = const(0x4000)
+_ANY_DH = const(0x8000)
+_ANY_ESN = const(0x10000)
+_STRANGE = const(0x20000)  # a type that is not of RFC 7296 (3.3.6)
+_TWICE = const(0x40000)  # two transforms of one type
 
 
 @micropython.viper
@@ -103,14 +58,63 @@ def two(octets: ptr8, at: int) -> int:
 
 
 @micropython.viper
-def _transform(octets: ptr8, at: int, end: int, more: int) -> int:
-    """Length and type of the transform at octets[at:end], which begins with `more`, as one number; -1 if malformed."""
-    if end - at < 8:
+def _walk(octets: ptr8, at: int, end: int, count: int) -> int:
+    """The bits above for `count` transforms in octets[at:end]; -1 if they are malformed.
+
+    A transform with an attribute that we do not know is none of ours, whatever it is (3.3.6).
+    """
+    found = 0
+    while count:
+        count -= 1
+        if end - at < 8:
+            return -1
+        size = octets[at + 2] << 8 | octets[at + 3]
+        more = 3 if count else 0
+        if size < 8 or size > end - at or octets[at] != more:
+            return -1
+        kind = octets[at + 4]
+        if kind < 1 or kind > 5:
+            found |= _STRANGE
+        else:
+            if found & _TYPE << kind:
+                found |= _TWICE
+            found |= _TYPE << kind
+        number = octets[at + 6] << 8 | octets[at + 7]
+        if size == 12 and kind == 1:
+            if octets[at + 8] == 0x80 and octets[at + 9] == 14:  # Key Length (3.3.5)
+                bits = octets[at + 10] << 8 | octets[at + 11]
+                first = 0
+                if number == 12:
+                    first = 1
+                elif number == 20:
+                    first = 4
+                if bits == 128:
+                    found |= first
+                elif bits == 256:
+                    found |= first << 1
+        elif size == 8:
+            if kind == 2:
+                if number == 5:
+                    found |= _OUR_PRF
+            elif kind == 3:
+                if number == 12:
+                    found |= _OUR_INTEG
+                elif not number:
+                    found |= _NO_INTEG
+            elif kind == 4:
+                if number == 31:
+                    found |= _GROUP_31
+                elif number == 14:
+                    found |= _GROUP_14
+                elif not number:
+                    found |= _NO_DH
+            elif kind == 5:
+                if not number:
+                    found |= _NO_ESN
+        at += size
+    if at != end:
         return -1
-    size = octets[at + 2] << 8 | octets[at + 3]
-    if size < 8 or size > end - at or octets[at] != more:
-        return -1
-    return size << 8 | octets[at + 4]
+    return found
 
 
 def _aead(cipher):
@@ -164,9 +168,10 @@ def choose(octets, at, end, protocol, spi_size, ciphers, groups, ke=0, exact=Fal
         if not transforms <= stop <= end or more != (0 if stop == end else _MORE_PROPOSALS):
             return _refuse(INVALID_SYNTAX)
         if its_protocol == protocol:
-            suite = _suite(octets, transforms, stop, count, protocol, ciphers, groups, ke, exact)
-            if suite is _MALFORMED:
+            found = _walk(octets, transforms, stop, count)
+            if found < 0:
                 return _refuse(INVALID_SYNTAX)
+            suite = _suite(found, protocol, ciphers, groups, ke, exact)
             if suite and (best is None or suite[1] == ke != best[3]):
                 best = (0, number, suite[0], suite[1], bytes(octets[at + _HEADER : transforms]))
         at = stop
@@ -184,58 +189,26 @@ def _refuse(notify):
     return notify, 0, "", 0, b""
 
 
-def _suite(octets, at, end, count, protocol, ciphers, groups, ke, exact):
-    """(cipher, group) among `count` transforms in octets[at:end]; None if they are not ours, or _MALFORMED."""
-    cipher = len(ciphers)  # its place there; the best so far
-    group = -1
-    seen = ours = 0  # a bit for each type of transform
-    without = 0  # the same, for those that may be left out
-    good = count > 0
-    while count:
-        count -= 1
-        found = _transform(octets, at, end, _MORE_TRANSFORMS if count else 0)
-        if found < 0:
-            return _MALFORMED
-        size = found >> 8
-        kind = found & 0xFF
-        transform = at
-        at += size
-        if not _ENCR <= kind <= _ESN or (exact and seen & 1 << kind):
-            good = False  # a type that nobody defined here (3.3.6); a choice that is none
-            continue
-        seen |= 1 << kind
-        identifier = two(octets, transform + 6)
-        if kind == _ENCR:
-            if size == _WITH_KEY_LENGTH:
-                for i in range(cipher):
-                    if equal(octets, transform + 6, CIPHERS[ciphers[i]], 6, _WITH_KEY_LENGTH - 6):
-                        cipher = i
-                        ours |= 1 << kind
-                        break
-        elif size != _HEADER:
-            continue  # it has an attribute, and we know none for it (3.3.6)
-        elif kind == _DH:
-            if identifier in groups:
-                ours |= 1 << kind
-                if identifier == ke or group < 0 or (group != ke and groups.index(identifier) < groups.index(group)):
-                    group = identifier
-            elif not identifier:
-                without |= 1 << kind
-        elif identifier == two(_OURS[kind], 6):
-            ours |= 1 << kind
-        elif kind == _INTEG and not identifier:
-            without |= 1 << kind
-    if at != end:
-        return _MALFORMED
-    if not good or cipher == len(ciphers):
+def _suite(found, protocol, ciphers, groups, ke, exact):
+    """(cipher, group) of ours among what a proposal has; None if it does not do."""
+    if found & _STRANGE or (exact and found & _TWICE):
         return None
-    needed = 1 << _PRF | 1 << _DH if protocol == PROTOCOL_IKE else 1 << _ESN
-    if not _aead(ciphers[cipher]):
-        needed |= 1 << _INTEG
-    # What we do not need must not be there, or be there with NONE; but a group for a Child SA is welcome (PFS).
-    unneeded = seen & ~needed & ~(1 << _ENCR)
-    if group >= 0 and protocol == PROTOCOL_ESP:
-        unneeded &= ~(1 << _DH)
-    if needed & ~ours or unneeded & ~without:
+    for cipher in ciphers:
+        if found & _CIPHER_BITS[cipher]:
+            break
+    else:
         return None
-    return ciphers[cipher], group if group >= 0 and (ke or not without & 1 << _DH) else 0
+    if _aead(cipher):
+        if found & _ANY_INTEG and not found & _NO_INTEG:
+            return None
+    elif not found & _OUR_INTEG:
+        return None
+    group = 0
+    for number in groups:
+        if found & _GROUP_BITS[number] and (not group or number == ke):
+            group = number
+    if protocol == PROTOCOL_IKE:
+        return (cipher, group) if group and found & _OUR_PRF and not found & _ANY_ESN else None
+    if not found & _NO_ESN or found & _ANY_PRF or (found & _ANY_DH and not group and not found & _NO_DH):
+        return None
+    return cipher, 0 if not ke and found & _NO_DH else group
