@@ -1,10 +1,13 @@
 """Keys of an IKE SA and its Child SAs (RFC 7296 sections 2.13 to 2.18) by PRF_HMAC_SHA2_256: octets in, octets out."""
 
+from hashlib import sha256
+
 from .crypto import integrity_size, key_size
 from .crypto.hmac import digest, hmac_sha256, pads
 from .wire import const
 
 PRF = const(32)  # octets of its output, and of the keys that it prefers
+_BLOCK = const(64)  # of SHA-256
 _PAD = b"Key Pad for IKEv2"
 
 
@@ -17,14 +20,16 @@ def prf_plus(key, seed, size):
     """`size` octets of prf+ (section 2.13), 8,160 at most."""
     if not 0 <= size <= 255 * PRF:
         raise ValueError("prf+ of %r octets" % (size,))
-    of_key = pads(key)
-    last = digest(of_key, seed, b"\1")
+    inner, outer = pads(key)
+    last = digest((inner, outer), seed, b"\1")
     made = bytearray(last)
-    message = bytearray(last + seed + b"\1")
+    inner += last + seed + b"\1"  # as `digest` has it, in one go
+    outer += last
     while len(made) < size:
-        message[:PRF] = last
-        message[-1] += 1
-        last = digest(of_key, message)
+        inner[_BLOCK : _BLOCK + PRF] = last
+        inner[-1] += 1
+        outer[_BLOCK:] = sha256(inner).digest()
+        last = sha256(outer).digest()
         made += last
     return bytes(made[:size])
 

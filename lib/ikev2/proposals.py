@@ -127,7 +127,8 @@ def offer(protocol, spi, ciphers, groups=(), number=1):
     `spi` is ours: none for an IKE SA at first, of 8 octets in its rekey, of 4 for ESP. AES-GCM has a proposal of its
     own and no INTEG transform (N22, RFC 5282 section 8).
     """
-    others = [name for name in ciphers if _aead(name) != _aead(ciphers[0])]
+    aead = _aead(ciphers[0])
+    others = [name for name in ciphers if _aead(name) != aead]
     if not others:
         return _proposal(0, number, protocol, spi, ciphers, groups)
     like_first = [name for name in ciphers if name not in others]
@@ -145,10 +146,10 @@ def _proposal(more, number, protocol, spi, ciphers, groups):
         transforms.append(bytes((_MORE_TRANSFORMS, 0, 0, _HEADER, _DH, 0, 0, group)))
     if protocol == PROTOCOL_ESP:
         transforms.append(_OURS[_ESN])
-    octets = b"".join(transforms)
+    octets = bytearray(b"".join(transforms))
+    octets[-_HEADER] = 0  # nothing follows the last
     size = _HEADER + len(spi) + len(octets)
-    head = struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), len(transforms))
-    return head + spi + octets[:-_HEADER] + b"\0" + octets[1 - _HEADER :]  # nothing follows the last
+    return struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), len(transforms)) + spi + octets
 
 
 def choose(octets, at, end, protocol, spi_size, ciphers, groups, ke=0, exact=False):

@@ -140,7 +140,7 @@ def read_ts(octets, at, end):
         elif size != _TS_SIZE:
             return None
         else:
-            selectors += bytes(octets[at + 1 : at + 2]) + bytes(octets[at + 4 : at + size])
+            selectors += octets[at + 1 : at + 2] + octets[at + 4 : at + size]
         at += size
         count -= 1
     return None if count else (selectors, others)
