@@ -14,7 +14,7 @@ import struct
 from ikev2 import sk
 from ikev2.crypto import key_size, trust
 from ikev2.informational import IkeSa
-from ikev2.proposals import CIPHERS, Child
+from ikev2.policy import CIPHERS, Child
 from ikev2.wire import const
 
 from .traffic import Traffic

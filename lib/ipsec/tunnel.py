@@ -16,7 +16,7 @@ from errno import EBADF, ECONNREFUSED, EHOSTUNREACH, ENOTCONN, ETIMEDOUT
 
 from ikev2.addresses import resolve
 from ikev2.node import Node
-from ikev2.proposals import GROUPS, Policy
+from ikev2.policy import GROUPS, Policy
 from ikev2.selectors import network
 from ikev2.sockets import sleep_ms, ticks_ms
 from ikev2.spi_table import SpiTable
