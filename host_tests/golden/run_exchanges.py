@@ -1,65 +1,18 @@
-"""Runs recorded attempts on one machine or on all: cpython, unix, board."""
+"""Runs recorded attempts on one machine or on all."""
 
 import json
 import os
-import subprocess
 import sys
-from contextlib import contextmanager
-from pathlib import Path
-
-from boards.board import Board, riscv
-from mpremote.transport import TransportExecError
-from tools import device_environment, micropython
 
 from golden import exchange_files, run_vectors
+from golden.machines import MACHINES, available
 
-MACHINE = Path(__file__).parent / "exchange_machine.py"
 _OF_MACHINE = ("gateway", "begins", "contact", "policy", "random")
 
 
-@contextmanager
-def cpython():
-    """The library in this process."""
-    from golden import exchange_machine
-
-    yield exchange_machine.tell
-
-
-@contextmanager
-def unix():
-    """The MicroPython unix port as a process of its own."""
-    command = [micropython(), str(MACHINE)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
-    ) as process:
-
-        def tell(message):
-            process.stdin.write(message + "\n")
-            process.stdin.flush()
-            return process.stdout.readline() or json.dumps({"error": f"micropython ended: {process.wait()}"})
-
-        yield tell
-        process.stdin.close()
-
-
-@contextmanager
-def emulated(boot):
-    """The firmware image on an emulated board, over its REPL."""
-    with boot() as machine:
-        machine.exec(MACHINE.read_text().split("def main():")[0])
-
-        def tell(message):
-            try:
-                return machine.exec(f"print(tell({message!r}))")
-            except TransportExecError as error:
-                return json.dumps({"error": error.error_output.strip().splitlines()[-1]})
-
-        yield tell
-
-
-TARGETS = {
-    "cpython": cpython, "unix": unix, "board": lambda: emulated(Board), "riscv": lambda: emulated(riscv),
-}  # fmt: skip
+def machine(target):
+    """Context manager of what tells an attempt to a machine."""
+    return MACHINES[target]("exchange_machine")
 
 
 def run(case, tell):
@@ -90,8 +43,8 @@ def run(case, tell):
 
 def main(target=None):
     passed = failed = 0
-    for name in [target] if target else run_vectors.available():
-        with TARGETS[name]() as tell:
+    for name in [target] if target else available():
+        with machine(name) as tell:
             for case in exchange_files.all_cases():
                 wrong = run(case, tell)
                 failed += bool(wrong)

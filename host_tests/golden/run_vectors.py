@@ -1,19 +1,14 @@
-"""Runs golden vectors on one machine or on all: cpython, unix, board, udp://HOST."""
+"""Runs golden vectors on one machine or on all, or against udp://HOST."""
 
 import json
-import os
-import subprocess
 import sys
 from contextlib import contextmanager
-from pathlib import Path
 
-from boards.board import Board, riscv
-from mpremote.transport import TransportExecError
-from tools import BUILD, arguments, device_environment, micropython, setup
+from tools import arguments, setup
 
 from golden import vector_files
+from golden.machines import MACHINES, NEEDS, available
 
-HERE = Path(__file__).parent
 _AT_ONCE = 4000  # characters of steps in a message
 
 
@@ -41,80 +36,16 @@ def conversation(tell):
 
 
 @contextmanager
-def cpython():
-    """The library in this process."""
-    from golden import vector_machine
-
-    yield conversation(vector_machine.tell)
-
-
-@contextmanager
-def unix(interpreter=None):
-    """The MicroPython unix port as a process of its own."""
-    command = [interpreter or micropython(), str(HERE / "vector_machine.py")]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
-    ) as process:
-
-        def tell(message):
-            process.stdin.write(message + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-            return line or json.dumps({"error": f"micropython ended: exit status {process.wait()}"})
-
-        yield conversation(tell)
-        process.stdin.close()
-
-
-def machine_source():
-    """vector_machine as a board executes it."""
-    return (HERE / "vector_machine.py").read_text().split("def main():")[0]
-
-
-@contextmanager
-def emulated(boot):
-    """The firmware image on an emulated board, over its REPL."""
-    with boot() as machine:
-        machine.exec(machine_source())
-
-        def tell(message):
-            try:
-                return machine.exec(f"print(tell({message!r}))")
-            except TransportExecError as error:
-                return json.dumps({"error": error.error_output.strip().splitlines()[-1]})
-
-        yield conversation(tell)
-
-
-@contextmanager
-def udp(host):
-    """A live node at that address, by UDP."""
-    from golden.live import Live
-
-    with Live(host) as live:
-        yield live.run
-
-
-_NEWEST = BUILD / "newest/micropython"
-TARGETS = {
-    "cpython": cpython, "unix": unix, "newest": lambda: unix(_NEWEST), "board": lambda: emulated(Board),
-    "riscv": lambda: emulated(riscv),
-}  # fmt: skip
-NEEDS = {  # of setup.sh
-    "unix": ["unix"], "newest": ["newest"], "board": ["firmware", "QEMU_MPS2"], "riscv": ["firmware", "QEMU_VIRT_RV32"],
-}  # fmt: skip
-_BUILT = {
-    "newest": _NEWEST, "board": BUILD / "QEMU_MPS2/firmware.elf", "riscv": BUILD / "QEMU_VIRT_RV32/firmware.elf",
-}  # fmt: skip
-
-
-def available():
-    """Machines that are there: all of them under CI."""
-    return [name for name in TARGETS if os.environ.get("CI") or name not in _BUILT or _BUILT[name].exists()]
-
-
 def machine(target):
-    return udp(target.removeprefix("udp://")) if target.startswith("udp://") else TARGETS[target]()
+    """What runs a case on a machine, or puts it to a live node at udp://HOST."""
+    if target.startswith("udp://"):
+        from golden.live import Live
+
+        with Live(target.removeprefix("udp://")) as live:
+            yield live.run
+    else:
+        with MACHINES[target]("vector_machine") as tell:
+            yield conversation(tell)
 
 
 def same(expected, got):
@@ -186,8 +117,8 @@ def main(target=None, names=()):
     try:
         cases = [case for path in vector_files.paths(names) for case in vector_files.read(path)]
         targets = [target] if target else available()
-        if not all(name in TARGETS or name.startswith("udp://") for name in targets):
-            raise vector_files.FormatError(f"TARGET is none of {', '.join(TARGETS)}, udp://HOST: {target}")
+        if not all(name in MACHINES or name.startswith("udp://") for name in targets):
+            raise vector_files.FormatError(f"TARGET is none of {', '.join(MACHINES)}, udp://HOST: {target}")
     except vector_files.FormatError as error:
         print(error)
         return 2

@@ -6,14 +6,15 @@ import json
 import pytest
 
 from golden import exchange_files, record_exchanges, run_exchanges
+from golden.machines import MACHINES
 
 CASES = exchange_files.all_cases()
 NAMES = [case["name"] for case in CASES]
 
 
-@pytest.fixture(scope="module", params=run_exchanges.TARGETS)
+@pytest.fixture(scope="module", params=MACHINES)
 def tell(request):
-    with run_exchanges.TARGETS[request.param]() as machine:
+    with run_exchanges.machine(request.param) as machine:
         yield machine
 
 
@@ -37,7 +38,7 @@ def test_the_files_are_what_the_recorder_writes():
 
 @pytest.mark.parametrize("name", ["cookie", "wrong-psk"])
 def test_the_runner_notices_other_octets_and_another_outcome(name):
-    with run_exchanges.cpython() as tell:
+    with run_exchanges.machine("cpython") as tell:
         case = next(case for case in CASES if case["name"] == name)
         wrong = copy.deepcopy(case)
         octets = wrong["expected"][0][0][2]

@@ -7,11 +7,12 @@ import pytest
 import tools
 
 from golden import run_vectors, vector_files
+from golden.machines import MACHINES
 
 CASES = vector_files.all_cases()
 
 
-@pytest.fixture(scope="module", params=run_vectors.TARGETS)
+@pytest.fixture(scope="module", params=MACHINES)
 def run(request):
     with run_vectors.machine(request.param) as run:
         yield run
@@ -59,6 +60,7 @@ def test_a_long_case_is_told_in_parts():
     case = json.loads(json.dumps(next(case for case in CASES if case["name"] == "unencrypted-informational")))
     case["steps"] = [[at_ms, *case["steps"][0][1:]] for at_ms in range(1000)]
     case["expected"] *= 1000
+    case["opened"] *= 1000
     case["steps"][7][3] += "00" * 9000
     case["expected"][7] = ["drop-malformed", []]
     with run_vectors.machine("board") as run:
@@ -90,7 +92,7 @@ def keyed(**changes):
     return sa
 
 
-@pytest.mark.parametrize("target", run_vectors.TARGETS)
+@pytest.mark.parametrize("target", MACHINES)
 def test_an_sa_that_speaks_needs_random_octets_and_one_without_keys_does_not_speak(target):
     packet = "c0ffee9900000001" + "5a" * 90
     step = {"at_ms": 0, "receive": {"via": "ip/50", "from": ["192.0.2.1", 0], "octets": packet},

@@ -134,3 +134,9 @@ def test_who_waits_for_the_answer_to_its_ike_sa_init(host):
     assert not sas.awaits_init(0, header(), 0, bytes(other) + port(500))
     sas.update_ike(0, established=True)
     assert not sas.awaits_init(0, header(), 0, host + port(500))
+
+
+def test_octets_of_a_snapshot_are_what_readme_says():
+    """They decide how many SAs go into RTC memory."""
+    for ike, child, address in ((16, 32, 4), (1, 1, 16), (42, 85, 4)):
+        assert len(SpiTable(ike, child, address).snapshot()) == 12 + ike * (22 + address) + child * 11

@@ -156,6 +156,18 @@ def test_reserved_and_known_spis_are_not_chosen():
     assert records.choose(random) == b"\3\3\3\0" and not random.spis
 
 
+@pytest.mark.parametrize("key", [USED, USED | VARIANT])
+def test_an_spi_that_is_known_in_slot_0_is_not_chosen(key):
+    records = slots()
+    records.claim(USED, b"\5\5\5\3")
+    assert records.claim(key, b"\6\6\6\3") == 0
+    records.release(3)
+    for home in (1, 2):
+        records.claim(USED, spi(home))
+    random = Random(b"\6\6\6\0", b"\7\7\7\0")
+    assert records.choose(random) == b"\7\7\7\3" and not random.spis
+
+
 def members(records, owner):
     found, slot = [], records.first(owner, CHAIN, FIRST)
     while slot >= 0:

@@ -8,9 +8,8 @@ import tempfile
 from pathlib import Path
 
 from boards.board import ADDRESS, CLOCK_NS, FIRMWARE, PEER, Board
-from golden import vector_files
+from golden import machines, vector_files
 from golden.live import canary
-from golden.run_vectors import machine_source
 from tools import ROOT, arguments, compiled, library
 
 from boards import mip
@@ -162,7 +161,7 @@ def instructions():
     """{verdict: instructions from datagram to reply}, under -icount."""
     found = {}
     with Board(icount=True) as board:
-        board.exec(machine_source())
+        board.exec(machines.source("vector_machine"))
         board.exec(_COST.replace("from vector_machine import build\n", "").replace("REPEAT", str(_REPEAT)))
         for verdict, (case, step) in sorted(single_cases().items()):
             case = {key: case[key] for key in ("address", "config", "ike_sas", "child_sas", "outstanding")}

@@ -1,0 +1,81 @@
+"""Where golden vectors and exchanges run: CPython, two MicroPythons, emulated boards.
+
+A machine is asked in JSON, a line at a time, by `tell` of a module of this folder, which answers in JSON.
+"""
+
+import importlib
+import json
+import os
+import subprocess
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from boards.board import Board, riscv
+from mpremote.transport import TransportExecError
+from tools import BUILD, device_environment, micropython
+
+_HERE = Path(__file__).parent
+_NEWEST = BUILD / "newest/micropython"
+
+
+def source(module):
+    """A module of this folder as a board executes it."""
+    return (_HERE / f"{module}.py").read_text().split("def main():")[0]
+
+
+@contextmanager
+def cpython(module):
+    """The library in this process."""
+    yield importlib.import_module(f"golden.{module}").tell
+
+
+@contextmanager
+def unix(module, interpreter=None):
+    """A MicroPython unix port as a process of its own."""
+    command = [interpreter or micropython(), str(_HERE / f"{module}.py")]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
+    ) as process:
+
+        def tell(message):
+            process.stdin.write(message + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            return line or json.dumps({"error": f"micropython ended: exit status {process.wait()}"})
+
+        yield tell
+        process.stdin.close()
+
+
+@contextmanager
+def emulated(boot, module):
+    """The firmware image on an emulated board, over its REPL."""
+    with boot() as machine:
+        machine.exec(source(module))
+
+        def tell(message):
+            try:
+                return machine.exec(f"print(tell({message!r}))")
+            except TransportExecError as error:
+                return json.dumps({"error": error.error_output.strip().splitlines()[-1]})
+
+        yield tell
+
+
+# {name: context manager of `tell`, by the module}
+MACHINES = {
+    "cpython": cpython, "unix": unix, "newest": partial(unix, interpreter=_NEWEST), "board": partial(emulated, Board),
+    "riscv": partial(emulated, riscv),
+}  # fmt: skip
+NEEDS = {  # of setup.sh
+    "unix": ["unix"], "newest": ["newest"], "board": ["firmware", "QEMU_MPS2"], "riscv": ["firmware", "QEMU_VIRT_RV32"],
+}  # fmt: skip
+_BUILT = {
+    "newest": _NEWEST, "board": BUILD / "QEMU_MPS2/firmware.elf", "riscv": BUILD / "QEMU_VIRT_RV32/firmware.elf",
+}  # fmt: skip
+
+
+def available():
+    """Names of the machines that are there: all of them under CI."""
+    return [name for name in MACHINES if os.environ.get("CI") or name not in _BUILT or _BUILT[name].exists()]
