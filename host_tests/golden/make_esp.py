@@ -240,6 +240,7 @@ def window():
         case = Case("numbers-of-32-bits", "E2", cipher, seen=0xFFFE).good(0xFFFF).good(0x10001).good(0x10000)
         case.bad("replay", 0xFFFF).good(0x2FFFF).good(0x30000).good(0x50001).good(0x4FFFF).bad("replay", 0x30000)
         case.good(0x7FFFFFFF).good(0x80000001).good(0x80000000).bad("replay", 0x7FFFFFFF).bad("replay", 0x10001)
+        case.good(0x8000FFFF).good(0x80020000).good(0x8001FFFF)
         case.good(LAST).good(LAST - 63).bad("replay", LAST - 64).bad("replay", LAST)
         yield case.bad("replay", 0).bad("replay", 1)
 
