@@ -171,7 +171,7 @@ def test_a_hint_is_enough_to_look_z4(board):
     assert board.sleeps(600000)
     before = len(board.sent)
     hint = board.octets(16) + bytes.fromhex("2920250800000000000000280000000c0000000b") + child.spi_out
-    board.arrive(True, 500, (bytes((198, 51, 100, 1)), 500), hint)
+    board.arrive(True, 500, board.source, hint)
     board.run(50)
     assert [via for _, via, _ in board.sent[before:]] == [4500]
 
@@ -179,6 +179,7 @@ def test_a_hint_is_enough_to_look_z4(board):
 def test_half_done_is_not_kept_z6(board):
     """A rekey on its way, and one whose old pair the gateway has not deleted yet."""
     sa = board.gateway.sas[0]
+    board.tidy = lambda: None
     board.says(board.gateway.rekey_child(sa, group=31))
     board.run(41)
     assert sleep.keep(board.life, board.clock) == b"" or not sa.pending

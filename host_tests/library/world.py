@@ -23,32 +23,33 @@ THERE = bytes((10, 0, 0, 5))
 
 
 class World:
-    """`loss`, `doubling` are parts of one; `delay` is (least, most) milliseconds on the wire."""
+    """`loss`, `doubling` are parts of one; `delay` is (least, most) milliseconds on the wire; `gateway` makes one."""
 
-    def __init__(self, seed=1, loss=0.0, doubling=0.0, delay=(5, 5), echo_ms=200, start=0, policy=None, **settings):
+    def __init__(self, seed=1, loss=0.0, doubling=0.0, delay=(5, 5), echo_ms=200, start=0, policy=None,
+                 gateway=Gateway, **settings):  # fmt: skip
         self.dice = random.Random(seed)
         self.now = start
+        self.new_gateway = lambda: gateway(PSK, random=self.octets)
         self.loss, self.doubling, self.delay, self.echo_ms = loss, doubling, delay, echo_ms
         self.source = ("192.0.2.1", 20001)
         self.policy = policy or Policy("sensor-7", PSK)
         self.settings = settings
         self.gateway = self.new_gateway()
         self.there = True  # the gateway is running
-        self.flying = []  # (when, towards the device, via, source, octets)
+        self.follows = True  # it answers to where the newest ESP packet came from
+        self.flying = []  # (when, towards the device, via, from or to which end, octets)
         self.number = self.echoes = self.answered = 0
-        self.unanswered = {}
+        self.waiting = {}  # echoes that nothing has come to: number, and when it left
         self.events = []
         self.begun = []  # when attempts have begun
         self.repeats = {}  # when the pending request of an SA of the gateway is repeated
         self.sent = []  # (when, via, octets) that have left the device
+        self.spins = 0
         self.power_on()
         self.next_echo = self.now
 
     def octets(self, n):
         return self.dice.randbytes(n)
-
-    def new_gateway(self):
-        return Gateway(PSK, random=self.octets)
 
     def power_on(self):
         """A device that knows nothing."""
@@ -60,10 +61,10 @@ class World:
     def clock(self):
         return self.now % PERIOD
 
-    def fly(self, to_device, via, source, octets):
+    def fly(self, to_device, via, end, octets):
         for _ in range(1 + (self.dice.random() < self.doubling)):
             if self.dice.random() >= self.loss:
-                self.flying.append((self.now + self.dice.randint(*self.delay), to_device, via, source, octets))
+                self.flying.append((self.now + self.dice.randint(*self.delay), to_device, via, end, octets))
 
     def speak(self):
         """The device says what it has to."""
@@ -79,7 +80,8 @@ class World:
     def echo(self):
         """An echo through the tunnel; one that is due without a tunnel is lost."""
         self.echoes += 1
-        self.number += 1
+        self.number = (self.number + 1) & 0xFFFF
+        self.waiting[self.number] = self.now
         if not self.life.up:
             return
         size = self.life.inner.ping(self.buffer, ROOM, THERE, self.number)
@@ -89,8 +91,8 @@ class World:
 
     def says(self, datagrams):
         """The gateway sends."""
-        for via, _, octets in datagrams:
-            self.fly(True, via, (HOST, via), octets)
+        for via, to, octets in datagrams:
+            self.fly(True, via, to, octets)
 
     def at_gateway(self, via, source, octets):
         if not self.there:
@@ -101,7 +103,8 @@ class World:
                     if octets[:4] == child.spi_in:
                         inner = child.open(octets)
                         if inner:
-                            sa.peer = source
+                            if self.follows:
+                                sa.peer = source
                             self.reply(sa, child, inner)
             return
         self.says(self.gateway.receive(via, source, octets))
@@ -113,19 +116,28 @@ class World:
         reply[20] = 0
         total = int.from_bytes(inner[22:24], "big") + 0x0800
         reply[22:24] = ((total & 0xFFFF) + (total >> 16)).to_bytes(2, "big")
-        self.fly(True, 4500, (HOST, 4500), sa.children[-1].seal(bytes(reply), self.octets))
+        self.fly(True, 4500, sa.peer, sa.children[-1].seal(bytes(reply), self.octets))
 
-    def arrive(self, to_device, via, source, octets):
+    def arrive(self, to_device, via, end, octets):
         if not to_device:
-            self.at_gateway(via, source, octets)
+            self.at_gateway(via, end, octets)
             return
-        endpoint = source[0] + struct.pack(">H", source[1])
-        self.node.receive(via, endpoint, octets, len(octets), self.clock)
+        if end != self.source:
+            return
+        self.node.receive(via, HOST + struct.pack(">H", via), octets, len(octets), self.clock)
         self.speak()
         for number in self.life.inner.pongs():
-            if number not in self.unanswered:
-                self.unanswered[number] = self.now
+            if self.waiting.pop(number, None) is not None:
                 self.answered += 1
+
+    def tidy(self):
+        """The gateway deletes what it has replaced."""
+        for sa in self.gateway.sas if self.there else ():
+            if sa.established and not sa.pending:
+                if len(sa.children) > 1:
+                    self.says(self.gateway.delete_child(sa, sa.children[0]))
+                elif not sa.children and sa is not self.gateway.sas[-1]:
+                    self.says(self.gateway.delete(sa))
 
     def run(self, ms, each=lambda: None):
         """Let time pass; `each` is called after everything that happens."""
@@ -136,23 +148,19 @@ class World:
                 self.life.begin(HOST, self.clock)
                 self.node.tick(self.clock)
                 self.speak()
-            for sa in self.gateway.sas:
-                if sa.pending and self.there:
-                    self.repeats.setdefault(id(sa), self.now + 1000)
-                else:
-                    self.repeats.pop(id(sa), None)
+            pending = [id(sa) for sa in self.gateway.sas if sa.pending and self.there]
+            self.repeats = {sa: self.repeats.get(sa, self.now + 1000) for sa in pending}
             wait = self.node.next_timer(self.clock)
             times = [end, *(when for when, *_ in self.flying), *self.repeats.values()]
             if self.echo_ms:
                 times.append(self.next_echo)
             if wait >= 0:
                 times.append(self.now + wait)
+            self.spins = 0 if min(times) > self.now else self.spins + 1
+            assert self.spins < 2000, "the device spins"
             self.now = max(self.now, min(times))
             if self.now >= end:
                 return
-            if wait == 0 or (wait > 0 and self.now == times[-1]):
-                self.node.tick(self.clock)
-                self.speak()
             if self.echo_ms and self.now >= self.next_echo:
                 self.echo()
                 self.next_echo += self.echo_ms
@@ -162,8 +170,9 @@ class World:
                     self.says(self.gateway.repeat(sa))
             due = [packet for packet in self.flying if packet[0] <= self.now]
             self.flying = [packet for packet in self.flying if packet[0] > self.now]
-            for _, to_device, via, source, octets in due:
-                self.arrive(to_device, via, source, octets)
+            for _, to_device, via, end_of_wire, octets in due:
+                self.arrive(to_device, via, end_of_wire, octets)
+            self.tidy()
             self.node.tick(self.clock)
             self.speak()
             each()
@@ -182,9 +191,14 @@ class World:
 
     @property
     def lost(self):
-        """Echoes without an answer."""
-        return self.echoes - self.answered
+        """Echoes without an answer that had a second for it."""
+        return sum(when < self.now - 1000 for when in self.waiting.values())
+
+    @property
+    def sa(self):
+        """The newest IKE SA of the gateway."""
+        return self.gateway.sas[-1]
 
     def tunnels(self):
         """IKE SAs that the device has."""
-        return len(self.life._ours)
+        return len(self.life.ours)

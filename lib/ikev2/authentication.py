@@ -48,11 +48,13 @@ _DELETE = const(0)
 class Authentication:
     """From an InitialExchange that has its secret, and both SPIs; `spi_in` is to be our SPI of the Child SA.
 
-    After `judge`: child, lifetime (the data of AUTH_LIFETIME: seconds, four octets), and what is to be said over the
-    IKE SA if it must end: farewell, a notify type, 0 for Delete, -1 for nothing.
+    After `judge`: child, lifetime (the data of AUTH_LIFETIME: seconds, four octets), proven, True if the gateway's AUTH
+    was right, and what is to be said over the IKE SA if it must end: farewell, a notify type, 0 for Delete, -1 for
+    nothing.
     """
 
     child = None
+    proven = False
     lifetime = b""
     farewell = _NO_FAREWELL
 
@@ -123,6 +125,7 @@ class Authentication:
         if not self._is_signed(octets, found):
             return reasons.WRONG_AUTH
         self.farewell = _DELETE
+        self.proven = True
         return error or self._make(octets, found)
 
     def _is_signed(self, octets, found):

@@ -82,6 +82,13 @@ class IkeSa(Window):
         if not self.waiting:
             self._state[_WANTED] |= _CHECK
 
+    def check(self, now):
+        """Ask at once whether the peer lives, from a new address perhaps (K7); what waits for a response asks, too."""
+        if self.waiting:
+            self.repeat(now)
+        else:
+            self._state[_WANTED] |= _CHECK
+
     def delete(self):
         """Delete the IKE SA (section 1.4.1): it is over once that is answered, or the peer dead."""
         self._state[_WANTED] |= _DELETE_IKE

@@ -95,6 +95,11 @@ class Initiator:
         """True from when IKE_AUTH is sent: the gateway may have an IKE SA now."""
         return self._auth is not None
 
+    @property
+    def proven(self):
+        """True if the gateway has proved who it is."""
+        return self.authenticating and self._auth.proven
+
     def report_unknown_spi(self, packet, at):
         """There is nobody yet to tell."""
 

@@ -26,6 +26,7 @@ _TRIES_AT_MOST = const(12)
 _QUIET_MAX = const(0x20000000)
 _LAST_ID = 0xFFFFFFFF
 _COUNTER_MAX = const(0x3FFFFFFF)
+_WRAP = const(0x3FFFFFFF)
 
 # Where the parts of the state lie in _state.
 _SENT_ID = const(0)  # Message ID of our last request
@@ -102,6 +103,11 @@ class Window:
         """The peer has proved its life: silence begins anew."""
         self._state[_STATUS] |= _TIMED
         self._put(_HEARD_AT, now)
+
+    def repeat(self, now):
+        """Send the request that waits at once, and then as if for the first time."""
+        self._state[_TRIES] = 1
+        self._put(_SENT_AT, now - _FIRST_MS & _WRAP)
 
     def receive(self, message, at, length, now):
         """IGNORED, FRESH or REPEATED: the IKE message message[at:length], whole by its header (wire.header_fits)."""

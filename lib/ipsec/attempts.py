@@ -1,10 +1,12 @@
 """One attempt after the other to make a tunnel, for ever, by one clock (RULES.md N2, N11, N14, N15, K4 to K6).
 
-A first attempt after an SA that was worth having is at once; then pauses grow to a minute, each over a random fraction,
-so that a thousand devices do not come back in step. Only what the gateway has proved to have said makes a long pause.
+A first attempt after an SA that was worth having is at once; then pauses grow to a minute, each longer by a random
+part, so that a thousand devices do not come back in step. Only what was said under a key makes a long pause, and only
+what the gateway has signed can cost an SA that works.
 """
 
 from ikev2.budget import elapsed
+from ikev2.node import sooner
 from ikev2.wire import const
 
 # As ikev2.reasons has them; what makes attempts is imported when there is one, for a wake from sleep needs none (Z3).
@@ -12,12 +14,15 @@ AUTHENTICATION_FAILED = const(24)
 INTERNAL_ADDRESS_FAILURE = const(36)
 FAILED_CP_REQUIRED = const(37)
 SILENCE_AUTH = const(-2)
+NO_ROOM = const(-9)
 
-_LIVED_MS = const(3000)  # an SA that lived so long was worth having
-_PAUSE_MS = const(1000)
-_PAUSE_MAX_MS = const(60000)
+PAUSE_MS = const(1000)  # between two attempts, from beginning to beginning, at least
+_ALONE_MS = const(15001)  # the same until the gateway has answered: N2, no third one in 30 s
+_GROWN_MAX_MS = const(40000)  # half as long again at most
+REFUSED_MS = const(60000)  # N14, N15
+_LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
 _EVENTS = const(16)
-_IN_THE_WAY = (AUTHENTICATION_FAILED, INTERNAL_ADDRESS_FAILURE, FAILED_CP_REQUIRED)
+_NO_ADDRESS = (INTERNAL_ADDRESS_FAILURE, FAILED_CP_REQUIRED)  # a pool of one, perhaps
 
 
 class Attempts:
@@ -35,14 +40,15 @@ class Attempts:
         self.reason = ""
         self.refused = 0
         self.attempt = None
+        self.ours = {}  # slots of our IKE SAs, and since when we want them deleted, -1: not
+        self.born_at = 0  # when the last attempt succeeded
+        self.life_ms = 0  # how long that is good for
+        self.contact = contact  # the gateway may have SAs of ours that we have not (N11)
         self._slot = -1  # of the attempt
-        self._ours = {}  # slots of our IKE SAs, and since when we want them deleted, -1: not
-        self._contact = contact
-        self._silent = False  # the attempt is for silence
-        self._born_at = -1  # when the last SA was made, -1: it was lost since
-        self._pause = 0  # until the next attempt, from _paused_at on
+        self._silent = False  # the gateway does not answer, so an attempt is due, or under way
+        self._pause = 0  # no attempt begins so long from _paused_at on
         self._paused_at = 0
-        self._grown = _PAUSE_MS
+        self._grown = PAUSE_MS
         self._failed_before = False  # N14: the attempt before ended in AUTHENTICATION_FAILED
         self._events = []
 
@@ -51,26 +57,36 @@ class Attempts:
         return self._events.pop(0) if self._events else None
 
     def begin(self, host, now):
-        """Make an attempt with the gateway at that address of four octets."""
+        """Make an attempt with the gateway at that address of four octets, if one is still wanted."""
         from ikev2.initiator import Initiator
 
-        self.wanted = False
-        if self.attempt or self.closed:
+        if not self.wanted:
             return
+        self.wanted = False
+        self._rest(_ALONE_MS, now)
         address = self.inner.address if self.policy.inside is None and any(self.inner.address) else None
         try:
             self._slot = self.node.table.add_ike(self.node.random, True, host + b"\1\xf4")
         except ValueError as error:
-            self._fail(str(error), 0, now)
+            self._fail(str(error), NO_ROOM, now)
             return
-        contact = self._contact and not self._ours
+        contact = self.contact and not self.ours  # N11
         self.attempt = Initiator(self.node, self._slot, self.policy, now, contact, address)
         self.node.attach(self._slot, self.attempt)
 
     def unresolved(self, reason, now):
         """The gateway's name has no address."""
-        self.wanted = False
-        self._fail(reason, 0, now)
+        if self.wanted:
+            self.wanted = False
+            self._fail(reason, 0, now)
+
+    def lived(self, now):
+        """Milliseconds since the last attempt succeeded."""
+        return elapsed(now, self.born_at)
+
+    def left(self, now):
+        """Milliseconds until what came of it must be replaced (K5)."""
+        return max(0, self.life_ms - self.lived(now))
 
     # What Life uses.
 
@@ -79,65 +95,91 @@ class Attempts:
         """True if an attempt is on its way, or its time is settled."""
         return bool(self.attempt or self.wanted or self._pause)
 
-    def _say(self, word, text):
+    def say(self, word, text):
+        """Enter an event; the oldest makes room."""
         if len(self._events) >= _EVENTS:
             self._events.pop(0)
         self._events.append((word, text))
 
-    def _ask(self):
-        """An attempt is due: somebody looks the gateway up."""
-        if not self.attempt:
-            self.wanted = True
-
-    def _want(self, now):
-        """There is no tunnel: K4, at once if the last one was worth it, else by the clock of attempts."""
-        if self._born_at >= 0 and elapsed(now, self._born_at) >= _LIVED_MS:
-            self._grown = _PAUSE_MS
-            self._ask()
-        else:
-            self._wait(self._next_pause(), now)
-        self._born_at = -1
-
-    def _next_pause(self):
-        pause = self._grown
-        self._grown = min(2 * pause, _PAUSE_MAX_MS)
-        return pause
+    def _rest(self, pause, now):
+        self._pause = pause
+        self._paused_at = now
 
     def _wait(self, pause, now):
-        """Pause, over a random fraction, and never less than a second."""
-        self._paused_at = now
-        part = self.node.random(1)[0]
-        self._pause = max(_PAUSE_MS, pause - pause * part // 512)
+        self._rest(pause + pause * self.node.random(1)[0] // 512, now)
+
+    def _wait_longer(self, now):
+        """The next pause of the clock of attempts."""
+        self._wait(self._grown, now)
+        self._grown = min(2 * self._grown, _GROWN_MAX_MS)
+
+    def _hurry(self):
+        """There is a new ground for hope, and the next attempt comes as soon as it may."""
+        self._grown = PAUSE_MS
+        self._pause = min(self._pause, PAUSE_MS)
+
+    def _succeed(self):
+        self.attempt = None
+        self._slot = -1
+        self._pause = min(self._pause, PAUSE_MS)
+        self.reason = ""
+        self.contact = False
+        self._failed_before = False
+        self._silent = False
 
     def _fail(self, reason, refused, now):
         """An attempt has come to nothing."""
         self.failures += 1
         self.reason = reason
         self.refused = refused
-        self._say("failed", reason)
-        doubtful = self.attempt is not None and self.attempt.doubtful
-        proven = self.attempt is not None and self.attempt.authenticating
-        self.attempt = None
-        self._slot = -1
-        rejected = proven and refused == AUTHENTICATION_FAILED
-        if proven and self._ours and refused in _IN_THE_WAY:
+        self.say("failed", reason)
+        attempt, self.attempt, self._slot = self.attempt, None, -1
+        answered = attempt is not None and attempt.authenticating and refused != SILENCE_AUTH
+        rejected = answered and refused == AUTHENTICATION_FAILED
+        if self.ours and self._due(now) and self._in_the_way(attempt, refused):
             self._give_up(now)
-        elif rejected and doubtful and not self._failed_before:  # N14
-            self._wait(_PAUSE_MS, now)
-        elif proven and refused != SILENCE_AUTH:  # N14, N15
-            self._wait(_PAUSE_MAX_MS, now)
+            self._pause = min(self._pause, PAUSE_MS)
+        elif rejected and attempt.doubtful and not self._failed_before:  # N14
+            self._pause = min(self._pause, PAUSE_MS)
+        elif answered:  # N14, N15
+            self._wait(REFUSED_MS, now)
         else:
-            self._wait(self._next_pause(), now)
+            self._wait_longer(now)
         self._failed_before = rejected
 
+    def _in_the_way(self, attempt, refused):
+        """True if what there is may be why the gateway takes nothing new: `unique = keep`, a pool of one; no room."""
+        if self._silent:  # K6
+            return refused in _NO_ADDRESS or refused in (AUTHENTICATION_FAILED, NO_ROOM)
+        return refused == NO_ROOM or (refused in _NO_ADDRESS and attempt.proven)  # K5
+
     def _give_up(self, now):
-        """What there is stands in the way of a new one: K5, it is deleted first; K6, or as if it had never been."""
-        for slot in list(self._ours):
+        """K5: what there is is deleted before the next attempt; K6: or as if it had never been."""
+        for slot in list(self.ours):
             if self._silent:
-                self._contact = True
                 self.node.remove(slot, "given up for a new one")
             else:
                 self._delete(slot, now)
+
+    def _delete(self, slot, now):
+        owner = self.node.owners[slot]
+        if owner and self.ours[slot] < 0:
+            owner.delete()
+            self.ours[slot] = now
+
+    def let_go(self, now, patience_ms=_LEAVING_MS):
+        """SAs whose Delete has not been answered for that long go without."""
+        for slot in list(self.ours):
+            if self.ours[slot] >= 0 and elapsed(now, self.ours[slot]) >= patience_ms:
+                self.node.remove(slot, "no answer to our Delete")
+
+    def _timer(self, now):
+        """Milliseconds until a pause is over, or somebody's time; -1."""
+        wait = max(0, self._pause - elapsed(now, self._paused_at)) if self._pause else -1
+        for slot in self.ours:
+            if self.ours[slot] >= 0:
+                wait = sooner(wait, max(0, _LEAVING_MS - elapsed(now, self.ours[slot])))
+        return wait
 
     def _end_attempt(self, reason):
         attempt, self.attempt = self.attempt, None

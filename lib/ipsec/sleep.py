@@ -22,6 +22,7 @@ from .traffic import Traffic
 _VERSION = const(1)
 _CHECK = const(8)
 _LIFE_MAX_MS = const(0x1FFFFFFF)
+_WRAP = const(0x3FFFFFFF)
 # Version, slots of IKE SA and Child SA, ciphers of both, Message IDs, numbers of both directions, address inside,
 # milliseconds that are left of the SA's life, and that it has lived, selectors of both ends, digest of the policy.
 _FORM = ">BBBBBIIII4sIIBB8s"
@@ -76,7 +77,7 @@ def keep(life, now):
     """
     node = life.node
     owner = node.owners[life.ike] if life.ike >= 0 else None
-    if not life.policy.keep_keys or not owner or not life.settled or owner.next_timer(now) == 0 or owner.waiting:
+    if not life.policy.keep_keys or not owner or not _settled(life) or owner.next_timer(now) == 0 or owner.waiting:
         return b""
     esp, child, policy = life.current.esp, life.current.child, life.policy
     lived = min(life.lived(now), _LIFE_MAX_MS)
@@ -88,13 +89,13 @@ def keep(life, now):
     )  # fmt: skip
     octets += owner.rekeys.sk_d + keys + child.key_in + child.key_out + child.inside + child.remote
     octets = _digest(octets, _table(life)) + octets
-    life.mute()
+    _mute(life)
     return octets
 
 
 def forget(life):
     """What could not be kept is gone from the table, too: nobody will ever speak for it."""
-    for slot in life.slots():
+    for slot in list(life.ours):
         life.node.remove(slot, "not kept")
 
 
@@ -146,6 +147,37 @@ def _wake(life, octets, slept_ms, now):
     table.update_ike(slot, established=True)
     rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
     life.node.attach(slot, IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys))
-    # Z3
-    life.resume(slot, Traffic(life, child, now, number, seen), address, max(0, left - slept_ms), lived + slept_ms, now)
+    _resume(life, slot, Traffic(life, child, now, number, seen), now)  # Z3
+    life.inner.address = address
+    life.say("up", "%d.%d.%d.%d" % tuple(address))
+    life.born_at = (now - lived - slept_ms) & _WRAP
+    life.life_ms = lived + max(slept_ms, left)
     return True
+
+
+def _settled(life):
+    """True with one IKE SA, one Child SA and nothing half made (Z6)."""
+    return life.up and len(life.traffics) == len(life.ours) == 1 and not life.attempt
+
+
+def _mute(life):
+    """Nobody speaks for the SAs any longer, and nothing leaves through the tunnel."""
+    life.closed = True
+    life.current = None
+    for traffic in life.traffics:
+        life.node.child_owners.pop(traffic.child.slot, None)
+    for slot in life.ours:
+        life.node.detach(slot)
+
+
+def _resume(life, slot, traffic, now):
+    """Go on with SAs that have outlived sleep."""
+    life.wanted = False
+    life.woken = True
+    life.ike = slot
+    life.ours = {slot: -1}
+    life.contact = False
+    life.current = traffic
+    life.traffics = [traffic]
+    life.node.attach_child(traffic.child.slot, traffic)
+    life.node.owners[slot].alive((now - 1) & _WRAP)
