@@ -1,11 +1,9 @@
-"""Runs recorded attempts on one machine or on all."""
+"""Runs recorded attempts on a machine; `make vectors` does."""
 
 import json
-import os
-import sys
 
 from golden import exchange_files, run_vectors
-from golden.machines import MACHINES, available
+from golden.machines import MACHINES
 
 _OF_MACHINE = ("gateway", "begins", "contact", "policy", "random")
 
@@ -41,18 +39,14 @@ def run(case, tell):
     return wrong
 
 
-def main(target=None):
+def on(target):
+    """(passed, failed) of all attempts on a machine; prints a line for each."""
     passed = failed = 0
-    for name in [target] if target else available():
-        with machine(name) as tell:
-            for case in exchange_files.all_cases():
-                wrong = run(case, tell)
-                failed += bool(wrong)
-                passed += not wrong
-                print(f"{'FAIL' if wrong else 'ok  '}  {name}  exchange {case['name']}", *wrong, sep="\n", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(os.environ.get("TARGET")))
+    with machine(target) as tell:
+        for case in exchange_files.all_cases():
+            wrong = run(case, tell)
+            failed += bool(wrong)
+            passed += not wrong
+            outcome = "established" if case["established"] else case["failed"]
+            print(f"{'FAIL' if wrong else 'ok  '}  {target}  {case['name']}: {outcome}", *wrong, sep="\n", flush=True)
+    return passed, failed

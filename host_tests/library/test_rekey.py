@@ -132,6 +132,54 @@ def test_a_repetition_during_the_key_exchange_is_dropped_k1():
     assert made.gateway.said[-1] == "rekey child: done" and len(events(made, owners.CHILD_NEW)) == 1
 
 
+def test_a_child_sa_replaced_once_more_after_its_successor_is_in_use_k9():
+    made = live()
+    first = made.sa.children[0]
+    assert asks(made, made.gateway.rekey_child(made.sa, first)) == "rekey child: done"
+    assert asks(made, made.gateway.rekey_child(made.sa, first)) == "rekey child: done"
+    (_, _, second), (_, _, third) = events(made, owners.CHILD_NEW)
+    fits(second, made.sa.children[1])
+    fits(third, made.sa.children[2])
+    assert second.replaces == third.replaces == made.initiator.child.slot
+    for _ in range(2):
+        assert asks(made, made.gateway.delete_child(made.sa, made.sa.children[0])) == "delete child: done"
+    assert made.node.table.children(made.slot) == [third.slot]
+
+
+def test_both_ends_delete_the_old_child_sa_k9():
+    made = live()
+    asks(made, made.gateway.rekey_child(made.sa))
+    old, new = made.sa.children
+    made.wire = lambda to_gateway, octets: []  # ours is underway
+    made.initiator.successor.delete_child(old.spi_out)
+    made.exchange()
+    made.wire = lambda to_gateway, octets: [octets]
+    assert asks(made, made.gateway.delete_child(made.sa, old)) == "delete child: done"
+    made.idle(made.now + 3000)  # ours once more
+    assert made.sa.children == [new]
+    (child,) = made.node.table.children(made.slot)
+    assert made.node.table.child_sa(child)[2] == new.spi_out
+    assert asks(made, made.gateway.check(made.sa)) == "check: done"
+
+
+@pytest.mark.parametrize("what", ["rekey_child", "rekey_ike"])
+def test_the_gateway_replaces_while_our_next_ike_sa_is_being_made_k9(what):
+    made = live()
+    old_slot, old = made.slot, made.sa
+    made.begin()
+    asks(made, getattr(made.gateway, what)(old))
+    assert {"rekey child: done", "rekey ike: done"} & set(made.gateway.said)
+    made.run()
+    assert made.initiator.successor, made.initiator.reason
+    newest = made.gateway.find(*made.node.table.ike_sa(made.slot)[:2])
+    assert asks(made, made.gateway.check(newest)) == "check: done"
+    for slot in [slot for slot in made.node.table.ike_sas() if slot != made.slot]:
+        made.node.owners[slot].delete()
+    made.exchange()
+    assert made.node.table.ike_sas() == [made.slot] and made.gateway.sas == [newest]
+    assert old_slot != made.slot and len(made.node.table.children(made.slot)) == 1
+
+
 def child_request(made, **changes):
     """Payloads of a rekey of the Child SA."""
     pair = made.sa.children[0]
