@@ -1,4 +1,4 @@
-"""Plays: many scenes with gateways at once, each with hosts of its own, because they mostly wait; and `make try`."""
+"""Plays: many scenes with gateways at once, each with hosts of its own, because they mostly wait; what they run."""
 
 import concurrent.futures
 import contextlib
@@ -8,8 +8,13 @@ import subprocess
 import sys
 import threading
 
+from boards.board import ADDRESS, PEER, Board
+from boards.relay import Relay
 from commands import try_tunnel
-from tools import ROOT
+from tools import HERE, ROOT, device_environment, micropython
+
+from peers.gateway import ECHO
+from peers.way import INNER
 
 _PATIENCE_S = 180
 
@@ -63,6 +68,41 @@ def tried(place, machine, configuration, folder, *options):
         return running.wait()
     finally:
         running.kill()
+
+
+def sent(machine, place, settings, count, every_ms, folder):
+    """What sender.py tells of so many datagrams to the echo server, through a Tunnel with these settings."""
+    path = folder / "sender.json"
+    given = {"tunnel": settings, "to": INNER, "port": ECHO, "count": count, "every_ms": every_ms}
+    path.write_text(json.dumps(given))
+    if machine == "board":
+        return json.loads(_on_the_board(place, path))
+    interpreter = micropython() if machine == "unix" else sys.executable
+    command = [*place.prefix, interpreter, HERE / "peers/sender.py", path]
+    ran = subprocess.run(command, capture_output=True, text=True, env=device_environment(), timeout=_PATIENCE_S)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return json.loads(ran.stdout)
+
+
+_BOARD = """
+import link
+link.up(%r, %r)
+import asyncio, json, sender
+asyncio.run(sender.main(json.load(open("sender.json"))))
+"""
+
+
+def _on_the_board(place, path):
+    """What it prints there; the board's datagrams leave from that host."""
+    with Board() as board:
+        board.repl.enter_raw_repl(soft_reset=True)  # without main.py
+        board.exec("import _boot")
+        board.repl.fs_writefile("sender.py", (HERE / "peers/sender.py").read_bytes())
+        board.repl.fs_writefile("sender.json", path.read_bytes())
+        with Relay(board, place):
+            board.repl.exec_raw_no_follow(_BOARD % (ADDRESS, PEER))
+            board.console(b"{", _PATIENCE_S)
+            return "{" + board.console(b"\x04", _PATIENCE_S).strip("\x04\r\n")
 
 
 @contextlib.contextmanager

@@ -33,7 +33,7 @@ class Sender:
         self._every_ms = given["every_ms"]
         self._sock = tunnel.socket()
         self._seen = bytearray(self._count)
-        self.heard = self.twice = self.altered = 0
+        self.heard = self.twice = self.altered = self.unsent = 0
 
     async def hear(self):
         """For ever."""
@@ -49,14 +49,23 @@ class Sender:
         """All, then wait until nothing comes any more."""
         hearing = asyncio.create_task(self.hear())
         for number in range(self._count):
-            await self._sock.sendto(content(number), self._to)
+            try:
+                await self._sock.sendto(content(number), self._to)
+            except OSError:
+                self.unsent += 1
             await sleep_ms(self._every_ms)
         before = -1
         while before != self.heard:
             before = self.heard
             await sleep_ms(_QUIET_MS)
         hearing.cancel()
-        return {"heard": self.heard, "twice": self.twice, "altered": self.altered, "no room": self._sock.dropped}
+        return {
+            "heard": self.heard,
+            "unsent": self.unsent,
+            "twice": self.twice,
+            "altered": self.altered,
+            "no room": self._sock.dropped,
+        }
 
 
 def counted(names, counters):
@@ -70,7 +79,7 @@ async def main(given):
     tunnel = Tunnel(**settings)
     await tunnel.up()
     result = await Sender(tunnel, given).send()
-    result["esp"] = counted(REASONS, tunnel.life.current.esp.counters)
+    result["esp"] = counted(REASONS, tunnel.life.current.esp.counters) if tunnel.is_up else {}
     result["inner"] = counted(DROPPED, tunnel.inner.counters)
     result["errors"] = tunnel.udp.errors
     await tunnel.close()

@@ -57,24 +57,41 @@ GOOD = {
     "mail": Case({"id": "seven@example.org", "gateway_id": ""}),
 }  # fmt: skip
 # What the gateway's configuration has otherwise than the device's.
+_IDS = "AUTHENTICATION_FAILED: the gateway knows no such id, or has another psk for it, or has another id itself; "
 REFUSED = {
-    "psk": Case({}, says="AUTHENTICATION_FAILED: .*psk", known={"psk": "quite another psk, but as long"}),
-    "id": Case({}, says="AUTHENTICATION_FAILED: .*id", known={"id": "sensor-8"}),
-    "id type": Case({}, says="AUTHENTICATION_FAILED: .*id", known={"id": "keyid:sensor-7"}),
-    "gateway_id": Case({}, says="AUTHENTICATION_FAILED: .*gateway_id", known={"gateway_id": "other.example"}),
-    "ciphers": Case({}, {"connection": {"proposals": "aes256-sha512-x25519"}}, says="NO_PROPOSAL_CHOSEN: .*IKE"),
-    "groups": Case({"groups": [31]}, says="NO_PROPOSAL_CHOSEN: .*groups", known={"groups": [14]}),
-    "ESP ciphers": Case({}, {"child": {"esp_proposals": "aes256-sha512"}}, says="NO_PROPOSAL_CHOSEN: .*ESP"),
-    "remote": Case({"remote": ["10.99.0.0/16"]}, says="TS_UNACCEPTABLE: .*remote", known={"remote": ["10.77.0.0/24"]}),
-    "inside": Case({"inside": "10.99.0.9"}, says="TS_UNACCEPTABLE: .*inside", known={"inside": "10.77.0.2"}),
-    "no pool": Case(POOL, {"connection": {"pools": None}}, says="INTERNAL_ADDRESS_FAILURE: .*pool"),
-    "a pool": Case({"inside": "10.77.0.2"}, says="FAILED_CP_REQUIRED: .*leave inside empty", known=POOL),
-    "nobody": Case({"gateway": "10.66.0.77"}, says="no answer to IKE_SA_INIT: .*UDP port 500"),
-}  # fmt: skip
+    "another psk": Case({}, says=_IDS, known={"psk": "quite another psk, but as long"}),
+    "another id": Case({}, says=_IDS, known={"id": "sensor-8"}),
+    "an id of another type": Case({}, says=_IDS, known={"id": "keyid:sensor-7"}),
+    "another id of its own": Case({}, says=_IDS, known={"gateway_id": "other.example"}),
+    "other IKE suites": Case(
+        {},
+        {"connection": {"proposals": "aes256-sha512-x25519"}},
+        says="NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites",
+    ),
+    "another group": Case(
+        {"groups": [31]}, says="NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites", known={"groups": [14]}
+    ),
+    "other ESP suites": Case(
+        {},
+        {"child": {"esp_proposals": "aes256-sha512"}},
+        says="NO_PROPOSAL_CHOSEN: the gateway takes none of our ESP suites",
+    ),
+    "other networks": Case(
+        {"remote": ["10.99.0.0/16"]}, says="TS_UNACCEPTABLE: .*; look at remote", known={"remote": ["10.77.0.0/24"]}
+    ),
+    "another address inside": Case(
+        {"inside": "10.99.0.9"}, says="TS_UNACCEPTABLE: .*inside", known={"inside": "10.77.0.2"}
+    ),
+    "no addresses to give": Case(
+        POOL, {"connection": {"pools": None}}, says="INTERNAL_ADDRESS_FAILURE: .*; look at its pool"
+    ),
+    "addresses to give": Case({"inside": "10.77.0.2"}, says="FAILED_CP_REQUIRED: .*leave inside empty", known=POOL),
+    "another host": Case({"gateway": "10.66.0.77"}, says="no answer to IKE_SA_INIT: look at gateway"),
+}
 CASES = {**GOOD, **REFUSED}
 _SOME = {
-    "board": ("as they come", "modp2048", "cookie and group", "gcm", "psk", "remote"),
-    "cpython": ("as they come", "configured", "cookie and group", "gcm-128", "psk", "ESP ciphers"),
+    "board": ("as they come", "modp2048", "cookie and group", "gcm", "another psk", "other networks"),
+    "cpython": ("as they come", "configured", "cookie and group", "gcm-128", "another psk", "other ESP suites"),
 }
 
 
