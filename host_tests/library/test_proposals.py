@@ -162,6 +162,23 @@ def test_an_attribute_that_we_do_not_know_makes_a_transform_unknown():
     assert refusal(bytes(longer)) == NO_PROPOSAL_CHOSEN
 
 
+def test_a_key_length_is_looked_for_within_its_transform_only():
+    body = esp((3, 12, 0), (5, 0, 0), (1, 12, 0))
+    after = b"\x80\x0e\0\x80"
+    assert choose(body + after, 0, len(body), 3, 4, CBC, ())[0] == NO_PROPOSAL_CHOSEN
+    body = esp((3, 12, 0), (5, 0, 0), (1, 12, 128))
+    longer = bytearray(body + after)
+    longer[3] += 4
+    longer[-13] += 4
+    assert choose(longer, 0, len(longer), 3, 4, CBC, ())[0] == NO_PROPOSAL_CHOSEN
+
+
+def test_only_the_last_transform_is_marked_as_the_last():
+    body = offer(1, IKE_SPI, CBC + GCM, (31, 14))
+    assert refusal(body, 1, 8, CBC + GCM) == 0
+    assert [body[0], body[int.from_bytes(body[2:4], "big")]] == [2, 0]
+
+
 def test_malformed_proposals_are_malformed():
     good = esp(*PLAIN)
     assert refusal(b"") == refusal(b"\0") == INVALID_SYNTAX
