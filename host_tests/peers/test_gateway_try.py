@@ -45,6 +45,7 @@ GOOD = {
     "cookie and group": Case(POOL, {"settings": {"cookie_threshold": "1"},
                                     "connection": {"proposals": "aes256-sha256-modp2048"}},
                              steps=("wants its cookie back", "it wants group 14", "IKE aes-cbc-256, group 14")),
+    "everything": Case({"inside": "", "remote": ["0.0.0.0/0"]}, steps=("inside 10.9.0.1, to 0.0.0.0/0",)),
     "narrowed": Case({"remote": ["0.0.0.0/0"]}, {"child": {"local_ts": "10.77.0.0/24"}}, steps=("to 10.77.0.0/24",)),
     "two networks": Case({"remote": ["10.77.0.0/24", "10.78.0.0/16"]}, steps=("to 10.77.0.0/24, 10.78.0.0/16",)),
     "pfs": Case(POOL, {"child": {"esp_proposals": "aes256-sha256-x25519"}}),
@@ -201,9 +202,10 @@ def test_ike_sa_with_libreswan(played, machine, groups):
     assert "established IKE SA" in log, log
 
 
-@pytest.mark.parametrize(
-    ("machine", "unique"), [("unix", "no"), ("unix", "replace"), ("unix", "keep"), ("cpython", "keep")]
-)
+_CUTS = [("unix", "no"), ("unix", "replace"), ("cpython", "keep"), ("board", "no")]
+
+
+@pytest.mark.parametrize(("machine", "unique"), _CUTS)
 def test_after_a_power_cut(played, machine, unique):
     """N11: INITIAL_CONTACT ends what the gateway still had. Then Ctrl-C ends it politely."""
     sas, status, lines, log = played
