@@ -140,3 +140,10 @@ def test_octets_of_a_snapshot_are_what_readme_says():
     """They decide how many SAs go into RTC memory."""
     for ike, child, address in ((16, 32, 4), (1, 1, 16), (42, 85, 4)):
         assert len(SpiTable(ike, child, address).snapshot()) == 12 + ike * (22 + address) + child * 11
+
+
+def test_the_newest_is_in_slot_0_s1_1():
+    sas = SpiTable(4, 4)
+    for home in (1, 0):
+        assert sas.adopt_ike(SPI_I[:7] + bytes((home,)), SPI_R, True, HOST + port(500), True) == home
+    assert [sas.find_peer(HOST + port(asked)) for asked in (0, 500, 4500)] == [0, 0, 0]
