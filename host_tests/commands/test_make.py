@@ -49,7 +49,7 @@ def test_arguments_arrive_as_they_were_given():
         (["demo", "COLOUR=red"], "COLOUR=red: this command takes OCTETS"),
         (["flash"], "BOARD is missing: ESP32_GENERIC, "),
         (["deploy"], "PORT is missing"),
-        (["vectors", "TARGET=desk"], "TARGET is none of cpython, unix, board"),
+        (["vectors", "TARGET=desk"], "TARGET is none of cpython, unix, newest, board"),
     ],
 )
 def test_what_is_wrong_is_said_in_words(given, says):
