@@ -5,7 +5,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2.budget import Budget
+from ikev2.budget import Budget, elapsed
 
 PERIOD = 1 << 30
 
@@ -149,3 +149,62 @@ def test_a_place_is_free_again_however_long_nothing_is_refilled_l5():
     for days in range(1, 30):
         clock.advance(days * 86400000)
     assert budget.allow(source(1), clock.advance(clock.now))
+
+
+def test_the_defaults_are_those_of_the_rules_l1():
+    """One a second, five in a burst, one in three seconds for an address, eight addresses."""
+    budget = Budget()
+    sources = [bytes((10, 0, 0, i, 0, 1)) for i in range(9)]
+    assert [budget.allow(source, 0) for source in sources[:6]] == [True] * 5 + [False]
+    assert [budget.allow(sources[5], now) for now in (999, 1000)] == [False, True]
+    assert not budget.allow(sources[0], 2999) and budget.allow(sources[0], 3000)
+    unlimited = Budget(answers_per_s=1000, burst=1000)
+    assert all(unlimited.allow(source, 0) for source in sources)
+    remembered = [source for source in sources if not unlimited.allow(source, 1)]
+    assert len(remembered) == 8
+
+
+def test_one_source_is_remembered_if_that_is_all_the_room_l1():
+    budget = Budget(1000, 1000, 3000, sources=1)
+    assert budget.allow(b"\1\2\3\4\0\1", 0) and not budget.allow(b"\1\2\3\4\0\2", 1)
+
+
+def test_every_octet_of_an_address_counts_and_none_of_its_port_l1():
+    for size in (4, 16):
+        budget = Budget(1000, 1000)
+        address = bytes(range(1, size + 1))
+        assert budget.allow(address + b"\0\1", 0) and not budget.allow(address + b"\2\3", 0)
+        for i in range(size):
+            other = bytearray(address)
+            other[i] ^= 0x80
+            assert budget.allow(bytes(other) + b"\0\1", 0)
+            budget = Budget(1000, 1000)
+            assert budget.allow(address + b"\0\1", 0)
+
+
+def test_there_is_something_to_forget_until_the_bucket_is_full_and_no_pause_is_left_l5():
+    for limits in ((1, 5, 3000), (1, 5, 60000), (0.5, 2, 0), (3, 1, 100)):
+        budget = Budget(*limits)
+        assert budget.next_timer(0) == -1
+        assert budget.allow(b"\1\2\3\4\0\1", 7)
+        full_ms = int(1000 * limits[1] / limits[0]) + 1
+        assert budget.next_timer(7) == full_ms + limits[2]
+        assert budget.next_timer(8) == full_ms + limits[2] - 1
+        budget.tick(7 + full_ms + limits[2])
+        assert budget.next_timer(7 + full_ms + limits[2]) == -1
+
+
+def test_what_is_left_is_looked_at_again_l5():
+    """A tick that comes while the bucket is not full, whatever the rate, leaves something to do."""
+    budget = Budget(answers_per_s=1, burst=5, per_source_ms=0)
+    for i in range(5):
+        assert budget.allow(bytes((10, 0, 0, i, 0, 1)), 0)
+    wait = budget.next_timer(0)
+    assert budget.allow(b"\1\2\3\4\0\1", wait)
+    budget.tick(wait)
+    assert budget.next_timer(wait) > 0
+
+
+def test_time_that_goes_backwards_is_no_time():
+    assert elapsed(5, 6) == 0 and elapsed(5, 5) == 0 and elapsed(6, 5) == 1
+    assert elapsed(0, 2**30 - 1) == 1 and elapsed(2**29 - 1, 0) == 2**29 - 1 and elapsed(2**29, 0) == 0
