@@ -1,57 +1,86 @@
 """A board's life: network, node, and a REPL that stays in reach; main.py calls run().
 
 Ctrl-C ends the node and gives the REPL, where `status()` shows the counters and the last verdicts, and
-`run()` goes on. `sleep(ms)` is deep sleep that keeps the table.
+`run()` goes on. While it runs, the key s does as status(). `sleep(ms)` is deep sleep that keeps the table.
 """
 
 import asyncio
 import os
+import sys
 
 import ikev2_config
 import ikev2_network
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
+from ikev2.sockets import readable
 from ikev2.spi_table import SpiTable
 from ikev2.udp import Udp
 
 try:
-    from machine import WDT
+    from ikev2_watchdog import Watchdog
 except ImportError:
-    WDT = None  # the emulated board
+    Watchdog = None  # the emulated board
 try:
     import ikev2_sleep
 except ImportError:
     ikev2_sleep = None  # no deep sleep here
 
 _LAST = 8
+_LOOK_S = 0.05
+_KEY = 115  # s
 _LIMITS = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
-_FEEDS = 4  # in the time that the watchdog waits
-_DAY_MS = 86400000
 
 node = None
+tunnel = None  # ipsec.Tunnel, if ikev2.json names a gateway: for the user's tasks
 last = []
 _udp = None
 _led = None
 _log = False
+_watchdog = None
+_kept_tunnel = None  # its octets, and how long it slept
+_kept = ikev2_sleep.taken() if ikev2_sleep else b""  # by sleep(), before anything can go wrong
+_is_online = False
+_address = ""
+_others = []  # tasks beside the node's
 _users = []  # the user's tasks
 _failed = []  # errors that ended a task of the node
 
 
 def status():
     """Print the counters that are not zero and the last verdicts."""
+    print("counters:")
     for number, name in enumerate(VERDICTS):
         if node and node.counters[number]:
             print("%-28s %d" % (name, node.counters[number]))
     if _udp and _udp.errors:
         print("%-28s %d, the last: %r" % ("socket errors", _udp.errors, _udp.error))
+    if tunnel:
+        for line in ikev2_tunnel.lines(tunnel):
+            print("%-28s %s" % line)
     print("last:", ", ".join([VERDICTS[verdict] for verdict in last]))
 
 
 def sleep(ms):
-    """Deep sleep for `ms`; the table is back after it."""
+    """Deep sleep for `ms`, at once; the table is back after it, and the tunnel if `keep_keys` is set (Z1).
+
+    `await tunnel.sleep(ms)` lets what is on its way in the tunnel end before.
+    """
     if ikev2_sleep is None:
         raise NotImplementedError("this board has no deep sleep")
-    ikev2_sleep.sleep(node, ms)
+    _sleep(ms, ikev2_tunnel.kept(tunnel) if tunnel else b"")
+
+
+def _sleep(ms, octets):
+    ikev2_sleep.sleep(node, ms, octets, ikev2_config.ipv4(_address) or bytes(4))
+
+
+async def up():
+    """The tunnel, once the network and it are up; None if ikev2.json names no gateway. OSError: why it is not up."""
+    while not _is_online:
+        await asyncio.sleep(_LOOK_S)
+    if tunnel:
+        await tunnel.up()
+    return tunnel
 
 
 def _seen(verdict, via, source, datagram, length):
@@ -66,12 +95,13 @@ def _seen(verdict, via, source, datagram, length):
 
 def _prepare():
     """The configuration; node and LED as it says."""
-    global node, _led, _log
+    global node, _led, _log, _kept
+    kept, _kept = _kept, b""
     config = ikev2_config.read()
     if node is None:
         table = SpiTable(config["ike_sas"], config["child_sas"])
-        if ikev2_sleep and ikev2_sleep.restore(table):
-            print("%d IKE SAs are back after deep sleep" % len(table.ike_sas()))
+        if kept:
+            _restore(table, ikev2_sleep.opened(kept), config["gateway"])
         node = Node(table, os.urandom, **{name: config[name] for name in _LIMITS})
     if config["led"] >= 0:
         from machine import Pin
@@ -81,36 +111,69 @@ def _prepare():
     return config
 
 
+def _restore(table, kept, gateway):
+    """What was before deep sleep: the table now, the tunnel once it is made; neither with another configuration."""
+    global _kept_tunnel, _address
+    back = -1
+    if kept and (gateway or not kept[1]):
+        back = ikev2_sleep.restore(table, kept[0])
+    if back < 0:
+        print("what was kept through deep sleep does not fit: a fresh start")
+    elif back:
+        print("%d IKE SAs are back after deep sleep" % back)
+        _kept_tunnel = kept[1:3]
+        _address = "%d.%d.%d.%d" % tuple(kept[3])
+
+
 def run(*tasks):
     """Bring the network up and serve, beside the coroutines `tasks`, until Ctrl-C."""
+    global _watchdog
     try:
         config = _prepare()
     except (ikev2_config.ConfigError, ValueError) as error:
         print("not started: %s" % error)
         return
-    seconds = config["watchdog_s"] if WDT else 0
-    watchdog = WDT(timeout=seconds * 1000) if seconds else None
+    if Watchdog and config["watchdog_s"]:
+        if _watchdog:
+            _watchdog.start(config["watchdog_s"])
+        else:
+            _watchdog = Watchdog(config["watchdog_s"])
     try:
-        asyncio.run(_serve(config, tasks, watchdog))  # Ctrl-C leaves it at once: what is open is closed here
+        asyncio.run(_serve(config, tasks))  # Ctrl-C leaves it at once: what is open is closed here
     except KeyboardInterrupt:
         print("stopped; status() shows the counters, run() goes on")
-        if watchdog:
-            WDT(timeout=_DAY_MS)  # it cannot be stopped, but it leaves the REPL a day
+        if _watchdog:
+            _watchdog.leave_alone()
     except OSError as error:
         print("stopped: no socket (%s); run() tries again" % error)
-        if watchdog:
-            print("nobody is there? the watchdog starts the board anew after %d s" % seconds)
+        if _watchdog:
+            print("nobody is there? the watchdog starts the board anew after %d s" % (_watchdog.ms // 1000))
     finally:
         if _udp:
             _udp.close()
         asyncio.new_event_loop()
 
 
-async def _feed(watchdog, serving, seconds):
+async def _feed(watchdog, serving):
     """Feed the watchdog for as long as the node serves and nothing in it has failed."""
     while not serving.done() and not _failed:
         watchdog.feed()
-        await asyncio.sleep(seconds / _FEEDS)
+        await asyncio.sleep(watchdog.pause_s)
+
+
+async def _keys():
+    """Whoever watches asks by a key; where keys cannot be waited for there are none."""
+    keys = getattr(sys.stdin, "buffer", sys.stdin)
+    try:
+        while True:
+            await readable(sys.stdin)
+            key = keys.read(1)
+            if not key:
+                return
+            if ord(key) == _KEY:
+                status()
+    except (OSError, AttributeError, ValueError):
+        pass
 
 
 def _note(loop, context):
@@ -121,22 +184,57 @@ def _note(loop, context):
         _failed.append(error)
 
 
-async def _serve(config, tasks, watchdog):
+def _online(address):
+    """The network is up; again, or elsewhere than before sleep, and the gateway should hear of it (K7)."""
+    global _is_online, _address
+    moved = _is_online or (_address and _address != address)
+    _is_online = True
+    _address = address
+    if tunnel:
+        tunnel.start()
+        if moved:
+            tunnel.moved()
+
+
+def _make_tunnel(config):
+    """The tunnel; it begins once the network is up. Without it the node answers everybody as before."""
+    global tunnel, ikev2_tunnel, _kept_tunnel
+    import ikev2_tunnel
+
+    kept, _kept_tunnel = _kept_tunnel, None
+    try:
+        tunnel = ikev2_tunnel.made(config, _udp, tunnel)
+        if ikev2_sleep:
+            tunnel.sleeper = _sleep
+        if kept and not tunnel.wake(*kept):
+            print("the tunnel of before deep sleep does not fit: it begins anew")
+    except ValueError as error:
+        print("no tunnel: %s" % error)
+        return
+    if _is_online:
+        tunnel.start()
+    _others.append(asyncio.create_task(ikev2_tunnel.tell(tunnel, print)))
+
+
+async def _serve(config, tasks):
+    global _udp, _is_online
     asyncio.get_event_loop().set_exception_handler(_note)
     _failed.clear()
-    others = [asyncio.create_task(ikev2_network.keep_up(config, print))]
+    _is_online = False
+    _others[:] = [asyncio.create_task(ikev2_network.keep_up(config, print, _online)), asyncio.create_task(_keys())]
     await asyncio.sleep(0)
-    global _udp
     _udp = udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
     for protocol in udp.left_out:
         print("no raw socket for protocol %d: left out" % protocol)
+    if config["gateway"]:
+        _make_tunnel(config)
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
-    if watchdog:
-        others.append(asyncio.create_task(_feed(watchdog, serving, config["watchdog_s"])))
+    if _watchdog:
+        _others.append(asyncio.create_task(_feed(_watchdog, serving)))
     print("node on UDP %s" % ", ".join([str(port) for port in config["ports"]]))
     try:
         await serving
     finally:
-        for task in others + _users + [serving]:
+        for task in _others + _users + [serving]:
             task.cancel()

@@ -1,33 +1,72 @@
-"""Deep sleep: the table stays in RTC memory, so that a live SA is known after waking.
+"""Deep sleep: the table of SAs stays in RTC memory, and a tunnel if its keys may, so that both go on after waking.
 
-RTC memory holds 2,048 octets; a snapshot has 12, 26 for each IKE SA slot (38 with IPv6) and 11 for each Child SA
-slot. It outlives deep sleep, not power loss. A snapshot is good for one waking: kept longer, it would name SAs
-that are gone.
+RTC memory holds 2,048 octets and outlives deep sleep, not power loss. What it keeps is good for one waking: it is read
+and cleared when this firmware is imported, before anything can be sent or go wrong (ENDPOINT.md Z2).
 """
 
+import hashlib
+import struct
+import time
+
+import machine
 from machine import RTC, deepsleep
 
 if not hasattr(RTC, "memory"):
     raise ImportError("no RTC memory")
 
 _RTC_OCTETS = 2048
+_CHECK = 8
+_VERSION = 1
+_FORM = ">BHII4s"  # version, octets of the table, milliseconds to sleep, seconds of the clock, our address
 
 
-def sleep(node, ms):
-    """Keep the node's table and sleep for `ms`; the board then starts anew. ValueError if the table is too large."""
-    snapshot = node.table.snapshot()
-    if len(snapshot) > _RTC_OCTETS:
+def _digest(octets):
+    return hashlib.sha256(octets).digest()[:_CHECK]
+
+
+def sleep(node, ms, tunnel=b"", address=bytes(4)):
+    """Keep the node's table, and the octets of a tunnel, and sleep for `ms`; the board then starts anew.
+
+    ValueError if that is too much for RTC memory.
+    """
+    table = node.table.snapshot()
+    octets = struct.pack(_FORM, _VERSION, len(table), ms, int(time.time()), address) + table + tunnel
+    if _CHECK + len(octets) > _RTC_OCTETS:
         raise ValueError(
-            "a table of %d octets; RTC memory holds %d: fewer ike_sas or child_sas" % (len(snapshot), _RTC_OCTETS)
+            "%d octets to keep, RTC memory holds %d: fewer ike_sas or child_sas" % (_CHECK + len(octets), _RTC_OCTETS)
         )
-    RTC().memory(snapshot)
+    RTC().memory(_digest(octets) + octets)
     deepsleep(ms)
 
 
-def restore(table):
-    """Fill the table with what `sleep` kept and return True; False if there is nothing, or nothing whole."""
-    memory = RTC().memory()
-    if not memory or not table.restore(memory):
-        return False
-    RTC().memory(b"")
-    return True
+def taken():
+    """What `sleep` kept, b"" after any other reset. It is gone from RTC memory from then on."""
+    octets = RTC().memory()
+    if octets:
+        RTC().memory(b"")
+    return octets if machine.reset_cause() == machine.DEEPSLEEP_RESET else b""
+
+
+def opened(octets):
+    """(table, tunnel, milliseconds slept at least, address) of what was taken; None if it is not whole (Z2)."""
+    size = _CHECK + struct.calcsize(_FORM)
+    if len(octets) < size or _digest(octets[_CHECK:]) != octets[:_CHECK]:
+        return None
+    version, length, ms, began, address = struct.unpack_from(_FORM, octets, _CHECK)
+    if version != _VERSION:
+        return None
+    slept = max(ms, (int(time.time()) - began) * 1000)  # Z4: the clock goes on where the port has one for that
+    return octets[size : size + length], octets[size + length :], slept, address
+
+
+def restore(table, octets):
+    """Fill the table with its snapshot; how many IKE SAs it has then, -1 if it is of another size or not whole.
+
+    They are not established, since nobody can speak over them (S1.1), until an owner is attached.
+    """
+    if not table.restore(octets):
+        return -1
+    slots = table.ike_sas()
+    for slot in slots:
+        table.update_ike(slot, established=False)
+    return len(slots)

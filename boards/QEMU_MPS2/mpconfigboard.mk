@@ -10,7 +10,7 @@ CFLAGS += -DMICROPY_HW_MCU_NAME='"Cortex-M3"'
 MPY_CROSS_FLAGS += -march=armv7m
 
 LDSCRIPT = $(BOARD_DIR)/mps2.ld
-LDFLAGS += -Wl,--wrap=uart_rx_chr -Wl,--wrap=pyexec_friendly_repl
+LDFLAGS += -Wl,--wrap=uart_rx_chr -Wl,--wrap=mp_hal_stdio_poll -Wl,--wrap=pyexec_friendly_repl
 
 MICROPY_PY_LWIP = 1
 MICROPY_VFS_LFS2 = 1

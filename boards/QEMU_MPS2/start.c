@@ -1,8 +1,10 @@
 // The port's main() goes straight to the REPL and reads its UART without looking for Ctrl-C. A board runs
-// _boot.py and main.py first, and Ctrl-C ends them: both by wrapping two of the port's functions at link time.
+// _boot.py and main.py first, Ctrl-C ends them, and a program can wait for a key: all of it by wrapping functions
+// of the port's at link time.
 
 #include "py/mphal.h"
 #include "py/runtime.h"
+#include "py/stream.h"
 #include "shared/runtime/interrupt_char.h"
 #include "shared/runtime/pyexec.h"
 
@@ -33,6 +35,11 @@ int __wrap_uart_rx_chr(void) {
     }
     count--;
     return typed[first++];
+}
+
+uintptr_t __wrap_mp_hal_stdio_poll(uintptr_t flags) {
+    board_poll();
+    return flags & (count ? MP_STREAM_POLL_RD | MP_STREAM_POLL_WR : MP_STREAM_POLL_WR);
 }
 
 int __wrap_pyexec_friendly_repl(void) {

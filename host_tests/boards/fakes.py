@@ -11,6 +11,10 @@ class Station:
     connected = False
     address = "192.0.2.7"
     tries = ()
+    cut = 0  # joins in progress that were broken off
+    joins_after = None  # how often it is asked until a join succeeds; None: never by itself
+    state = 1000
+    ssid = ""
     settings = None
 
     def __init__(self, interface):
@@ -19,18 +23,34 @@ class Station:
     def active(self, on):
         pass
 
-    def config(self, **settings):
+    def config(self, *names, **settings):
+        if names == ("ssid",):
+            return Station.ssid
         Station.settings = settings
+        return None
 
     def disconnect(self):
-        pass
+        Station.cut += Station.state == 1001
+        Station.connected = False
+        Station.state = 1000
 
     def connect(self, ssid, password):
         if not ssid:
             raise OSError("Wifi Internal Error")
         Station.tries += ((ssid, password),)
+        Station.ssid = ssid
+        Station.state = 1001
+        Station.left = Station.joins_after
+
+    def status(self):
+        return Station.state
 
     def isconnected(self):
+        if Station.state == 1001 and Station.joins_after is not None:
+            Station.left -= 1
+            if Station.left <= 0:
+                Station.connected = True
+                Station.state = 1010
         return Station.connected
 
     def ifconfig(self):
@@ -54,14 +74,52 @@ class Rtc:
 class Watchdog:
     """Counts how often it is fed."""
 
+    most = 0xFFFFFFFF  # milliseconds; RP2 takes 8,388
     timeouts = ()
     fed = 0
 
     def __init__(self, timeout):
+        if timeout > Watchdog.most:
+            raise ValueError("timeout exceeds %d" % Watchdog.most)
         Watchdog.timeouts += (timeout,)
 
     def feed(self):
         Watchdog.fed += 1
+
+
+class Timer:
+    """Rings when a test says so."""
+
+    running = ()
+
+    def __init__(self, number):
+        pass
+
+    def init(self, period, callback):
+        Timer.running += ((period, callback),)
+
+    def deinit(self):
+        Timer.running = ()
+
+
+class Lan:
+    """Ethernet: with pins of its own, or like an ESP32's, which have to be named."""
+
+    pins = True
+    active_ = False
+
+    def __init__(self, **pins):
+        if not Lan.pins and not pins:
+            raise TypeError("'phy_addr' argument required")
+
+    def active(self, on):
+        Lan.active_ = on
+
+    def isconnected(self):
+        return Lan.active_
+
+    def ifconfig(self):
+        return Station.address, "255.255.255.0", "192.0.2.1", "192.0.2.1"
 
 
 class Pin:
@@ -79,11 +137,12 @@ class Pin:
         return None
 
 
-class Slept(Exception):
+class Slept(KeyboardInterrupt):
     """deepsleep does not return."""
 
 
-def _deepsleep(ms):
+def _deepsleep(ms=0):
+    machine.cause = 4
     raise Slept(ms)
 
 
@@ -91,14 +150,23 @@ class _Module:
     pass
 
 
+network, machine = _Module(), _Module()
+
+
 def install():
-    """Make `network` and `machine` importable."""
-    network, machine = _Module(), _Module()
+    """Make `network` and `machine` importable: a board after power-on."""
     network.STA_IF = 0
+    network.STAT_NO_AP_FOUND = 201
+    network.STAT_WRONG_PASSWORD = 202
     network.WLAN = Station
     machine.WDT = Watchdog
     machine.RTC = Rtc
     machine.Pin = Pin
+    machine.Timer = Timer
     machine.deepsleep = _deepsleep
+    machine.cause = machine.PWRON_RESET = 1
+    machine.WDT_RESET = 3
+    machine.DEEPSLEEP_RESET = 4
+    machine.reset_cause = lambda: machine.cause
     sys.modules["network"] = network
     sys.modules["machine"] = machine

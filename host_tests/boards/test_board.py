@@ -138,7 +138,7 @@ def test_interrupted_and_gone_on(board):
     ("text", "said"),
     [
         ('{\n "log": true,\n "colour": "red"\n}', "not started: ikev2.json, line 3: unknown key 'colour'"),
-        ('{\n "burst": "many"\n}', "not started: ikev2.json, line 2: 'burst' is to be int"),
+        ('{\n "burst": "many"\n}', "not started: ikev2.json, line 2: 'burst' must be a whole number"),
         ('{\n "log": true,\n "burst"\n}', "not started: ikev2.json, line 4: no valid JSON"),
     ],
 )

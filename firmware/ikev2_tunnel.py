@@ -1,0 +1,56 @@
+"""The tunnel that ikev2.json asks for. Imported only where it names a gateway: a tunnel takes RAM."""
+
+import asyncio
+
+from ikev2.sockets import ticks_ms
+from ipsec import Tunnel, sleep
+from ipsec.esp import REASONS
+
+_SETTINGS = ("gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s",
+             "keep_keys")  # fmt: skip
+_LOOK_S = 0.5
+_NEWS = {
+    "up": "tunnel up, %s inside",
+    "moved": "tunnel moved, %s inside from now on",
+    "down": "no tunnel: %s",
+    "failed": "no tunnel: %s; trying again",
+}
+
+
+def made(config, udp, old=None):
+    """The tunnel over sockets that there are; ValueError. The gateway is told that the SAs of `old` are gone."""
+    if old:
+        old.life.close(ticks_ms())
+    settings = {name: config[name] for name in _SETTINGS}
+    return Tunnel(config["gateway"], config["id"], config["psk"].encode(), udp=udp, **settings)
+
+
+def kept(tunnel):
+    """It as octets that outlive deep sleep, b"" if it cannot be kept as it is now."""
+    octets = sleep.keep(tunnel.life, ticks_ms())
+    if not octets:
+        sleep.forget(tunnel.life)
+    return octets
+
+
+async def tell(tunnel, say):
+    """Say what becomes of it."""
+    while True:
+        event = tunnel.event()
+        if event:
+            say(_NEWS[event[0]] % event[1])
+        else:
+            await asyncio.sleep(_LOOK_S)
+
+
+def lines(tunnel):
+    """(name, value) of what status() shows."""
+    child = tunnel.child
+    if not child:
+        return [("tunnel", "down: %s" % (tunnel.reason or "not up yet"))]
+    esp = tunnel.life.current.esp
+    shown = [("tunnel", "up, %s inside, %s" % (tunnel.address, child.cipher)), ("ESP sent", esp.next - 1)]
+    for number, reason in enumerate(REASONS):
+        if esp.counters[number]:
+            shown.append(("ESP dropped: " + reason if reason else "ESP received", esp.counters[number]))
+    return shown
