@@ -19,6 +19,8 @@ capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: 
 ## Boards
 flash: venv;        @$(RUN) boards.flash $(given)           ## PORT=/dev/ttyUSB0 BOARD=ESP32_GENERIC FIRMWARE=file.bin: stock MicroPython onto a board
 deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json]: everything onto a board that runs MicroPython
+watch: venv;        @$(RUN) boards.watch $(given)           ## PORT=/dev/ttyUSB0: a board's log, counters and tunnel, as they change
+psk: ;              @python3 -c 'import secrets; print(secrets.token_hex(16))' ## a good "psk" for ikev2.json: 128 random bits
 image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file
 firmware: ;         @$(SETUP) firmware "$(BOARD)" "$(MPY_DIR)" ## [BOARD=…]: images of the emulated boards with the library frozen; of an ESP32 with your ESP-IDF and MPY_DIR=…
 board: unix qemu;   @$(RUN) boards.board $(given)           ## boots the emulated board and says how to reach its REPL and network

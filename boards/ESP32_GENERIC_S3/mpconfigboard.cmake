@@ -1,3 +1,3 @@
 set(IDF_TARGET esp32s3)
-set(CHIP_SDKCONFIG boards/sdkconfig.usb)
+set(BOARD_SDKCONFIG boards/sdkconfig.usb ${CMAKE_CURRENT_LIST_DIR}/sdkconfig.board)
 include(${CMAKE_CURRENT_LIST_DIR}/../esp32_common/common.cmake)

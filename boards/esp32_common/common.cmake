@@ -1,9 +1,8 @@
-# Shared by the boards; CHIP_SDKCONFIG is what the chip needs of MicroPython's.
-# The folder of the board is MICROPY_BOARD_DIR; MicroPython's own sdkconfig files are named from its esp32 port.
+# What the boards have in common; BOARD_SDKCONFIG is what a board needs beside it.
+# MicroPython's own sdkconfig files are named from its esp32 port.
 set(SDKCONFIG_DEFAULTS
     boards/sdkconfig.base
-    ${CHIP_SDKCONFIG}
     ${CMAKE_CURRENT_LIST_DIR}/sdkconfig
-    ${MICROPY_BOARD_DIR}/sdkconfig.board
+    ${BOARD_SDKCONFIG}
 )
-set(MICROPY_FROZEN_MANIFEST ${MICROPY_BOARD_DIR}/manifest.py)
+set(MICROPY_FROZEN_MANIFEST ${CMAKE_CURRENT_LIST_DIR}/manifest.py)

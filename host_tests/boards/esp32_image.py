@@ -1,7 +1,8 @@
 """Stock firmware to test with: an image that esptool accepts, a partition table, and nothing in it."""
 
-import hashlib
 import struct
+
+from esptool import bin_image
 
 from boards.onboard import chip_of
 
@@ -15,29 +16,23 @@ WITH_ROMFS = (
 )
 
 WITHOUT_VFS = PARTITIONS[:3]  # as from 1.26 on
+_RAM = {"esp32": 0x3FFF0000, "esp32c3": 0x3FC80000, "esp32s3": 0x3FC90000}
 VERSION = b"MicroPython v1.26.1 on 2025-09-11"
 
 
-def boot_image(number):
-    """An image of one segment of 16 octets with its checksum and digest."""
-    header = struct.pack(
-        "<BBBBIB3sHBHH4sB", 0xE9, 1, 2, 0x20, 0x40080000, 0xEE, bytes(3), number, 0, 0, 0xFFFF, bytes(4), 1
-    )
-    segment = bytes(range(16))
-    body = header + struct.pack("<II", 0x3FFF0000, len(segment)) + segment
-    body += bytes(15 - len(body) % 16)
-    checksum = 0xEF
-    for octet in segment:
-        checksum ^= octet
-    body += bytes((checksum,))
-    return body + hashlib.sha256(body).digest()
+def boot_image(chip):
+    """An image of one segment of 16 octets, for a flash of 4 MB."""
+    image = getattr(bin_image, f"{chip.upper()}FirmwareImage")()
+    image.flash_size_freq = 0x20
+    image.segments = [bin_image.ELFSection(b".data", _RAM[chip], bytes(range(16)), 0)]
+    return image.save(None)
 
 
 def stock(board, partitions=PARTITIONS):
     """A whole stock image for a board: what stands in front of the file system."""
-    _, number, offset = chip_of(board)
+    chip, _, offset = chip_of(board)
     image = bytearray(b"\xff" * (0x12000 - offset))
-    boot = boot_image(number)
+    boot = boot_image(chip)
     image[: len(boot)] = boot
     at = 0x11000 - offset
     image[at : at + len(VERSION)] = VERSION

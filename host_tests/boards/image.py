@@ -115,8 +115,8 @@ def pieces(board, firmware, config=None, flash=""):
 
 
 def main():
-    given = arguments(sys.argv[1:], BOARD="", FIRMWARE="", CONFIG="", FLASH="")
-    board, config = given["BOARD"], onboard.config_of(given["CONFIG"])
+    given = arguments(sys.argv[1:], BOARD="", FIRMWARE="", CONFIG="", FLASH="", WEAK_PSK="")
+    board, config = given["BOARD"], onboard.config_of(given["CONFIG"], given["WEAK_PSK"])
     made = pieces(board, given["FIRMWARE"], config, given["FLASH"])
     target = onboard.ROOT / f"build/{board}.bin"
     target.parent.mkdir(exist_ok=True)

@@ -1,9 +1,12 @@
 """What goes onto a board, compiled for it; the messages for boards that cannot be reached."""
 
 import os
+import re
+import struct
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import tools
@@ -12,13 +15,8 @@ from tools import ROOT
 CONFIG = "ikev2.json"
 PARTITION_TABLE = 0x8000
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
-CHIPS = {  # board: chip name, its number in an image header, octets of flash in front of the image
-    "ESP32_GENERIC": ("esp32", 0, 0x1000),
-    "ESP32_GENERIC_C3": ("esp32c3", 5, 0),
-    "ESP32_GENERIC_S3": ("esp32s3", 9, 0),
-}
-_BOARD_MODULES = ("ikev2_main", "ikev2_json", "ikev2_config", "ikev2_network", "ikev2_sleep")
-_MPY_OF_CHIP = {"esp32": "xtensawin", "esp32c3": "rv32imc", "esp32s3": "xtensawin"}
+_XTENSA = ("esp32", "esp32s2", "esp32s3")  # the others are RISC-V
+_FOLDER = ROOT / "firmware"
 
 
 class Refused(Exception):
@@ -33,19 +31,51 @@ def port_there(port):
         raise Refused(f"no port {port}: is the board plugged in? `mpremote connect list` shows the ports there are")
     if not os.access(port, os.R_OK | os.W_OK):
         raise Refused(f"no right to {port}: put this user into its group, dialout as a rule, and log in anew")
+    if not Path(port).is_char_device() or not _is_terminal(port):
+        raise Refused(f"{port} is no serial port; `mpremote connect list` shows the ports there are")
+
+
+def _is_terminal(port):
+    try:
+        opened = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return True  # whoever opens it next says why it cannot be
+    try:
+        return os.isatty(opened)
+    finally:
+        os.close(opened)
+
+
+@cache
+def chips():
+    """{board: chip} of the ESP32 boards: each folder's mpconfigboard.cmake says it."""
+    found = {}
+    for path in sorted((ROOT / "boards").glob("*/mpconfigboard.cmake")):
+        found[path.parent.name] = re.search(r"set\(IDF_TARGET (\w+)\)", path.read_text())[1]
+    return found
 
 
 def chip_of(board):
-    """(chip, number, offset) of a board's name."""
+    """(chip, its number in an image header, octets of flash in front of the image) of a board's name."""
+    from esptool.targets import CHIP_DEFS  # takes a while
+
     if not board:
-        raise Refused(f"BOARD is missing: {', '.join(CHIPS)}")
-    if board not in CHIPS:
-        raise Refused(f"BOARD={board}: known are {', '.join(CHIPS)}")
-    return CHIPS[board]
+        raise Refused(f"BOARD is missing: {', '.join(chips())}")
+    if board not in chips():
+        raise Refused(f"BOARD={board}: known are {', '.join(chips())}")
+    chip = CHIP_DEFS[chips()[board]]
+    return chips()[board], chip.IMAGE_CHIP_ID, chip.BOOTLOADER_FLASH_OFFSET
 
 
 def firmware_for(board, path):
-    """Octets of a firmware file; refused if it is no image for that board's chip."""
+    """Octets of a firmware file; refused if it is no whole image for that board's chip.
+
+    esptool reads the image's own header, segments and check sums; partition tables it does not know.
+    """
+    from esptool import FatalError
+    from esptool.bin_image import LoadFirmwareImage
+    from esptool.targets import CHIP_DEFS
+
     chip, number, offset = chip_of(board)
     if not path:
         raise Refused("FIRMWARE is missing: FIRMWARE=file.bin, the image for this board that micropython.org offers")
@@ -57,30 +87,49 @@ def firmware_for(board, path):
         raise Refused(f"{path} is no ESP32 image: it does not begin with 0xE9; a .bin is needed, no .uf2 or .app-bin")
     found = int.from_bytes(image[12:14], "little")
     if found != number:
-        names = {other: name for name, other, _ in CHIPS.values()}
+        names = {getattr(other, "IMAGE_CHIP_ID", None): name for name, other in CHIP_DEFS.items()}
         raise Refused(
             f"{path} is for {names.get(found, f'chip {found}')}, BOARD={board} has {chip}: nothing was written"
         )
     if image[PARTITION_TABLE - offset :][:2] != b"\xaa\x50":
         raise Refused(f"{path} has no partition table: a whole image is needed, no .app-bin; nothing was written")
+    try:
+        loaded = LoadFirmwareImage(chip, image)
+        whole = loaded.checksum == loaded.calculate_checksum() and loaded.stored_digest == loaded.calc_digest
+    except (FatalError, struct.error):
+        whole = False
+    if not whole:
+        raise Refused(f"{path} did not arrive whole, its check sum is wrong: fetch it anew; nothing was written")
     return image
 
 
-def config_of(path):
-    """A configuration file's octets, checked as the board would; None if none is given."""
-    if not path:
-        return None
-    sys.path.insert(0, str(ROOT / "firmware"))
+def configuration():
+    """The board's own module that reads a configuration."""
+    if str(_FOLDER) not in sys.path:
+        sys.path.insert(0, str(_FOLDER))
     import ikev2_config
 
+    return ikev2_config
+
+
+def config_of(path, weak_psk=True):
+    """A configuration file's octets, checked as the board does; None if none is given. N21: weak_psk takes any psk."""
+    if not path:
+        return None
+    reader = configuration()
     try:
         octets = Path(path).read_bytes()
-        ikev2_config.parse(octets)
-    except (OSError, ValueError, ikev2_config.ConfigError) as error:
-        raise Refused(f"CONFIG={path}: {error}") from None
+        reader.parse(octets, path, weak_psk=bool(weak_psk))
+    except OSError as error:
+        raise Refused(f"CONFIG={path}: {error.strerror}") from None
+    except reader.WeakPsk as error:
+        raise Refused(f"{error}; make psk prints a good one, WEAK_PSK=1 takes this one all the same") from None
+    except reader.ConfigError as error:
+        raise Refused(str(error)) from None
     return octets
 
 
+@cache
 def _compiled(source, architecture):
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.mpy"
@@ -97,22 +146,27 @@ def mpy_cross_version():
     return tuple(int(part) for part in (done.stdout + done.stderr).rsplit("mpy v", 1)[1].split()[0].split("."))
 
 
+def modules():
+    """{name below /lib, without .py: the file} of library and board modules."""
+    found = {name.removesuffix(".py"): path for name, path in tools.library().items()}
+    return found | {path.stem: path for path in sorted(_FOLDER.glob("ikev2_*.py"))}
+
+
 def files(architecture=None, chip=None, source=False):
     """{path on the board: octets}: library and board modules in /lib, main.py at the top.
 
     Without an architecture or a chip, for a board that makes no machine code and runs none.
     """
-    architecture = architecture or _MPY_OF_CHIP.get(chip)
+    if chip:
+        architecture = "xtensawin" if chip in _XTENSA else "rv32imc"
     found = {}
-    modules = [(name.removesuffix(".py"), path) for name, path in tools.library().items()]
-    modules += [(name, ROOT / f"firmware/{name}.py") for name in _BOARD_MODULES]
-    for name, path in modules:
+    for name, path in modules().items():
         if source:
             text = path.read_text()
             found[f"/lib/{name}.py"] = (text if architecture else tools.plain(text)).encode()
         else:
             found[f"/lib/{name}.mpy"] = _compiled(path, architecture)
-    found["/main.py"] = (ROOT / "firmware/main.py").read_bytes()
+    found["/main.py"] = (_FOLDER / "main.py").read_bytes()
     return found
 
 

@@ -1,16 +1,20 @@
 """make deploy against the emulated board, by the real mpremote; ports where no board answers; mpremote mip."""
 
+import base64
 import hashlib
 import os
 import pty
+import re
+import signal
 import subprocess
 import sys
 
 import pytest
+import tools
 from tools import HERE, ROOT
 
 from boards import board as emulated
-from boards import deploy, onboard
+from boards import deploy, mip, onboard, watch
 
 _AS_STOCK = b"""import sys
 sys.path.insert(0, "/lib")
@@ -26,6 +30,14 @@ def machine():
         yield running
 
 
+@pytest.fixture(autouse=True)
+def few_modules(monkeypatch):
+    """Without those of a tunnel it takes a third of the time."""
+    wanted = mip.files(*mip.PIECES["udp"])
+    modules = {name: path for name, path in onboard.modules().items() if "/" not in name or name + ".py" in wanted}
+    monkeypatch.setattr(onboard, "modules", lambda: modules)
+
+
 @pytest.fixture
 def board(machine):
     connected = deploy.connect(machine.repl_device)
@@ -34,7 +46,7 @@ def board(machine):
 
 
 def test_a_board_gets_everything_and_loses_nothing(board, capsys, monkeypatch):
-    monkeypatch.setattr(deploy, "holds_library", lambda board: "")  # this one's does, a stock firmware does not
+    monkeypatch.setattr(deploy, "places", lambda board: ("", []))  # this one's holds it, a stock firmware does not
     board.fs_writefile("/main.py", b"print('somebody else was here')")
     board.fs_writefile("/data.txt", b"precious")
     deploy.deploy(board)
@@ -63,15 +75,16 @@ def test_a_board_gets_everything_and_loses_nothing(board, capsys, monkeypatch):
     assert board.fs_readfile("/ikev2_before.json") == onboard.TEMPLATE
     # From there on as if it had no library frozen.
     board.fs_writefile("/main.py", _AS_STOCK + onboard.files()["/main.py"])
-    deploy.watch(board)
+    said = deploy.start(board, True)
+    assert said == f"network: 10.66.0.2; next: make probe HOST=10.66.0.2, make watch PORT={board.device_name}"
     said = capsys.readouterr().out
     assert "runs /lib/ikev2_main.mpy" in said and "network up" in said and "node on UDP 500, 4500" in said
 
 
 def test_an_octet_lost_on_the_way_leaves_the_old_file(board, monkeypatch):
     board.fs_writefile("/old.py", b"old")
-    whole = board.fs_writefile
-    monkeypatch.setattr(board, "fs_writefile", lambda path, octets: whole(path, octets[:-1]))
+    whole = deploy.send
+    monkeypatch.setattr(deploy, "send", lambda board, path, octets: whole(board, path, octets[:-1]))
     with pytest.raises(onboard.Refused, match="did not arrive whole"):
         deploy.put(board, "/old.py", b"the new one")
     assert board.fs_readfile("/old.py") == b"old"
@@ -79,10 +92,179 @@ def test_an_octet_lost_on_the_way_leaves_the_old_file(board, monkeypatch):
 
 def test_a_cable_pulled_out_leaves_the_old_configuration(board, monkeypatch):
     board.fs_writefile("/ikev2.json", b'{"ssid": "home"}')
-    monkeypatch.setattr(board, "fs_writefile", lambda path, octets: (_ for _ in ()).throw(OSError("gone")))
+    monkeypatch.setattr(deploy, "send", lambda *_: (_ for _ in ()).throw(OSError("gone")))
     with pytest.raises(OSError, match="gone"):
         deploy.deploy(board, b'{"ssid": "other"}')
     assert board.fs_readfile("/ikev2.json") == b'{"ssid": "home"}'
+
+
+class CutError(Exception):
+    pass
+
+
+class Disk:
+    """A board's littlefs, whose power is cut after so many steps; a file that is being written is there in part."""
+
+    def __init__(self, files, steps):
+        self.files = dict(files)
+        self.left = steps
+        self.names = {"__builtins__": {"__import__": lambda *_: self, "OSError": OSError, "open": self.open}}
+
+    def step(self):
+        if not self.left:
+            raise CutError
+        self.left -= 1
+
+    def fs_exists(self, path):
+        self.step()
+        return path in self.files
+
+    def fs_readfile(self, path):
+        self.step()
+        return self.files[path]
+
+    def fs_hashfile(self, path, _):
+        return hashlib.sha256(self.fs_readfile(path)).digest()
+
+    def open(self, path, _):
+        self.step()
+        self.files[path] = b""
+        self.writing = path
+        return self
+
+    def write(self, octets):
+        self.step()
+        self.files[self.writing] += octets
+
+    def close(self):
+        self.step()
+
+    a2b_base64 = staticmethod(base64.b64decode)
+
+    def rename(self, old, new):
+        self.step()
+        self.files[new] = self.files.pop(old)
+
+    def exec(self, code):
+        exec(code, self.names)
+
+
+@pytest.mark.parametrize("path", ["/ikev2.json", "/main.py"])
+def test_power_cut_at_any_moment_leaves_the_old_or_the_new(path):
+    """Item 20: copied first, then one rename."""
+    before = {path: b"old", path.replace(".", "_before."): b"older"}
+    steps = 0
+    done = False
+    while not done:
+        disk = Disk(before, steps)
+        try:
+            done = deploy.put(disk, path, b"new", keeping=True)
+        except CutError:
+            assert disk.files[path] == b"old" or (disk.files[path] == b"new" and b"old" in disk.files.values())
+            steps += 1
+    assert steps > 10 and sorted(disk.files.values()) == [b"new", b"old", b"older"]
+
+
+def test_library_in_the_root_is_not_taken_for_frozen(board, monkeypatch, capsys):
+    """Item 20: nor is one left there, where it would be found first; the ikev2.json beside it stays."""
+    board.exec("import os,sys\nos.mkdir('/ikev2')\nwhile '/lib' in sys.path: sys.path.remove('/lib')")
+    board.fs_writefile("/ikev2/__init__.py", b"raise ImportError")
+    board.fs_writefile("/ikev2_main.py", b"old")
+    board.fs_writefile("/ikev2.json", b"{}")
+    assert deploy.places(board) == (".frozen", [""])
+    deploy.deploy(board)
+    said = capsys.readouterr().out
+    assert "/ikev2 would be found first: it is kept as /ikev2_before" in said and "/ikev2_main_before.py" in said
+    assert deploy.places(board) == (".frozen", [])
+    assert board.fs_readfile("/ikev2_before/__init__.py") == b"raise ImportError"
+    board.exec("os.remove('/ikev2_before/__init__.py');os.rmdir('/ikev2_before')")
+    assert board.fs_readfile("/ikev2.json") == b"{}"
+
+
+def test_bytecode_of_another_version_is_replaced(board, monkeypatch):
+    """Item 20: a library that cannot be imported after a firmware upgrade is no board that went away."""
+    path = "/lib/ikev2/__init__.mpy"
+    search = deploy._SEARCH.replace("folder!='.frozen'", "folder").replace("in sys.path+", "in ")
+    monkeypatch.setattr(deploy, "_SEARCH", search)  # as if nothing were frozen
+    deploy.put(board, path, b"M\5\0\x1fold")
+    assert deploy.places(board) == ("", [])
+    deploy.deploy(board)
+    assert board.fs_readfile(path) == onboard.files(deploy.check(board)[0])[path]
+
+
+def test_what_the_board_refuses_is_said(machine, monkeypatch, capsys):
+    def refused(board, config):
+        board.exec("raise ValueError('incompatible .mpy file')")
+
+    monkeypatch.setattr(deploy, "deploy", refused)
+    monkeypatch.setattr(sys, "argv", ["deploy", f"PORT={machine.repl_device}"])
+    assert onboard.command(deploy.main) == 1
+    assert "the board refuses (ValueError: incompatible .mpy file)" in capsys.readouterr().err
+
+
+UP = "print('network up, address 192.0.2.7')\nprint('node on UDP 500')\n"
+GATEWAY = '{"gateway": "gw", "id": "me", "psk": "0123456789abcdef"}'
+FOR_EVER = "import time\nwhile True: time.sleep(1)\n"
+
+
+@pytest.mark.parametrize(
+    ("config", "main", "says"),
+    [
+        ('{"ssdi": ""}', "import ikev2_main\nikev2_main.run()\n", "the program has ended"),
+        ("{}", "print('somebody else')\n", "the program has ended"),
+        ("{}", FOR_EVER, "no node has started within 1 s: is it in main.py?"),
+        ("{}", UP + FOR_EVER, "network: 192.0.2.7; next: make probe HOST=192.0.2.7, make watch PORT=/dev/pts/"),
+        ("{}", UP[UP.index("\n") :] + FOR_EVER, "no network within 1 s; next: make watch PORT=/dev/pts/"),
+        (
+            "{}",
+            "print('node on UDP')\nprint('no network: put ssid')\n" + FOR_EVER,
+            r"next: make deploy PORT=/dev/pts/\d+ CONFIG=ikev2.json, with ssid and password in it",
+        ),
+        (
+            GATEWAY,
+            UP + "print('tunnel up, 10.9.0.7 inside')\n" + FOR_EVER,
+            "network: 192.0.2.7; tunnel up, 10.9.0.7 inside; next: make watch PORT=/dev/pts/",
+        ),
+        (
+            GATEWAY,
+            UP + "print('no tunnel: TS_UNACCEPTABLE: x')\n" + FOR_EVER,
+            "network: 192.0.2.7; no tunnel: TS_UNACCEPTABLE: x; next: make watch PORT=/dev/pts/",
+        ),
+        (GATEWAY, UP + FOR_EVER, "network: 192.0.2.7; no tunnel yet; next: make watch PORT=/dev/pts/"),
+    ],
+)
+def test_deploy_ends_with_what_is_and_what_is_next(board, config, main, says):
+    """Item 20: it watches until network and tunnel are up, or says why they are not."""
+    board.fs_writefile("/main.py", main.encode())
+    board.fs_writefile("/ikev2.json", config.encode())
+    said = deploy.start(board, True, 1 if "within" in says or "yet" in says else 20)
+    assert re.match(says, said), said
+
+
+def test_watch_shows_what_changes(machine):
+    """Issue 17, 4: the log and the counters, while the node goes on."""
+    machine.repl.fs_writefile("/ikev2.json", b"{}")
+    machine.repl.fs_writefile("/main.py", b"from ikev2_main import run\nrun()\n")
+    machine.start()
+    machine.console(b"node on UDP 500, 4500")
+    command = [sys.executable, "-m", "boards.watch", f"PORT={machine.repl_device}"]
+    machine._transport.close()
+    machine._transport = None
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=tools.device_environment()) as process:
+        try:
+            for count in ("drop-empty 1\n", "drop-empty 2 (+1)\n"):
+                machine.send_udp(500, b"")
+                assert next(line for line in process.stdout if "drop-empty" in line).endswith(count)
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+
+
+def test_watch_knows_the_repl(board):
+    board.exit_raw_repl()
+    board.serial.write(b"\r")
+    with pytest.raises(onboard.Refused, match="at its REPL"):
+        watch.watch(board, 10)
 
 
 def test_no_template_in_place_of_a_configuration_that_was_put_aside(board):
@@ -96,10 +278,9 @@ def test_no_template_in_place_of_a_configuration_that_was_put_aside(board):
 
 def test_firmware_that_holds_the_library_gets_its_configuration(board, capsys):
     board.exec("import sys\nwhile '/lib' in sys.path: sys.path.remove('/lib')")
-    board.exec("for n in list(sys.modules):\n if n[:5]=='ikev2': del sys.modules[n]")
     deploy.deploy(board, b'{"log": true}')
     said = capsys.readouterr().out
-    assert "the library on this board is ikev2/__init__.py, part of its firmware" in said
+    assert "the library on this board is part of its firmware (.frozen)" in said
     assert "/ikev2.json: 13 octets" in said and "node" not in said
 
 
@@ -125,6 +306,8 @@ def test_ports_without_a_board():
         deploy.connect("")
     with pytest.raises(onboard.Refused, match="no port /dev/ttyNOTHING"):
         deploy.connect("/dev/ttyNOTHING")
+    with pytest.raises(onboard.Refused, match="/dev/null is no serial port"):
+        deploy.connect("/dev/null")
     ours, theirs = pty.openpty()
     try:
         with pytest.raises(onboard.Refused, match="no MicroPython answers"):
@@ -136,7 +319,7 @@ def test_ports_without_a_board():
 
 @pytest.mark.parametrize(
     ("package", "extra"),
-    [("core.json", set()), ("udp.json", {"udp.py"}), ("package.json", {"udp.py", "sk.py", "informational.py"})],
+    [("core.json", set()), ("udp.json", {"udp.py"})],
 )
 def test_mip_installs_the_local_package(machine, package, extra):
     target = f"/{package[:4]}"
@@ -151,3 +334,17 @@ def test_mip_installs_the_local_package(machine, package, extra):
         assert there & {"udp.py", "sk.py", "informational.py"} == extra
     finally:
         connected.close()
+
+
+def test_a_weak_psk_goes_onto_a_board_by_name_only(tmp_path):
+    """N21, and whose line it is; the file's own name, and not the psk, is said."""
+    path = tmp_path / "mine.json"
+    path.write_text('{"gateway": "vpn.example.org",\n"id": "me",\n"psk": "0123456789abcde"}')
+    says = rf"{path}, line 3: 'psk' has under 16 octets.*make psk prints a good one, WEAK_PSK=1"
+    with pytest.raises(onboard.Refused, match=says) as refused:
+        onboard.config_of(path, "")
+    assert "0123456789abcde" not in str(refused.value)
+    assert onboard.config_of(path, "1") == path.read_bytes()
+    psk = subprocess.run(["make", "-s", "psk"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    path.write_text(path.read_text().replace("0123456789abcde", psk))
+    assert len(psk) == 32 and onboard.config_of(path, "") == path.read_bytes()

@@ -13,7 +13,10 @@ from boards.esp32_image import boot_image, stock
 def given(tmp_path):
     path = tmp_path / "stock.bin"
     path.write_bytes(stock("ESP32_GENERIC"))
-    return {"BOARD": "ESP32_GENERIC", "FIRMWARE": str(path), "PORT": "/dev/null"}
+    ours, theirs = pty.openpty()
+    yield {"BOARD": "ESP32_GENERIC", "FIRMWARE": str(path), "PORT": os.ttyname(theirs)}
+    os.close(ours)
+    os.close(theirs)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +27,7 @@ def test_each_chip_has_its_offset(given, board, offset, tmp_path):
     path.write_bytes(stock(board))
     arguments = flash.esptool_arguments({**given, "BOARD": board, "FIRMWARE": str(path)})
     assert arguments[-3:] == ["write-flash", offset, str(path)]
-    assert arguments[:2] == ["--chip", onboard.CHIPS[board][0]]
+    assert arguments[:2] == ["--chip", onboard.chip_of(board)[0]]
     assert not [word for word in arguments if "erase" in word]  # the files on the board stay
 
 
@@ -32,6 +35,7 @@ def test_each_chip_has_its_offset(given, board, offset, tmp_path):
     ("change", "word"),
     [
         ({"PORT": ""}, "PORT is missing"),
+        ({"PORT": "/dev/null"}, "/dev/null is no serial port"),
         ({"PORT": "/dev/ttyNOTHING"}, "no port /dev/ttyNOTHING"),
         ({"BOARD": "ESP32_GENERIC_S3"}, "is for esp32, BOARD=ESP32_GENERIC_S3 has esp32s3: nothing was written"),
         ({"BOARD": "ESP32"}, "known are"),
@@ -46,12 +50,17 @@ def test_refusals(given, change, word):
 
 
 def test_no_part_of_an_image_is_written(given, tmp_path):
-    """An .app-bin begins as a whole image does; so does one that did not arrive whole."""
-    for octets in (boot_image(0), stock("ESP32_GENERIC")[:0x6000]):
+    """An .app-bin begins as a whole image does; so does one that did not arrive whole, or not as it was."""
+    for octets in (boot_image("esp32"), stock("ESP32_GENERIC")[:0x6000]):
         path = tmp_path / "part.bin"
         path.write_bytes(octets)
         with pytest.raises(onboard.Refused, match=r"no partition table: a whole image is needed, no .app-bin"):
             flash.esptool_arguments({**given, "FIRMWARE": str(path)})
+    image = bytearray(stock("ESP32_GENERIC"))
+    image[40] ^= 1
+    path.write_bytes(image)
+    with pytest.raises(onboard.Refused, match="did not arrive whole, its check sum is wrong"):
+        flash.esptool_arguments({**given, "FIRMWARE": str(path)})
 
 
 def test_no_right_to_the_port(given, monkeypatch):

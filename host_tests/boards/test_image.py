@@ -34,7 +34,7 @@ def digests(files):
     return {path: hashlib.sha256(octets).hexdigest() for path, octets in files.items()}
 
 
-@pytest.mark.parametrize("board", sorted(onboard.CHIPS))
+@pytest.mark.parametrize("board", sorted(onboard.chips()))
 def test_image_holds_everything(board, tmp_path, monkeypatch, capsys):
     firmware = tmp_path / "stock.bin"
     firmware.write_bytes(stock(board))
@@ -43,7 +43,7 @@ def test_image_holds_everything(board, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(image.sys, "argv", ["image", *given])
     image.main()
     whole = (ROOT / f"build/{board}.bin").read_bytes()
-    chip, number, offset = onboard.CHIPS[board]
+    chip, number, offset = onboard.chip_of(board)
     assert whole[offset + 12] == number and whole[0x8000:0x8002] == b"\xaa\x50"
     assert whole[offset : offset + 2] == b"\xe9\x01" and len(whole) == 0x400000
     found = mounted("littlefs", whole[0x200000:0x400000], tmp_path)

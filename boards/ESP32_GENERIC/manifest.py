@@ -1,1 +1,0 @@
-include("../esp32_common/manifest.py")
