@@ -97,7 +97,7 @@ class Inner:
             while port in self._sockets:
                 port += 1
         if port in self._sockets or port > 0xFFFF:
-            raise OSError(EADDRINUSE)
+            raise OSError(EADDRINUSE, "port %d inside the tunnel is in use" % port)
         self._sockets[port] = sock = Socket(port, self._queue)
         return sock
 
@@ -105,6 +105,12 @@ class Inner:
         """Give its port back."""
         if self._sockets.get(sock.port) is sock:
             del self._sockets[sock.port]
+
+    def wake(self):
+        """Whoever waits at a socket looks again."""
+        for sock in self._sockets.values():
+            if sock.ready:
+                sock.ready()
 
     def send(self, out, at, source_port, host, port, data):
         """Length of the IPv4 packet that is written to out[at:]; ValueError with the room if there is not enough."""

@@ -48,7 +48,7 @@ class Life(Attempts, Carriers):
     def proven(self, since, now):
         """True if the gateway has proved since then that the tunnel works."""
         owner = self.node.owners[self.ike] if self.ike >= 0 and self.up else None
-        return owner is not None and elapsed(now, owner.heard_at) < elapsed(now, since)
+        return owner is not None and elapsed(now, owner.heard_at) <= elapsed(now, since)
 
     def check(self, now):
         """K7: our address has changed, perhaps. A liveness check at once, or the next attempt without a long pause."""

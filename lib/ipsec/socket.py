@@ -44,6 +44,8 @@ class Socket:
             if got:
                 data, host, port = got
                 return bytes(data), ("%d.%d.%d.%d" % tuple(host), port)
+            if self._tunnel.life.closed:
+                raise OSError(EBADF, "the tunnel is closed")
             self._ready.clear()
             await self._ready.wait()
 

@@ -61,15 +61,8 @@ class Tunnel:
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
         self.udp = udp or Udp(self.node, raw=(), local=local or {PORT: 0, PORT_NAT: 0})
         self.inner = Inner(policy.inside or bytes(4))
-        self.life = Life(
-            self.node,
-            policy,
-            self.inner,
-            contact,
-            int(liveness_s * 1000),
-            int(keepalive_s * 1000),
-            int(lifetime_s * 1000),
-        )
+        times = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s)]
+        self.life = Life(self.node, policy, self.inner, contact, *times)
         self.life.changed = self._changed
         self._own = udp is None
         self._out = bytearray(_BUFFER)
@@ -118,7 +111,8 @@ class Tunnel:
             if self.life.closed:
                 raise OSError(EBADF, "the tunnel is closed")
             if self.life.failures != before:
-                number = ETIMEDOUT if self.life.refused in _SILENCES else ECONNREFUSED
+                refused = self.life.refused
+                number = ETIMEDOUT if refused in _SILENCES else ECONNREFUSED if refused else EHOSTUNREACH
                 raise OSError(number, self.life.reason)
             self._news.clear()
             await self._news.wait()
@@ -196,23 +190,28 @@ class Tunnel:
         self.life.close(ticks_ms())
         self._changed()
         self.udp.wake()
+        self.inner.wake()
         waited = 0
-        while self._tasks and not self.life.over and waited < _FAREWELL_MS:
-            await sleep_ms(_LOOK_MS)
-            waited += _LOOK_MS
-        if self._own:
-            self.udp.close()
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
-        if self.node.follower is self.life:
-            self.node.follower = None
+        try:
+            while self._tasks and not self.life.over and waited < _FAREWELL_MS:
+                await sleep_ms(_LOOK_MS)
+                waited += _LOOK_MS
+        finally:
+            self.life.let_go(ticks_ms(), 0)
+            if self._own:
+                self.udp.close()
+            for task in self._tasks:
+                task.cancel()
+            self._tasks = []
+            if self.node.follower is self.life:
+                self.node.follower = None
 
     # The rest is private.
 
     def _changed(self):
         self._news.set()
-        self._work.set()
+        if self.life.wanted or self.life.closed:
+            self._work.set()
 
     async def _keep(self):
         """Look the gateway up whenever an attempt is due."""
@@ -231,6 +230,8 @@ class Tunnel:
                 await self._work.wait()
 
     def _fits(self, size):
+        if self.life.closed:
+            raise OSError(EBADF, "the tunnel is closed")
         if not self.life.up:
             raise OSError(ENOTCONN, "no tunnel: " + (self.life.reason or "it is not up yet"))
         if size > self.room():
