@@ -6,7 +6,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import initiator, owners, reasons
+from ikev2 import initial, initiator, owners, reasons
 from ikev2.spi_table import SpiTable
 
 from library import gateway
@@ -783,6 +783,44 @@ def test_a_table_without_room():
     table = made.node.table
     table.adopt_child(made.slot, 50, b"\1\2\3\4", b"\5\6\7\x08")
     failed(made, "no room")
+
+
+class Failing:
+    """A group that cannot be done here."""
+
+    number, size, value = 31, 32, None
+
+    def __init__(self, error):
+        self.error = error
+
+    def begin(self, peer=None):
+        pass
+
+    def step(self):
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [MemoryError("full"), NotImplementedError("X25519: wrong answers on this machine")])
+def test_keys_that_cannot_be_made(monkeypatch, error):
+    monkeypatch.setattr(initial, "group", lambda number, random: Failing(error))
+    made = failed(attempt(), "no keys could be made: ")
+    assert str(error) in made.initiator.reason and not made.sent
+
+
+def test_a_group_that_this_machine_has_not_n4(monkeypatch):
+    original = initial.group
+
+    def group(number, random):
+        if number == 14:
+            raise NotImplementedError("MODP-2048")
+        return original(number, random)
+
+    monkeypatch.setattr(initial, "group", group)
+    made = silent()
+    says(made, notify(17, b"\0\x0e"))
+    assert len(made.sent) == 1
+    made.wire = lambda to_gateway, octets: [octets]
+    established(made)
 
 
 def test_an_attempt_begins_with_an_ike_sa_of_ours():

@@ -5,7 +5,7 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import owners, selectors
+from ikev2 import owners, rekey, selectors
 
 from library import gateway
 from library.attempt import PSK, Attempt, endpoint
@@ -300,6 +300,29 @@ def test_another_group_or_suite_for_the_ike_sa_k3():
     sa = gateway.proposal(1, 1, b"\1\2\3\4\5\6\7\x08", gateway.transforms(1, "aes-cbc-128", 19))
     assert refused(made, ike_request(sa=(33, sa))) == (14, b"", b"")
     assert asks_after(made) == "check: done"
+
+
+@pytest.mark.parametrize("error", [MemoryError, NotImplementedError])
+def test_keys_that_cannot_be_made_now(monkeypatch, error):
+    made = live()
+    steps = []
+
+    class Failing:
+        number, size, value = 31, 32, b"1" * 32
+
+        def begin(self, peer=None):
+            pass
+
+        def step(self):
+            steps.append(1)
+            if len(steps) > 1:
+                raise error
+            return True
+
+    monkeypatch.setattr(rekey, "group", lambda number, random: Failing())
+    assert asks(made, made.gateway.rekey_child(made.sa, group=31)) == "rekey child: 43"
+    monkeypatch.undo()
+    assert asks(made, made.gateway.rekey_child(made.sa, group=31)) == "rekey child: done"
 
 
 def test_while_we_delete_it_k3():

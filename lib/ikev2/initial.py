@@ -159,8 +159,11 @@ class InitialExchange:
         if number not in self._policy.groups or number == self._dh.number or number in self._named:
             return self.hint(reasons.INVALID_KE_PAYLOAD)
         self._named.append(number)
+        try:
+            self._take(number)
+        except NotImplementedError:  # this machine has it not
+            return self.hint(reasons.INVALID_KE_PAYLOAD)
         self._stale = sent - 1
-        self._take(number)
         return True
 
     def _accept(self, message, at, length, found):

@@ -33,6 +33,7 @@ from .wire import (
     const,
 )
 
+_DATAGRAM = const(1480)  # what a Child SA will need to send (E7)
 _FIRST_MS = const(500)
 _TRIES = const(5)  # N2: sent so often, each pause twice as long as the one before
 _FAREWELLS = const(3)
@@ -67,7 +68,8 @@ class Initiator:
             raise ValueError("IKE SA in slot %r: not one to begin" % slot)
         offered = len(offer(PROTOCOL_IKE, b"", policy.ciphers, policy.groups))
         asked = len(policy.id.encode()) + len(policy.gateway_id.encode()) + len(policy.remote) // SELECTOR * 16
-        self.longest = HEADER + offered + max(asked + 224, 176 + (256 if 14 in policy.groups else 32))
+        message = HEADER + offered + max(asked + 224, 176 + (256 if 14 in policy.groups else 32))
+        self.longest = max(message, _DATAGRAM)  # the node makes room while the heap is in one piece
         self._node = node
         self._slot = slot
         self._policy = policy
@@ -116,11 +118,16 @@ class Initiator:
 
     def work(self, now):
         """A slice of the key exchange."""
-        if self._init.busy and self._init.step():
-            if self._init.secret:
-                self._authenticate()
-            elif not self._init.accepted and self._init.message is not self._message:
-                self._say(self._init.message)
+        init = self._init
+        try:
+            if init.busy and init.step():
+                if init.secret:
+                    self._authenticate()
+                elif not init.accepted and init.message is not self._message:
+                    self._say(init.message)
+        except (MemoryError, NotImplementedError) as error:  # a wrong known answer is one
+            self.refused = reasons.NO_KEYS
+            self._fail(because=": %s" % error)
 
     def outgoing(self, out, at, now):
         """Length of the message to send now, written to out[at:]; 0 if there is none. `out` needs `longest` octets."""
@@ -185,11 +192,11 @@ class Initiator:
             self.refused = hinted or (reasons.SILENCE_AUTH if self._state == _AUTH else reasons.SILENCE)
         self._fail(hinted)
 
-    def _fail(self, said_in_clear=False):
+    def _fail(self, said_in_clear=False, because=""):
         self._state = _OVER
         self._message = b""
         self.failed = True
-        self.reason = reasons.reason(self.refused, said_in_clear)
+        self.reason = reasons.reason(self.refused, said_in_clear) + because
         self._node.tell(FAILED, self._slot, self.reason)
 
     def _authenticate(self):

@@ -29,6 +29,7 @@ WRONG_SELECTORS = const(-7)
 NO_ADDRESS = const(-8)
 NO_ROOM = const(-9)
 HINT = const(-10)
+NO_KEYS = const(-11)
 IKE_SUITE = const(-14)  # NO_PROPOSAL_CHOSEN in IKE_SA_INIT
 
 _ERRORS = const(16384)  # all types below are errors
@@ -58,6 +59,7 @@ _WORDS = {
     WRONG_SELECTORS: "wrong selectors: the gateway wants more than remote and inside say, or more than we keep",
     NO_ADDRESS: "no address from the gateway: look at its pool, or set inside",
     NO_ROOM: "no room for the SA in the table",
+    NO_KEYS: "no keys could be made",
     HINT: "the gateway refuses, it seems: look at its log",
     IKE_SUITE: "NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites, or knows no connection from here; look "
     "at ciphers and groups, and at its IKE proposals (PRF and integrity HMAC-SHA-256)",

@@ -73,15 +73,18 @@ class Rekeys:
 
     def step(self, ike):
         """A slice of what takes long; then the same as `begin`."""
-        if not self._dh.step():
-            return None
-        if not self._ours:
-            self._ours = self._dh.value
-            self._dh.begin(self._peer_value)
-            return None
-        secret = self._dh.value
-        ke = struct.pack(">HH", self._dh.number, 0) + self._ours
-        made = _refusal(INVALID_SYNTAX) if secret is None else self._then(secret, ke)
+        try:
+            if not self._dh.step():
+                return None
+            if not self._ours:
+                self._ours = self._dh.value
+                self._dh.begin(self._peer_value)
+                return None
+            secret = self._dh.value
+            ke = struct.pack(">HH", self._dh.number, 0) + self._ours
+            made = _refusal(INVALID_SYNTAX) if secret is None else self._then(secret, ke)
+        except (MemoryError, NotImplementedError):  # a wrong known answer is one
+            made = _refusal(TEMPORARY_FAILURE)
         self._dh = self._then = None
         self._ours = b""
         return made
