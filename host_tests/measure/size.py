@@ -40,6 +40,7 @@ def datagram(node, source, octets):
         node.outgoing(0)
         node.outgoing(0)
     return (gc.mem_alloc() - before) / COUNT
+table.watcher = None
 node = Node(table, os.urandom, 1000, 1000, 0)
 print(datagram(node, bytes((192, 0, 2, 1, 1, 244)), QUESTION), node.counters[1])
 """
@@ -144,14 +145,21 @@ def keyed(case):
     return any(sa[-1] for sa in case["ike_sas"] + case["child_sas"])
 
 
+def _rank(question):
+    case, step = question
+    return not case["ike_sas"], len(step[3])
+
+
 def single_cases():
-    """(case, step) for each verdict: the longest question that begins a case, IPv4; without credit for drop-limited."""
+    """(case, step) for each verdict: the longest question that begins a case, without SAs if there is such a one.
+
+    IPv4; without credit for drop-limited.
+    """
     found = {}
     for case in vector_files.all_cases():
         step, verdict = case["steps"][0], case["expected"][0][0]
         if verdict and case["address"] == 4 and not case["config"] and not keyed(case):
-            if verdict not in found or len(step[3]) > len(found[verdict][1][3]):
-                found[verdict] = (case, step)
+            found[verdict] = max(found.get(verdict, (case, step)), (case, step), key=_rank)
     case, step = found["invalid-ike-spi"]
     found["drop-limited"] = ({**case, "config": {"burst": 0}}, step)
     return found

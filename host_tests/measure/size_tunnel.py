@@ -129,6 +129,7 @@ def made():
         up = device.heap()
         device.board.exec("node.remove(life.ike, 'again'); said()")
         yield "RAM, a tunnel that is up", up - device.heap(), "octets"
+        device.board.exec("build()")
         device.spent()
         device.up()
         yield "a tunnel made again, known answers given", device.spent(), "instructions"
