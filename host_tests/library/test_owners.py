@@ -1,6 +1,7 @@
 """Life and death of an SA, its owner, what waits for a response, and who is told (P6, P7, S1.1)."""
 
 import pytest
+from ikev2 import owners
 from ikev2.informational import IkeSa
 from ikev2.node import Node
 from ikev2.owners import CHILD_GONE, GONE, HINT
@@ -307,3 +308,20 @@ def test_an_ike_sa_of_no_table_is_refused():
     node = Node(SpiTable(1, 1), Random())
     with pytest.raises(ValueError, match="slot 0"):
         IkeSa(node, 0, make("aes-cbc-128", True), 0, 0)
+
+
+def test_events_are_told_apart():
+    kinds = (
+        owners.ESTABLISHED, owners.FAILED, owners.HINT, owners.GONE, owners.CHILD_NEW, owners.CHILD_GONE,
+        owners.UNKNOWN_SPI, owners.REPLACED, owners.LIFETIME,
+    )  # fmt: skip
+    assert len(set(kinds)) == len(kinds)
+
+
+def test_there_is_room_for_the_owner_of_every_ike_sa():
+    table = SpiTable(8, 2)
+    node = Node(table, bytes)
+    slot = table.adopt_ike(bytes(7) + b"\7", b"\2" * 8, True, PEER, True)
+    assert slot == 7
+    node.attach(slot, Owner())
+    assert node.owners[slot]
