@@ -27,10 +27,11 @@ _ANSWER_S = 1
 class Elsewhere(Udp):
     """To a gateway that has other ports in the place of 500 and 4500."""
 
-    def __init__(self, node, ports, local):
-        self._there = {int(via): port.to_bytes(2, "big") for via, port in ports.items()}
+    def __init__(self, node, there, local, **options):
+        self._there = {int(via): port.to_bytes(2, "big") for via, port in there.items()}
         self._receive_at, node.receive = node.receive, self._arrived
-        super().__init__(node, raw=(), local={int(via): port for via, port in local.items()})
+        options["raw"] = ()
+        super().__init__(node, local={int(via): port for via, port in local.items()}, **options)
 
     def _arrived(self, via, source, *more):
         return self._receive_at(via, source[:-2] + via.to_bytes(2, "big"), *more)

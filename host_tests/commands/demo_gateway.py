@@ -17,6 +17,7 @@ from pathlib import Path
 
 from library.gateway import Gateway
 from peers.net import Packet
+from scapy.layers.inet import ICMP, IP, UDP
 from tools import setup
 
 ID, PSK = "sensor-7", "of no value, but long enough"
@@ -27,7 +28,6 @@ _OWN = {500: 500, 4500: 4500}
 _PORTS = {500: 15500, 4500: 14500}
 _LOCAL = {500: 15501, 4500: 14501}
 _MARKER = 4
-_UDP_DATA = 28  # behind the headers of an inner packet without options
 _TOLD = (
     r"IKE_SA \S+ established between .*", r"CHILD_SA \S+ established with .*", r"assigning virtual IP .*",
     r"received DELETE for IKE_SA .*", r"deleting IKE_SA \S+",
@@ -39,7 +39,10 @@ def _tunnel(gateway):
 
 
 class Loopback:
-    """library.gateway.Gateway on UDP ports of 127.0.0.1, with an echo server behind it."""
+    """library.gateway.Gateway on UDP ports of 127.0.0.1. Behind it pings are answered, and datagrams as `serve` does.
+
+    serve(octets, port) -> the server's answer, by default what it got.
+    """
 
     name = "a gateway of the tests' own on 127.0.0.1"
     prefix = ()
@@ -47,9 +50,12 @@ class Loopback:
     local = _LOCAL
     tunnel = _tunnel("127.0.0.1")
 
-    def __init__(self):
+    def __init__(self, psk=PSK):
+        self._psk = psk.encode()
         self.packets = []
         self.heard = []
+        self.inner = []  # packets inside the tunnel, both ways
+        self.serve = lambda octets, port: octets
         self._read = 0
         self._there = None  # the Gateway; None: it is gone
         self._sockets = {}
@@ -68,7 +74,7 @@ class Loopback:
     def start(self):
         """A gateway that knows of nothing."""
         self._read = 0
-        self._there = Gateway(PSK.encode(), networks=(_NETWORK,))
+        self._there = Gateway(self._psk, networks=(_NETWORK,))
 
     def kill(self):
         """It is gone, and all SAs with it."""
@@ -108,9 +114,21 @@ class Loopback:
         inner = children[0].open(octets) if children else None
         if not inner:
             return []
-        self.heard.append((inner[_UDP_DATA:], (socket.inet_ntoa(inner[12:16]), int.from_bytes(inner[20:22], "big"))))
-        back = inner[:12] + inner[16:20] + inner[12:16] + inner[22:24] + inner[20:22] + inner[24:]
-        return [(via, source, children[0].seal(back))]
+        self.inner.append(inner)
+        answers = [bytes(back) for back in self._behind(IP(inner))]
+        self.inner += answers
+        return [(via, source, children[0].seal(answer)) for answer in answers]
+
+    def _behind(self, asked):
+        back = IP(src=asked.dst, dst=asked.src)
+        if ICMP in asked:
+            yield back / ICMP(type="echo-reply", id=asked[ICMP].id, seq=asked[ICMP].seq) / asked[ICMP].payload
+            return
+        octets = bytes(asked[UDP].payload)
+        self.heard.append((octets, (asked.src, asked.sport)))
+        answer = self.serve(octets, asked.dport)
+        if answer is not None:
+            yield back / UDP(sport=asked.dport, dport=asked.sport) / answer
 
     def _record(self, sent, via, device, octets):
         ends = (DEVICE_AT, device[1]), (GATEWAY_AT, via)

@@ -1,10 +1,29 @@
-"""The README's programs run under the MicroPython unix port as they stand there."""
+"""What README shows: its programs run under the MicroPython unix port as they stand there, and say what it says.
 
+Their gateway is the tests' own over loopback (demo_gateway.Loopback), at other ports than 500 and 4500; nothing else of
+them is changed. Its table of reasons has them all.
+"""
+
+import asyncio
+import io
+import json
 import re
+import socket
+import struct
 import subprocess
+import threading
 
-from tools import ROOT, device_environment, micropython
+import aiocoap
+import aiocoap.resource
+import ikev2.reasons
+import pytest
+from rich.console import Console
+from tools import ROOT, device_environment, library, micropython
 
+from commands import demo, demo_tunnel
+from commands.demo_gateway import Loopback
+
+README = (ROOT / "README.md").read_text()
 _AROUND = """
 import asyncio
 import ikev2.udp
@@ -16,13 +35,41 @@ try:
 except asyncio.TimeoutError:
     print("served")
 """
-
-
-_SENSOR = """
+# Elsewhere: the gateway's name is that of this PC.
+_ELSEWHERE = """
+import asyncio, sys
+from commands.demo_device import Elsewhere
+import ipsec.tunnel
+async def here(host):
+    return bytes((127, 0, 0, 1))
+ipsec.tunnel.resolve = here
+def made(node, **options):
+    options.pop("local", None)
+    return Elsewhere(node, PORTS, LOCAL, **options)
+ipsec.tunnel.Udp = made
+"""
+_TRY = """
+import json, ipsec.try_tunnel
+ipsec.try_tunnel.resolve = here
+sys.path.append(%r)
+import ikev2_config
+sys.exit(ipsec.try_tunnel.main(ikev2_config.parse(%r, weak_psk=False), PING="10.77.0.1", EVERY=0.05))
+"""
+_CLOCK = """
+exec(%r)
+async def main():
+    tunnel = ipsec.tunnel.Tunnel("vpn.example.org", "sensor-7", %r)
+    await tunnel.up()
+    print(await clock(tunnel, "10.77.0.1"))
+asyncio.run(main())
+"""
+_FAKES = """
 import sys
 sys.path.append(%r)
 from boards import fakes
 fakes.install()
+"""
+_SLEEP = """
 import ikev2_main, ikev2_sleep
 udp = ikev2_main.Udp
 ikev2_main.Udp = lambda node, **options: udp(node, local={500: 45600, 4500: 45601}, **options)
@@ -30,26 +77,172 @@ def deepsleep(ms):
     print("sleeps for", ms)
     raise KeyboardInterrupt
 ikev2_sleep.deepsleep = deepsleep
-exec(%r, {"__name__": "__main__"})
+async def measure():
+    ikev2_main.sleep(600000)
+ikev2_main.run(measure())
 print(len(fakes.Rtc.octets), "octets are kept")
 """
+_BOOT = """
+import machine
+with open("rtc", "rb") as file:
+    fakes.Rtc.octets = file.read()
+machine.reset_cause = lambda: machine.DEEPSLEEP_RESET
+fakes.Station.joins_after = 1
+import ikev2_main, ikev2_sleep
+ikev2_main.Udp = made
+def deepsleep(ms):
+    print("sleeps for", ms)
+    with open("rtc", "wb") as file:
+        file.write(fakes.Rtc.octets)
+    raise KeyboardInterrupt
+ikev2_sleep.deepsleep = deepsleep
+exec(%r, {"__name__": "__main__"})
+"""
+_HEADERS = 28  # octets of IPv4 and UDP
 
 
-def program(word):
-    """The README's program with that word in it."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    return next(block for block in blocks if word in block)
+def program(word, kind="python"):
+    """The README's program, or other block, with that word in it."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return next(block for its_kind, block in blocks if its_kind == kind and word in block)
 
 
-def said(text, folder):
+CONFIG = json.loads(program("vpn.example.org", "json"))
+
+
+def said(text, folder, status=0):
     """What that program prints."""
     path = folder / "program.py"
     path.write_text(text)
     done = subprocess.run(
-        [micropython(), path], capture_output=True, text=True, env=device_environment(), timeout=120, cwd=folder
+        [micropython(), path], capture_output=True, text=True, env=device_environment(), timeout=60, cwd=folder
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == status, done.stdout + done.stderr
     return done.stdout
+
+
+def elsewhere(text):
+    """That program with its gateway at Loopback's ports."""
+    head = _ELSEWHERE.replace("PORTS", repr(Loopback.ports)).replace("LOCAL", repr(Loopback.local))
+    return head + text
+
+
+def masked(text):
+    """Without its numbers, which differ from run to run."""
+    return re.sub(r"[ (]*[0-9.]*[0-9]", " #", text)
+
+
+@pytest.fixture
+def gateway():
+    made = Loopback(CONFIG["psk"])
+    yield made
+    made.close()
+
+
+class Attic(aiocoap.resource.Resource):
+    """What is POSTed is kept in `readings`."""
+
+    def __init__(self, readings):
+        super().__init__()
+        self._readings = readings
+
+    async def render_post(self, request):
+        """aiocoap's name for it."""
+        self._readings.append(request.payload.decode())
+        return aiocoap.Message(code=aiocoap.CHANGED)
+
+
+@pytest.fixture
+def coap():
+    """(what aiocoap's server has been told, a function for Loopback.serve)."""
+    readings = []
+    port = 45683
+    loop = asyncio.new_event_loop()
+    site = aiocoap.resource.Site()
+    site.add_resource(["attic"], Attic(readings))
+    server = loop.run_until_complete(aiocoap.Context.create_server_context(site, bind=("127.0.0.1", port)))
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def serve(octets, to):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(5)
+            sock.sendto(octets, ("127.0.0.1", port))
+            return sock.recv(1500)
+
+    yield readings, serve
+    asyncio.run_coroutine_threadsafe(server.shutdown(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def test_the_first_screen(gateway, tmp_path):
+    """Ten lines and their tunnel."""
+    text = program("await tunnel.close()")
+    assert len([line for line in text.splitlines() if line]) <= 11
+    assert said(elsewhere(f"exec({text!r})"), tmp_path) == "(b'21.5', ('10.77.0.1', 7))\n"
+    assert gateway.heard == [(b"21.5", ("10.77.0.2", 49152))]
+    assert gateway.news()[-1] == "deleted by the peer"
+
+
+def test_a_configuration_tried(gateway, tmp_path):
+    """`make try` says what README shows, the numbers apart."""
+    config = program("vpn.example.org", "json").encode()
+    printed = said(elsewhere(_TRY % (str(ROOT / "firmware"), config)), tmp_path)
+    assert masked(program("Ends the tunnel", "")) == masked(printed)
+
+
+def test_a_clock(gateway, tmp_path):
+    """An NTP server's transmit timestamp, in seconds since 1970 here."""
+    now = 1700000000
+    gateway.serve = lambda octets, port: (
+        struct.pack(">B39sII", 0x24, b"", now + 2208988800, 0) if (port, octets[0]) == (123, 0x23) else None
+    )
+    text = _CLOCK % (program("NTP server behind"), CONFIG["psk"].encode())
+    assert said(elsewhere(text), tmp_path) == f"{now}\n"
+
+
+def octets_of(packets):
+    """How many octets of IPv4 these are."""
+    return sum(_HEADERS + len(packet.octets) for packet in packets)
+
+
+def test_a_sensor_that_sleeps(gateway, coap, tmp_path):
+    """Z3: a wake is two datagrams, and README's table says what each kind of wake costs."""
+    readings, gateway.serve = coap
+    config = {**CONFIG, "keep_keys": True, "watchdog_s": 0}
+    (tmp_path / "ikev2.json").write_text(json.dumps(config))
+    (tmp_path / "rtc").write_bytes(b"")
+    text = elsewhere(_FAKES % str(ROOT / "firmware") + _BOOT % program("0xB0"))
+    costs = []
+    for _ in range(2):
+        before = len(gateway.packets)
+        printed = said(text, tmp_path)
+        assert "acknowledged" in printed and "sleeps for 600000" in printed
+        costs.append(gateway.packets[before:])
+    assert readings == ["21.5", "21.5"]
+    handshake, kept = costs
+    assert [demo_tunnel.name_of(packet)[:3] for packet in kept] == ["ESP", "ESP"]
+    rows = {"with kept keys": kept, "with a handshake (X25519)": handshake}
+    for name, packets in rows.items():
+        assert f"| {name} | {len(packets)} | {octets_of(packets)} |" in README
+    asked, answered = (len(inner) for inner in gateway.inner[-2:])
+    data = sum(_HEADERS + 32 + size + -size % 16 for size in (asked, answered))
+    assert f"| WireGuard, by its specification | 4 | {2 * _HEADERS + 148 + 92 + data} |" in README
+
+
+def test_a_sensor_whose_gateway_forgot(gateway, coap, tmp_path):
+    """The reading is not lost: a new tunnel, and it is sent again."""
+    readings, gateway.serve = coap
+    (tmp_path / "ikev2.json").write_text(json.dumps({**CONFIG, "keep_keys": True, "watchdog_s": 0}))
+    (tmp_path / "rtc").write_bytes(b"")
+    text = elsewhere(_FAKES % str(ROOT / "firmware") + _BOOT % program("0xB0"))
+    said(text, tmp_path)
+    gateway.kill()
+    gateway.start()
+    assert "acknowledged" in said(text, tmp_path)
+    assert readings == ["21.5", "21.5"]
 
 
 def test_program_runs_under_the_unix_port(tmp_path):
@@ -59,11 +252,35 @@ def test_program_runs_under_the_unix_port(tmp_path):
     assert "served" in said(_AROUND % text, tmp_path)
 
 
-def test_sensor_keeps_its_table_and_sleeps(tmp_path):
-    text = program("sleep(600000)").replace("sleep(5)", "sleep(0)")
-    printed = said(_SENSOR % (str(ROOT / "firmware"), text), tmp_path)
-    assert "measured, sent" in printed and "sleeps for 600000" in printed and "803 octets are kept" in printed
+def test_the_table_through_sleep(tmp_path):
+    """Without a tunnel, by ikev2_main.sleep; README says how many octets that takes."""
+    printed = said(_FAKES % str(ROOT / "firmware") + _SLEEP, tmp_path)
+    kept = re.search("([0-9]+) octets are kept", printed)[1]
+    assert "sleeps for 600000" in printed and f"16 + 32 SAs are {kept} octets" in README
 
 
 def test_decoding_needs_wire_only(tmp_path):
     assert said(program("header_fits"), tmp_path).split() == ["1111222233334444", "True", "4"]
+
+
+def test_wayward_packets_are_shown_as_they_are():
+    console = Console(width=120, record=True, file=io.StringIO())
+    assert demo.wayward(console, False) == 0
+    shown = console.export_text().splitlines()
+    assert set(program("drop-unencrypted: silence", "").splitlines()) <= set(shown)
+
+
+def test_every_reason_is_in_the_table():
+    """By the words that it begins with."""
+    for text in ikev2.reasons._WORDS.values():
+        assert f"`{text.partition(':')[0]}`" in README, text
+
+
+def test_every_message_of_the_table_is_somebodys():
+    """Each stands in a source, the names and numbers in it apart."""
+    rows = re.findall(r"^\| (`[^|]*) \|[^|]*\|[^|]*\|$", README.partition("| it says |")[2].partition("\n\n")[0], re.M)
+    assert len(rows) > 20
+    sources = [*library().values(), *(ROOT / "firmware").glob("*.py")]
+    text = "\n".join(path.read_text() for path in sources).replace("%r", "'psk'").replace("%d octets", "16 octets")
+    for message in (message for row in rows for message in re.findall("`([^`]+)`", row)):
+        assert re.sub(r" ('vpn.*|[0-9.]+)$", "", message) in text, message
