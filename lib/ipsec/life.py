@@ -161,7 +161,6 @@ class Life(Attempts, Carriers):
         self.life_ms = max(_LIVED_MS, self._lifetime_ms - self._lifetime_ms * self.node.random(1)[0] // 2560)
         self.woken = False
         self._asked_at = self._waits_at = -1
-        self.node.alive(slot, now)
         address = child.inside[5:9]
         moved = any(self.inner.address) and self.inner.address != address
         if moved or not self.up:
