@@ -187,7 +187,7 @@ def see_ours(folder):
     checked = forgotten.message_id(record.check[0]) == forgotten.message_id(record.invalid_spi[1][0]) - 1
     for counter in ("hint-invalid-spi", "hint-invalid-ike-spi"):
         cells.append(_HINT if checked and record.told["counters"].get(counter) else IGNORED)
-    return [*cells, over_the_ike_sa(None, folder / "both"), "begins none"]
+    return [*cells, over_the_ike_sa(None, folder / "both"), "a hint, the attempt goes on (N5)"]
 
 
 def see():
