@@ -40,6 +40,7 @@ _watchdog = None
 _kept_tunnel = None  # its octets, and how long it slept
 _kept = ikev2_sleep.taken() if ikev2_sleep else b""  # by sleep(), before anything can go wrong
 _is_online = False
+_moved = False
 _address = ""
 _others = []  # tasks beside the node's
 _users = []  # the user's tasks
@@ -186,24 +187,28 @@ def _note(loop, context):
 
 def _online(address):
     """The network is up; again, or elsewhere than before sleep, and the gateway should hear of it (K7)."""
-    global _is_online, _address
-    moved = _is_online or (_address and _address != address)
+    global _is_online, _address, _moved
+    _moved = bool(_is_online or (_address and _address != address))
     _is_online = True
     _address = address
     if tunnel:
-        tunnel.start()
-        if moved:
-            tunnel.moved()
+        _begin()
 
 
-def _make_tunnel(config):
+def _begin():
+    tunnel.start()
+    if _moved:
+        tunnel.moved()
+
+
+def _make_tunnel(config, old):
     """The tunnel; it begins once the network is up. Without it the node answers everybody as before."""
     global tunnel, ikev2_tunnel, _kept_tunnel
     import ikev2_tunnel
 
     kept, _kept_tunnel = _kept_tunnel, None
     try:
-        tunnel = ikev2_tunnel.made(config, _udp, tunnel)
+        tunnel = ikev2_tunnel.made(config, _udp, old)
         if ikev2_sleep:
             tunnel.sleeper = _sleep
         if kept and not tunnel.wake(*kept):
@@ -212,22 +217,23 @@ def _make_tunnel(config):
         print("no tunnel: %s" % error)
         return
     if _is_online:
-        tunnel.start()
+        _begin()
     _others.append(asyncio.create_task(ikev2_tunnel.tell(tunnel, print)))
 
 
 async def _serve(config, tasks):
-    global _udp, _is_online
+    global _udp, _is_online, tunnel
     asyncio.get_event_loop().set_exception_handler(_note)
     _failed.clear()
     _is_online = False
+    old, tunnel = tunnel, None
     _others[:] = [asyncio.create_task(ikev2_network.keep_up(config, print, _online)), asyncio.create_task(_keys())]
     await asyncio.sleep(0)
     _udp = udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
     for protocol in udp.left_out:
         print("no raw socket for protocol %d: left out" % protocol)
     if config["gateway"]:
-        _make_tunnel(config)
+        _make_tunnel(config, old)
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
     if _watchdog:

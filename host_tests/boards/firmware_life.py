@@ -417,7 +417,8 @@ def tunnel_outlives_deep_sleep():
 
     _run(asleep, keep_keys=True)
     assert 803 < len(Rtc.octets) <= 1503, len(Rtc.octets)
-    for _ in range(2):
+    for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8"):
+        Station.address = address
         _woken()
         _run(awake, keep_keys=True)
 
