@@ -884,3 +884,19 @@ def test_bad_lifetimes():
     for lifetime in (0, -1, 432000001):
         with pytest.raises(ValueError, match=str(lifetime)):
             World(lifetime_ms=lifetime)
+
+
+@pytest.mark.parametrize("error", [NotImplementedError("X25519: wrong answers on this machine"), MemoryError()])
+def test_n2_an_attempt_that_cannot_begin_leaves_nothing(error, monkeypatch):
+    """The reason is told, the slot is free, and the clock goes on."""
+
+    def missing(number, random):
+        raise error
+
+    world = World(echo_ms=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("ikev2.initial.group", missing)
+        world.run(100000)
+        assert world.node.table.ike_sas() == [] and not world.life.up and 3 <= len(world.begun) <= 10
+        assert world.life.reason == (str(error) or "no room in the heap")
+    world.until(lambda: world.life.up)

@@ -71,8 +71,13 @@ class Attempts:
             self._fail(str(error), NO_ROOM, now)
             return
         contact = self.contact and not self.ours  # N11
-        self.attempt = Initiator(self.node, self._slot, self.policy, now, contact, address)
-        self.node.attach(self._slot, self.attempt)
+        try:
+            self.attempt = Initiator(self.node, self._slot, self.policy, now, contact, address)
+            self.node.attach(self._slot, self.attempt)
+        except (NotImplementedError, MemoryError) as error:
+            self.attempt = None
+            self.node.remove(self._slot, "not begun")
+            self._fail(str(error) or "no room in the heap", 0, now)
 
     def unresolved(self, reason, now):
         """The gateway's name has no address."""
