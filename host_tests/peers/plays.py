@@ -70,10 +70,10 @@ def tried(place, machine, configuration, folder, *options):
         running.kill()
 
 
-def sent(machine, place, settings, count, every_ms, folder):
+def sent(machine, place, settings, count, every_ms, folder, ahead=1000000):
     """What sender.py tells of so many datagrams to the echo server, through a Tunnel with these settings."""
     path = folder / "sender.json"
-    given = {"tunnel": settings, "to": INNER, "port": ECHO, "count": count, "every_ms": every_ms}
+    given = {"tunnel": settings, "to": INNER, "port": ECHO, "count": count, "every_ms": every_ms, "ahead": ahead}
     path.write_text(json.dumps(given))
     if machine == "board":
         return json.loads(_on_the_board(place, path))

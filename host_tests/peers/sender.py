@@ -1,6 +1,7 @@
 """Numbered datagrams through a tunnel to an echo server, and what came of them as JSON. MicroPython and CPython run it.
 
-Arguments: a file of JSON (Tunnel's arguments by name, and to, port, count, every_ms).
+Arguments: a file of JSON (tunnel: Tunnel's arguments by name; to, port, count, every_ms; ahead: how many datagrams
+may be sent for which nothing newer has come back, unless nothing comes for a while).
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from ipsec.esp import REASONS
 from ipsec.inner import DROPPED
 
 _QUIET_MS = 2000
+_PATIENCE_MS = 500
 
 
 def content(number):
@@ -31,6 +33,8 @@ class Sender:
         self._to = given["to"], given["port"]
         self._count = given["count"]
         self._every_ms = given["every_ms"]
+        self._ahead = given["ahead"]
+        self._newest = -1  # number that has come back
         self._sock = tunnel.socket()
         self._seen = bytearray(self._count)
         self.heard = self.twice = self.altered = self.unsent = 0
@@ -40,6 +44,7 @@ class Sender:
         while True:
             data, _ = await self._sock.recvfrom()
             number = int(data.split(b" ", 1)[0])
+            self._newest = max(self._newest, number)
             self.twice += self._seen[number]
             self._seen[number] = 1
             self.altered += data != content(number)
@@ -54,6 +59,10 @@ class Sender:
             except OSError:
                 self.unsent += 1
             await sleep_ms(self._every_ms)
+            waited = 0
+            while number - self._newest >= self._ahead and waited < _PATIENCE_MS:
+                await sleep_ms(1)
+                waited += 1
         before = -1
         while before != self.heard:
             before = self.heard

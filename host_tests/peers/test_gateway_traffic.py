@@ -10,8 +10,8 @@ from peers.gateway import Strongswan, config, echo
 from peers.plays import acted, sent
 from peers.way import way
 
-COUNTS = {"unix": 10000, "cpython": 10000, "board": 600}
-_EVERY_MS = {"unix": 1, "cpython": 1, "board": 40}
+COUNTS = {"unix": 10000, "cpython": 10000, "board": 300}
+_AHEAD = {"unix": 16, "cpython": 16, "board": 1}  # the board's UDP socket has room for one datagram
 _SHARE = 0.02
 
 
@@ -29,7 +29,7 @@ def act(given, folder):
         stack.enter_context(Strongswan(road.gateway, folder / "gateway"))
         heard = stack.enter_context(echo(road.gateway))
         wire.harms, wire.loss, wire.double, wire.late = is_esp, _SHARE, _SHARE, _SHARE
-        told = sent(machine, road.device, config(), COUNTS[machine], _EVERY_MS[machine], folder)
+        told = sent(machine, road.device, config(), COUNTS[machine], 0, folder, _AHEAD[machine])
         return told, wire, [octets for octets, _ in heard]
 
 
@@ -47,6 +47,6 @@ def test_every_loss_is_counted(request, begun, machine):
     assert min(*wire.lost, *wire.doubled, *wire.delayed) > COUNTS[machine] * _SHARE / 3
     assert len(heard) <= COUNTS[machine] - wire.lost[True]
     counted = told["no room"] + wire.lost[False] + told["esp"].pop("replay") - wire.doubled[False]
-    # The board's UDP socket has room for one datagram, which nobody counts.
-    assert told["heard"] == len(heard) - counted or (machine == "board" and told["heard"] > len(heard) - counted - 60)
+    # The board has no room for the second of two alike, and who comes late may find it taken.
+    assert told["heard"] == len(heard) - counted or (machine == "board" and told["heard"] > len(heard) - counted - 20)
     assert set(told["esp"]) == {""} and told["inner"] == {} and told["errors"] == 0

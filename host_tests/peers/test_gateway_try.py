@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 from commands import capture
 from ikev2 import proposals, selectors, wire
+from tools import ROOT
 
 from peers.gateway import Libreswan, Strongswan, config
 from peers.opened import dissected, tables
@@ -126,7 +127,7 @@ def cut(road, machine, unique, folder):
                 device.up()
                 if last:
                     since = len(road.wire.packets)
-                    road.wire.wait(lambda packet: not packet.sent and packet.octets[0], since)
+                    road.wire.wait(lambda packet: not packet.sent and any(packet.octets[:4]), since)
                     sas = gateway.sas()
                     device.interrupt()
                     return sas, *device.wait(), gateway.log()
@@ -173,9 +174,10 @@ def played(request, plays_begun):
 
 @pytest.mark.parametrize(("machine", "name"), plays(REFUSED))
 def test_the_reason_is_shown(played, machine, name):
-    """N5, N13 to N16, N20: the gateway's word first, then what to look at; and nothing stays behind at the gateway."""
+    """N5, N13 to N16, N20: the gateway's word first, then what to look at, a line of README's table; nothing stays."""
     status, lines, log = played
     assert status == 1 and re.match(CASES[name].says, lines[-1]), lines
+    assert f"`{re.split('[:,]', lines[-1])[0]}`" in (ROOT / "README.md").read_text()
     assert not any("Traceback" in line or line.startswith("up ") for line in lines)
     assert log.count("established between") <= log.count("received DELETE for IKE_SA"), lines
 
