@@ -33,8 +33,8 @@ def test_the_readme_names_only_commands_that_are_there():
 
 
 def test_arguments_arrive_as_they_were_given():
-    recipe = subprocess.run(["make", "-n", "vectors", "FILES=a.json it's.json", "TARGET=unix"], cwd=ROOT,
-                            capture_output=True, text=True).stdout  # fmt: skip
+    command = ["make", "--no-print-directory", "-n", "vectors", "FILES=a.json it's.json", "TARGET=unix"]
+    recipe = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
     words = recipe.splitlines()[-1].split("golden.run_vectors ")[1].split("##")[0]
     echoed = subprocess.run(["sh", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True).stdout
     assert set(echoed.splitlines()) == {"FILES=a.json it's.json", "TARGET=unix"}

