@@ -11,8 +11,8 @@ _ROOT = os.geteuid() == 0
 
 
 def pytest_xdist_auto_num_workers():
-    """For `-n auto`: two or three, because tests wait a lot; without root one, because all of it shares ports."""
-    return min(3, (os.cpu_count() or 1) + 1) if _ROOT else 0
+    """For `-n auto`: more than there are cores, because tests wait a lot; without root one, because all share ports."""
+    return min(4, (os.cpu_count() or 1) + 2) if _ROOT else 0
 
 
 def pytest_configure(config):

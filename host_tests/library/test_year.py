@@ -106,7 +106,7 @@ class Year(World):
 def test_a_year_k1_to_k9(monkeypatch):
     for module in (initial, rekey):
         monkeypatch.setattr(module, "group", QuickGroup)
-    world = Year(loss=0.02, doubling=0.02, delay=(5, 300), echo_ms=20 * MINUTE, keepalive_ms=0)
+    world = Year(loss=0.02, doubling=0.02, delay=(5, 300), echo_ms=60 * MINUTE, keepalive_ms=0)
     after_one = world.months(1)
     after_twelve = world.months(12)
     assert world.two <= TWO_AT_MOST and world.accidents > 500 and world.life.up
