@@ -10,11 +10,11 @@ import sys
 
 import ikev2_config
 import ikev2_network
+from ikev2.net.sockets import readable
+from ikev2.net.udp import Udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
-from ikev2.sockets import readable
 from ikev2.spi_table import SpiTable
-from ikev2.udp import Udp
 
 try:
     from ikev2_watchdog import Watchdog

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from ikev2.sockets import ticks_ms
+from ikev2.net.sockets import ticks_ms
 from ipsec import Tunnel, sleep
 from ipsec.esp import REASONS
 

@@ -10,8 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build"
-PACKAGES = ("ikev2", "ipsec")
-_DESK = ("ipsec/__main__.py", "ipsec/try_tunnel.py", "ipsec/watch.py")  # for a PC
+PACKAGES = ("ikev2", "inside", "ipsec")
+_DESK = ("ipsec/__main__.py", "ipsec/tools/")  # for a PC
 # The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
 _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
                   "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
@@ -65,8 +65,9 @@ def plain(source):
 def library(desk=False):
     """{path below lib: the file} of every module of the library, without those that are for a PC only unless wanted."""
     paths = sorted(path for package in PACKAGES for path in (ROOT / "lib" / package).rglob("*.py"))
+    paths.append(ROOT / "lib/portable.py")
     found = {str(path.relative_to(ROOT / "lib")): path for path in paths}
-    return {name: path for name, path in found.items() if desk or name not in _DESK}
+    return {name: path for name, path in found.items() if desk or not name.startswith(_DESK)}
 
 
 @cache

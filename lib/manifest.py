@@ -7,7 +7,8 @@ metadata(
     license="MIT",
     author="the micropython-ikev2 authors",
 )
+module("portable.py")
 package("ikev2")
+package("inside")
 # What is for a PC only is left out: `python -m ipsec`.
-_DESK = ("__main__.py", "try_tunnel.py", "watch.py")
-package("ipsec", files=[name for name in sorted(os.listdir("ipsec")) if name.endswith(".py") and name not in _DESK])
+package("ipsec", files=[name for name in sorted(os.listdir("ipsec")) if name.endswith(".py") and name != "__main__.py"])

@@ -20,11 +20,11 @@ import ikev2_main  # noqa: E402
 import ikev2_network  # noqa: E402
 import ikev2_sleep  # noqa: E402
 import ikev2_watchdog  # noqa: E402
+from ikev2.net.sockets import readable  # noqa: E402
+from ikev2.net.udp import Udp  # noqa: E402
 from ikev2.node import Node  # noqa: E402
 from ikev2.notifier import VERDICTS  # noqa: E402
-from ikev2.sockets import readable  # noqa: E402
 from ikev2.spi_table import SpiTable  # noqa: E402
-from ikev2.udp import Udp  # noqa: E402
 
 from boards.fakes import Lan, Pin, Rtc, Slept, Station, Timer, Watchdog, machine, network  # noqa: E402
 
@@ -342,7 +342,7 @@ def nothing_of_a_tunnel_without_a_gateway():
     Station.joins_after = 1
     ikev2_main.run(stop())
     assert found == [None] and ikev2_main.tunnel is None
-    assert not [name for name in sys.modules if name.startswith(("ipsec", "ikev2_tunnel", "ikev2.initiator"))]
+    assert not [name for name in sys.modules if name.startswith(("ipsec", "ikev2_tunnel", "ikev2.initial.initiator"))]
 
 
 GATEWAY = {"ssid": "home", "gateway": "127.0.0.1", "id": "sensor-7", "psk": "0123456789abcdef", "raw": []}

@@ -20,8 +20,9 @@ def module_name(path):
 _CORE = ["ikev2.node", "ikev2.spi_table"]
 PIECES = {
     "core": _CORE,  # section 1.5 without sockets
-    "udp": [*_CORE, "ikev2.udp"],
-    "sa": [*_CORE, "ikev2.udp", "ikev2.informational", "ikev2.sk"],  # exchanges over IKE SAs whose keys are given
+    "udp": [*_CORE, "ikev2.net.udp"],
+    # exchanges over IKE SAs whose keys are given
+    "sa": [*_CORE, "ikev2.net.udp", "ikev2.sa.informational", "ikev2.sa.sk"],
     "package": list(map(module_name, library())),  # the endpoint: everything
 }
 LIB = ROOT / "lib"

@@ -62,9 +62,9 @@ def test_manifest_freezes_everything(board):
         wanted |= {"ikev2_watchdog.py", "ikev2_sleep.py", "_boot.py", "flashbdev.py"}
     assert wanted <= set(files), wanted - set(files)
     for target, source in files.items():
-        if target.startswith("ikev2") or target == "main.py":
+        if target.startswith(("ikev2", "inside", "ipsec")) or target == "main.py":
             for name in imported(ROOT / source):
-                if name.startswith("ikev2"):
+                if name.startswith(("ikev2", "inside", "ipsec", "portable")):
                     path = name.replace(".", "/")
                     assert {f"{path}.py", f"{path}/__init__.py"} & set(files), f"{target} imports {name}"
 

@@ -51,8 +51,9 @@ def test_pip_installs_everything_and_leaves_nothing_behind(tmp_path):
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation"]
     subprocess.run([*command, "--no-compile", "--target", tmp_path, "."], cwd=ROOT, check=True)
     assert tree() == before
-    installed = {str(path.relative_to(tmp_path)) for path in tmp_path.glob("i*/**/*") if path.is_file()}
-    assert installed == {*library(desk=True), "ikev2/py.typed", "ipsec/py.typed"}
+    found = [*tmp_path.glob("i*/**/*"), *tmp_path.glob("portable.py")]
+    installed = {str(path.relative_to(tmp_path)) for path in found if path.is_file()}
+    assert installed == {*library(desk=True), "ikev2/py.typed", "inside/py.typed", "ipsec/py.typed"}
     (distribution,) = importlib.metadata.distributions(path=[str(tmp_path)])
     about = distribution.metadata
     assert (about["Name"], about["Version"]) == ("micropython-ikev2", ikev2.__version__)

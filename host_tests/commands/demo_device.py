@@ -14,11 +14,11 @@ import os
 import sys
 from binascii import hexlify
 
-from ikev2 import sk
+from ikev2.net.sockets import readable, ticks_ms
+from ikev2.net.udp import Udp
 from ikev2.node import Node
-from ikev2.sockets import readable, ticks_ms
+from ikev2.sa import sk
 from ikev2.spi_table import SpiTable
-from ikev2.udp import Udp
 from ipsec import Tunnel
 
 _ANSWER_S = 1

@@ -10,10 +10,10 @@ import os
 import sys
 
 from ikev2 import wire
+from ikev2.net.udp import Udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
-from ikev2.udp import Udp
 
 LIMITS = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
 

@@ -15,7 +15,7 @@ import threading
 
 import aiocoap
 import aiocoap.resource
-import ikev2.reasons
+import ikev2.sa.reasons
 import pytest
 from rich.console import Console
 from tools import ROOT, device_environment, library, micropython
@@ -26,9 +26,9 @@ from commands.demo_gateway import Loopback
 README = (ROOT / "README.md").read_text()
 _AROUND = """
 import asyncio
-import ikev2.udp
-_udp, _run = ikev2.udp.Udp, asyncio.run
-ikev2.udp.Udp = lambda node, **options: _udp(node, local={500: 45600, 4500: 45601}, **options)
+import ikev2.net.udp
+_udp, _run = ikev2.net.udp.Udp, asyncio.run
+ikev2.net.udp.Udp = lambda node, **options: _udp(node, local={500: 45600, 4500: 45601}, **options)
 asyncio.run = lambda task: _run(asyncio.wait_for(task, 1))
 try:
     exec(%r, {"__name__": "__main__"})
@@ -50,10 +50,10 @@ ipsec.tunnel.Udp = made
 """
 _TRY = """
 import json, ipsec.try_tunnel
-ipsec.try_tunnel.resolve = here
+ipsec.tools.try_tunnel.resolve = here
 sys.path.append(%r)
 import ikev2_config
-sys.exit(ipsec.try_tunnel.main(ikev2_config.parse(%r, weak_psk=False), PING="10.77.0.1", EVERY=0.05))
+sys.exit(ipsec.tools.try_tunnel.main(ikev2_config.parse(%r, weak_psk=False), PING="10.77.0.1", EVERY=0.05))
 """
 _CLOCK = """
 exec(%r)
@@ -246,7 +246,7 @@ def test_a_sensor_whose_gateway_forgot(gateway, coap, tmp_path):
 
 
 def test_program_runs_under_the_unix_port(tmp_path):
-    text = program("ikev2.udp")
+    text = program("ikev2.net.udp")
     assert len(text.splitlines()) < 25
     # Ports that need no root, and an end; nothing else is changed.
     assert "served" in said(_AROUND % text, tmp_path)
@@ -272,7 +272,7 @@ def test_wayward_packets_are_shown_as_they_are():
 
 def test_every_reason_is_in_the_table():
     """By the words that it begins with."""
-    for text in ikev2.reasons._WORDS.values():
+    for text in ikev2.sa.reasons._WORDS.values():
         assert f"`{text.partition(':')[0]}`" in README, text
 
 

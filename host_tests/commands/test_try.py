@@ -5,9 +5,9 @@ import json
 import subprocess
 
 import pytest
-from ikev2 import proposals, selectors
-from ipsec import try_tunnel, watch
-from ipsec.watch import in_clear, networks
+from ikev2.sa import proposals, selectors
+from ipsec.tools import try_tunnel, watch
+from ipsec.tools.watch import in_clear, networks
 from tools import ROOT
 
 from commands import try_tunnel as command

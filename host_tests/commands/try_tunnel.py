@@ -1,6 +1,6 @@
 """Tries a device's configuration against its gateway from here, under MicroPython, CPython or on the emulated board.
 
-The program is `ipsec.try_tunnel`, whatever runs it. No root is needed, and it works in any network namespace.
+The program is `ipsec.tools.try_tunnel`, whatever runs it. No root is needed, and it works in any network namespace.
 """
 
 import os
@@ -20,7 +20,7 @@ _DAY_S = 86400
 _BOARD = """
 import link
 link.up(%r, %r)
-from ipsec.try_tunnel import main
+from ipsec.tools.try_tunnel import main
 try:
     print("exit", main(%r, **%r))
 except Exception as error:

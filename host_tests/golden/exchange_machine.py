@@ -8,9 +8,9 @@ import json
 import sys
 from binascii import hexlify, unhexlify
 
-from ikev2.initiator import Initiator
+from ikev2.initial.initiator import Initiator
 from ikev2.node import Node
-from ikev2.proposals import Policy
+from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
 
 _PERIOD = 1 << 30

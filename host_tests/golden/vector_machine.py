@@ -12,10 +12,10 @@ import os
 import sys
 from binascii import hexlify, unhexlify
 
-from ikev2 import sk
-from ikev2.informational import IkeSa
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
+from ikev2.sa import sk
+from ikev2.sa.informational import IkeSa
 from ikev2.spi_table import SpiTable
 
 try:

@@ -2,10 +2,10 @@
 
 import os
 
-from ikev2.initiator import Initiator
+from ikev2.initial.initiator import Initiator
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
-from ikev2.proposals import Policy
+from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
 
 from library.gateway import Gateway

@@ -1,6 +1,7 @@
 """Echoes of our own: scapy reads what is asked, and of the answers only whole ones to our questions count."""
 
-from ipsec.inner import Inner
+from ikev2.budget import Budget
+from inside.stack import Inner
 from scapy.layers.inet import ICMP, IP
 
 OURS, THEIRS = bytes((10, 9, 0, 1)), bytes((10, 1, 0, 1))
@@ -8,7 +9,7 @@ OURS, THEIRS = bytes((10, 9, 0, 1)), bytes((10, 1, 0, 1))
 
 def asked(number=7):
     """(inner, the question as scapy reads it)."""
-    inner = Inner(OURS)
+    inner = Inner(OURS, Budget(10, 20, 0, 1))
     out = bytearray(300)
     size = inner.ping(out, 24, THEIRS, number)
     return inner, IP(bytes(out[24 : 24 + size]))

@@ -5,11 +5,12 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import informational, notifier, payloads, window
-from ikev2.informational import IkeSa
+from ikev2 import notifier
 from ikev2.node import Node
+from ikev2.sa import informational, payloads, window
+from ikev2.sa.informational import IkeSa
+from ikev2.sa.window import FRESH, IGNORED, REPEATED
 from ikev2.spi_table import SpiTable
-from ikev2.window import FRESH, IGNORED, REPEATED
 
 from library.test_sk import CIPHERS, SPI_I, SPI_R, header, iv_of, keys_of, make, octets, sealed
 
@@ -716,8 +717,8 @@ def test_a_bad_network_p1_p2_p4_p5(cipher, events):
 
 STATE = """
 import gc, os
-from ikev2 import sk
-from ikev2.informational import IkeSa
+from ikev2.sa import sk
+from ikev2.sa.informational import IkeSa
 from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 def sealed(length):

@@ -6,7 +6,10 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import initial, initiator, owners, reasons
+from ikev2 import owners
+from ikev2.initial import initiator
+from ikev2.initial import sa_init as initial
+from ikev2.sa import reasons
 from ikev2.spi_table import SpiTable
 
 from library import gateway

@@ -6,8 +6,8 @@ import random
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from ikev2 import keys
 from ikev2.crypto import cipher
+from ikev2.sa import keys
 
 from library.machines import MACHINES
 from library.test_ciphers import NAMES
@@ -110,7 +110,7 @@ def test_ciphers_that_are_not_there(ask):
 
 ON_MACHINES = """
 from binascii import hexlify
-from ikev2 import keys
+from ikev2.sa import keys
 def run(seed, secret, nonces, spis, names):
     print(hexlify(keys.skeyseed(secret, *nonces)).decode())
     print(hexlify(keys.skeyseed_of_rekey(seed, secret, *nonces)).decode())

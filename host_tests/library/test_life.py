@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from ikev2.owners import HINT, UNKNOWN_SPI
-from ikev2.proposals import Policy
+from ikev2.sa.proposals import Policy
 
 from library.gateway import (
     AUTHENTICATION_FAILED,
@@ -895,7 +895,7 @@ def test_n2_an_attempt_that_cannot_begin_leaves_nothing(error, monkeypatch):
 
     world = World(echo_ms=0)
     with monkeypatch.context() as patch:
-        patch.setattr("ikev2.initial.group", missing)
+        patch.setattr("ikev2.initial.sa_init.group", missing)
         world.run(100000)
         assert world.node.table.ike_sas() == [] and not world.life.up and 3 <= len(world.begun) <= 10
         assert world.life.reason == (str(error) or "no room in the heap")

@@ -17,13 +17,14 @@ REKEY = 1800  # the new pair, and the answer that is kept, until the old one is 
 SOURCE = ("192.0.2.1", 20001)
 DEVICE = """
 import gc
+from ikev2.budget import Budget
 from ikev2.node import Node
-from ikev2.proposals import Policy
+from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
 from ipsec.esp import ROOM
-from ipsec.inner import Inner
+from inside.stack import Inner
 from ipsec.life import Life
-import ikev2.initiator, ikev2.rekey, hashlib
+import ikev2.initial.initiator, ikev2.sa.rekey, hashlib
 HOST = bytes((198, 51, 100, 1))
 state = b"seed"
 def random(n):
@@ -38,7 +39,7 @@ node._make_room(1480)
 buffer = bytearray(1520)
 def fresh():
     global life
-    life = Life(node, Policy("sensor-7", %r), Inner(bytes(4)), lifetime_ms=1500000)
+    life = Life(node, Policy("sensor-7", %r), Inner(bytes(4), Budget(10, 20, 0, 1)), lifetime_ms=1500000)
 def flush(said, now):
     length = node.outgoing(now)
     while length:

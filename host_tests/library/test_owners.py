@@ -2,9 +2,9 @@
 
 import pytest
 from ikev2 import owners
-from ikev2.informational import IkeSa
 from ikev2.node import Node
 from ikev2.owners import CHILD_GONE, GONE, HINT
+from ikev2.sa.informational import IkeSa
 from ikev2.spi_table import SpiTable
 
 from library.test_informational import End, Random, ask, sent, spi

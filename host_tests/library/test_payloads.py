@@ -1,8 +1,8 @@
 """Chains of payloads whatever their length, what is refused, and what a request does to the Child SAs."""
 
 import pytest
-from ikev2 import payloads
 from ikev2.owners import LIFETIME, UNKNOWN_SPI
+from ikev2.sa import payloads
 from ikev2.spi_table import SpiTable
 
 NOTIFY, DELETE, VENDOR = 41, 42, 43

@@ -5,8 +5,8 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import proposals, selectors
-from ikev2.proposals import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, Policy, choose, offer
+from ikev2.sa import proposals, selectors
+from ikev2.sa.proposals import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, Policy, choose, offer
 
 from library import gateway
 

@@ -5,7 +5,8 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import owners, rekey, selectors
+from ikev2 import owners
+from ikev2.sa import rekey, selectors
 
 from library import gateway
 from library.attempt import PSK, Attempt, endpoint

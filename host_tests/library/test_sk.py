@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from ikev2 import sk
 from ikev2.crypto import cbc, gcm
+from ikev2.sa import sk
 
 from library.test_crypto import bad_tags
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 from commands.node_process import UNLIMITED, node_process
 from golden.live import canary
-from ikev2 import addresses, sockets, udp
+from ikev2.net import addresses, sockets, udp
 from peers import net
 from tools import device_environment, micropython
 
@@ -245,7 +245,7 @@ def test_where_the_payload_of_an_ipv4_packet_begins():
 
 _ALARM = """
 import asyncio
-from ikev2.sockets import Alarm
+from ikev2.net.sockets import Alarm
 DAY = 86400000
 async def main():
     alarm = Alarm()
@@ -288,7 +288,7 @@ def test_an_alarm_rings_once(interpreter):
 
 _RESOLVE = """
 import asyncio
-from ikev2.udp import resolve
+from ikev2.net.udp import resolve
 for name in %r:
     try:
         print(list(asyncio.run(resolve(name))))

@@ -10,7 +10,7 @@ import time
 import pytest
 from commands.node_process import UNLIMITED, node_process
 from golden.live import Live, canary
-from ikev2 import addresses, sockets, udp
+from ikev2.net import addresses, sockets, udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
@@ -438,7 +438,7 @@ def test_what_a_verdict_makes_somebody_say_leaves_with_it(monkeypatch, verdict):
 
 _LIFE = """
 import asyncio, socket
-from ikev2 import udp
+from ikev2.net import udp
 udp._IDLE_MS = 86400000
 class Node:
     def __init__(self):

@@ -36,21 +36,6 @@ def test_a_header_that_is_not_whole_does_not_fit_f4():
         assert not wire.header_fits(bytes(4) + message(size=size), 4, 4 + size)
 
 
-def test_equal_and_copy_keep_to_their_octets():
-    a, b = b"xabcdy", bytearray(b"zzabcd")
-    assert wire.equal(a, 1, b, 2, 4) and not wire.equal(a, 0, b, 1, 5) and not wire.equal(a, 1, b, 1, 4)
-    assert wire.equal(a, 0, b, 0, 0)
-    for i in range(4):
-        other = bytearray(b)
-        other[2 + i] ^= 1
-        assert not wire.equal(a, 1, other, 2, 4)
-    out = bytearray(8)
-    wire.copy(out, 2, b"0123456", 1, 4)
-    assert out == b"\0\0" + b"1234" + b"\0\0"
-    wire.copy(out, 0, b"xx", 0, 0)
-    assert out[0] == 0
-
-
 @pytest.mark.parametrize("at", [0, 4])
 @pytest.mark.parametrize("spi", [b"", b"abcd", bytes(200)])
 @pytest.mark.parametrize("kind", [4, 11, 0x0104, 16384, 0xFFFF])

@@ -7,7 +7,8 @@ would be all that is measured.
 
 import gc
 
-from ikev2 import initial, rekey
+from ikev2.initial import sa_init as initial
+from ikev2.sa import rekey
 
 from library.gateway import Group
 from library.world import World

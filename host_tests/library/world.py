@@ -7,11 +7,12 @@ gateway repeated until they are answered, and an echo through the tunnel every n
 import random
 import struct
 
+from ikev2.budget import Budget
 from ikev2.node import Node
-from ikev2.proposals import Policy
+from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
+from inside.stack import Inner
 from ipsec.esp import ROOM
-from ipsec.inner import Inner
 from ipsec.life import Life
 
 from library.gateway import Gateway
@@ -54,7 +55,9 @@ class World:
     def power_on(self):
         """A device that knows nothing."""
         self.node = Node(SpiTable(4, 8), self.octets)
-        self.life = Life(self.node, self.policy, Inner(self.policy.inside or bytes(4)), **self.settings)
+        self.life = Life(
+            self.node, self.policy, Inner(self.policy.inside or bytes(4), Budget(10, 20, 0, 1)), **self.settings
+        )
         self.buffer = bytearray(1520)
 
     @property

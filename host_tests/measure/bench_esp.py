@@ -9,7 +9,7 @@ import gc, hashlib, os, time
 from cryptolib import aes
 from ikev2.crypto import key_size
 from ipsec.esp import ROOM, ChildSa
-from ipsec.inner import Inner
+from inside.stack import Inner
 ALL = b"\\0\\0\\0\\xff\\xff\\0\\0\\0\\0\\xff\\xff\\xff\\xff"
 US, THEM = b"\\x0a\\x4d\\0\\2", b"\\x0a\\x4d\\0\\x09"
 def clock(function, *arguments):

@@ -8,9 +8,9 @@ from tools import device_environment, micropython
 CIPHERS = ("aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256")
 _COST = """
 import gc, os, time
-from ikev2 import sk
+from ikev2.sa import sk
 from ikev2.crypto import integrity_size, key_size
-from ikev2.informational import IkeSa
+from ikev2.sa.informational import IkeSa
 from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 PEER = b"\\xc0\\0\\2\\1\\x01\\xf4"

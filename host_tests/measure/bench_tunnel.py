@@ -64,7 +64,7 @@ _TRAFFIC = """
 import hashlib, os, time
 from cryptolib import aes
 from ipsec.esp import ROOM, ChildSa
-from ipsec.inner import Inner
+from inside.stack import Inner
 ALL = b"\\0\\0\\0\\xff\\xff\\0\\0\\0\\0\\xff\\xff\\xff\\xff"
 key = bytes(64)
 there = ChildSa("aes-cbc-256", key, key, b"abcd", ALL, ALL, os.urandom)

@@ -10,8 +10,9 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["ikev2"]):
-    from ikev2 import initial, rekey
+    from ikev2.initial import sa_init as initial
     from ikev2.owners import ESTABLISHED, FAILED
+    from ikev2.sa import rekey
     from library import gateway
     from library.attempt import GATEWAY, PSK, Attempt, endpoint
 

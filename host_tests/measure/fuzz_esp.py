@@ -16,7 +16,8 @@ from scapy.layers.inet import IPOption_NOP
 from tools import BUILD
 
 with atheris.instrument_imports(include=["ipsec"]):
-    from ipsec import esp, inner
+    from inside import stack as inner
+    from ipsec import esp
 
 from measure import fuzz
 

@@ -17,7 +17,7 @@ from cosmic_ray.ast import Visitor, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 from golden import run_vectors, vector_files
-from tools import ROOT, arguments
+from tools import ROOT, arguments, library
 
 from boards import mip
 
@@ -56,9 +56,14 @@ class _Places(Visitor):
         return node
 
 
+def _path(module):
+    """The file of a module of the library by its last name."""
+    return next(path for name, path in library(desk=True).items() if Path(name).stem == module)
+
+
 def changes(module, every=1):
     """(old line, new line, text) of every change to a module, or of each n-th."""
-    source = (ROOT / f"lib/ikev2/{module}.py").read_text()
+    source = _path(module).read_text()
     places = []
     for name in _OPERATORS:
         operator = get_operator(f"core/{name}")()
@@ -87,7 +92,9 @@ class _Changed(importlib.machinery.SourceFileLoader):
 
 class _Finder:
     def __init__(self, module, text):
-        self.name, self.path, self.text = f"ikev2.{module}", str(ROOT / f"lib/ikev2/{module}.py"), text
+        path = _path(module)
+        self.name = ".".join(path.relative_to(ROOT / "lib").with_suffix("").parts)
+        self.path, self.text = str(path), text
 
     def find_spec(self, name, path=None, target=None):
         if name == self.name:
@@ -174,7 +181,7 @@ def main(modules, every):
 def noticed_unchanged():
     """True if the vectors or tests fail without any change."""
     cases = [case for case in vector_files.all_cases() if not any(sa[5] for sa in case["ike_sas"])]
-    _, status = os.waitpid(attempt("wire", (ROOT / "lib/ikev2/wire.py").read_text(), cases), 0)
+    _, status = os.waitpid(attempt("wire", _path("wire").read_text(), cases), 0)
     return bool(status)
 
 

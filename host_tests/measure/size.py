@@ -15,7 +15,7 @@ from tools import ROOT, arguments, compiled, library
 from boards import mip
 from measure import bench_esp, bench_protected, size_crypto, size_tunnel
 
-CORE = [path.removeprefix("ikev2/").removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
+CORE = [path.removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 _REPEAT = 20
 _DATAGRAMS = 20
 _RAM = """
@@ -48,7 +48,7 @@ _GARBAGE = """
 import asyncio, gc, link, os
 from ikev2.node import Node
 from ikev2.spi_table import SpiTable
-from ikev2.udp import Udp
+from ikev2.net.udp import Udp
 link.up("ADDRESS", "PEER")
 seen = []
 def count(*_):
@@ -90,7 +90,7 @@ def cost(case, via, source, octets):
 
 
 def flash():
-    """Octets of flash by module, `node` or `crypto/gcm` or `ipsec/esp`: its frozen code, constants and tables."""
+    """Octets of flash by module, `ikev2/node` or `ipsec/esp`: its frozen code, constants and tables."""
     paths = sorted([*library(), *(path.name for path in (ROOT / "firmware").glob("ikev2_*.py"))], key=len, reverse=True)
     names = {path.removesuffix(".py").replace("/", "_"): path.removesuffix(".py") for path in paths}
     frozen = re.compile(f"(?:^|_)({'|'.join(names)})(?=_|$)")
@@ -101,7 +101,7 @@ def flash():
         if len(fields) == 4:
             found = frozen.search(fields[3])
             if found:
-                name = names[found[1]].removeprefix("ikev2/")
+                name = names[found[1]]
                 sizes[name] = sizes.get(name, 0) + int(fields[1], 16)
     return sizes
 
@@ -136,7 +136,7 @@ def compiled_files():
     with tempfile.TemporaryDirectory() as folder:
         targets = [Path(folder) / f"{name}.mpy" for name in CORE]
         for name, target in zip(CORE, targets, strict=True):
-            compiled(ROOT / f"lib/ikev2/{name}.py", target, "armv7m")
+            compiled(ROOT / f"lib/{name}.py", target, "armv7m")
         return sum(target.stat().st_size for target in targets)
 
 

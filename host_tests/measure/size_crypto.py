@@ -35,7 +35,7 @@ def exchange(number, free):
 _COST = """
 import gc, hashlib, time
 from cryptolib import aes
-from ikev2 import keys
+from ikev2.sa import keys
 from ikev2.crypto import cipher, key_size
 from ipsec.esp import ROOM, ChildSa
 def ticks(what, *arguments):

@@ -19,10 +19,11 @@ import gc, os, time
 from binascii import hexlify, unhexlify
 _ticks = time.ticks_cpu
 begun = _ticks()
+from ikev2.budget import Budget
 from ikev2.node import Node
-from ikev2.proposals import Policy
+from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
-from ipsec.inner import Inner
+from inside.stack import Inner
 from ipsec.life import Life
 from ipsec import esp, sleep
 spent = 0
@@ -31,7 +32,7 @@ def build(keep=True):
     policy = Policy("sensor-7", b"of no value, but long enough", groups=GROUPS, ciphers=CIPHERS)
     policy.keep_keys = keep
     node = Node(SpiTable(4, 8), os.urandom)
-    life = Life(node, policy, Inner(bytes(4)))
+    life = Life(node, policy, Inner(bytes(4), Budget(10, 20, 0, 1)))
 def timed(call, *arguments):
     global spent
     start = _ticks()

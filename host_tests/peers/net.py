@@ -13,7 +13,7 @@ import time
 from typing import NamedTuple
 
 from ikev2 import wire
-from ikev2.udp import ipv4_payload
+from ikev2.net.udp import ipv4_payload
 
 ASKER, PLACE = "10.66.0.3", "10.66.0.2"  # a daemon that keeps its SAs; the place of the one that forgets them
 THIRD = "10.66.0.1"  # a stranger to both, who lives at the place

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from boards.board import Board
 from commands import capture
 from commands.node_process import NodeProcess
-from ikev2 import sk, wire
+from ikev2 import wire
+from ikev2.sa import sk
 from tools import HERE, device_environment, micropython
 
 from peers.forgotten import DISCARD, exchange, is_response, mark, message_id, send_esp

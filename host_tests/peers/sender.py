@@ -8,10 +8,10 @@ import asyncio
 import json
 import sys
 
-from ikev2.sockets import sleep_ms
+from ikev2.net.sockets import sleep_ms
+from inside.stack import DROPPED
 from ipsec import Tunnel
 from ipsec.esp import REASONS
-from ipsec.inner import DROPPED
 
 _QUIET_MS = 2000
 _PATIENCE_MS = 500

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import pytest
 from commands import capture
-from ikev2 import proposals, selectors, wire
+from ikev2 import wire
+from ikev2.sa import proposals, selectors
 from tools import ROOT
 
 from peers.gateway import Libreswan, Strongswan, config

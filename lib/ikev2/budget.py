@@ -12,7 +12,7 @@ when `next_timer` says so, forgets all times before they could be mistaken, so l
 
 from array import array
 
-from .wire import const, micropython, ptr8, ptr32
+from portable import const, elapsed, micropython, ptr8, ptr32
 
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
@@ -34,12 +34,6 @@ _TIMES = const(11)  # when each source was answered
 
 _len = len  # found sooner than among the builtins
 _ENTRY = const(17)  # length of the address or 0, address
-
-
-def elapsed(now, then):
-    """Milliseconds from `then` to `now`; 0 if the clock went backwards."""
-    past = (now - then) & _WRAP  # L5
-    return past if past < _HALF else 0
 
 
 @micropython.viper

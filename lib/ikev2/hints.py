@@ -4,7 +4,9 @@ INVALID_SPI counts if it names an SPI that we send to, the other two if they loo
 that is outstanding. Nothing here changes an SA.
 """
 
-from .wire import const, equal, lone_notify, notify_data
+from portable import const, equal
+
+from .wire import lone_notify, notify_data
 
 # Indices into notifier.VERDICTS.
 HINT_INVALID_SPI = const(4)

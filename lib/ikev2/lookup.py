@@ -4,8 +4,10 @@ spi_table.py has the rest of the table and explains it. IKE SAs with one peer ad
 Child SAs of one IKE SA on a chain from its record: no look-up walks the table.
 """
 
+from portable import const, equal
+
 from .slots import BUCKET, VARIANT
-from .wire import IKE_SA_INIT, PORT, PORT_NAT, const, equal
+from .wire import IKE_SA_INIT, PORT, PORT_NAT
 
 # IKE record: flags, our SPI, the peer's SPI, three links, the peer's endpoint. VARIANT: we are the original initiator.
 ESTABLISHED = const(0x04)

@@ -16,10 +16,12 @@ the others have had their turn; nothing is left half done.
 
 from array import array
 
+from portable import const, elapsed, micropython, ptr32, sooner
+
 from . import notifier, wire
-from .budget import Budget, elapsed
+from .budget import Budget
 from .owners import HINT, Owners
-from .wire import MARKER, PORT_NAT, const, micropython, ptr32
+from .wire import MARKER, PORT_NAT
 
 _SATURATED = const(0x3FFFFFFF)
 _INVALID_SPI_PROTECTED = const(3)
@@ -30,11 +32,6 @@ _DELIVER_AH = const(10)
 _NO_MARKER = bytes(MARKER)
 _IKE = b"\x01\xf4"  # ports 500 and 4500
 _NAT = b"\x11\x94"
-
-
-def sooner(a, b):
-    """The earlier of two waits in milliseconds, of which -1 is none."""
-    return b if a < 0 or 0 <= b < a else a
 
 
 class Node(Owners):

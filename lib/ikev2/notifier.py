@@ -5,9 +5,11 @@ verdict. Whatever others tell us without proof is a hint at most: nothing here c
 The answers cost no more octets than their questions, and each is paid for out of the budget.
 """
 
+from portable import const, copy, equal, micropython, ptr8
+
 from .hints import Hints
 from .slots import USED, VARIANT, find
-from .wire import answer, blank_answer, blank_invalid_spi, const, copy, equal, header_fits, micropython, ptr8
+from .wire import answer, blank_answer, blank_invalid_spi, header_fits
 
 VERDICTS = (
     "invalid-spi", "invalid-ike-spi", "invalid-major-version",

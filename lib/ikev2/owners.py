@@ -23,7 +23,9 @@ the length of an ESP packet, and longest.
 
 from array import array
 
-from .wire import MARKER, const
+from portable import const
+
+from .wire import MARKER
 
 # Kinds of events: (kind, slot, detail).
 ESTABLISHED = const(0)  # an IKE SA, with what else came of the attempt

@@ -11,7 +11,7 @@ of a chain has a flag that says "not empty" and the first slot, each member the 
 
 from array import array
 
-from .wire import const, micropython, ptr8, ptr32
+from portable import const, micropython, ptr8, ptr32
 
 USED = const(0x01)
 VARIANT = const(0x02)

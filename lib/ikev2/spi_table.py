@@ -10,6 +10,8 @@ compared. Whatever cannot be done is a ValueError that names the value and chang
 
 import hashlib
 
+from portable import const, copy
+
 from .lookup import (
     BUCKET_FIRST,
     BUCKET_NEXT,
@@ -27,7 +29,7 @@ from .lookup import (
     LookUps,
 )  # fmt: skip
 from .slots import BUCKET, USED, VARIANT, Slots
-from .wire import AH, ESP, PORT, PORT_NAT, const, copy
+from .wire import AH, ESP, PORT, PORT_NAT
 
 _LAYOUT = const(2)  # raised whenever a record means something else
 _SHAPE = const(4)

@@ -9,21 +9,7 @@ unprotected message.
 
 from struct import pack_into
 
-try:
-    import micropython
-    from micropython import const
-except ImportError:
-
-    class micropython:
-        """CPython runs what is compiled to machine code on a board as it stands."""
-
-        viper = staticmethod(lambda function: function)
-
-    def const(value):
-        return value
-
-
-ptr8 = ptr32 = lambda octets: octets  # to viper functions these are pointers
+from portable import const, copy, micropython, ptr8
 
 PORT = const(500)
 PORT_NAT = const(4500)
@@ -66,24 +52,6 @@ ANSWER = const(36)
 INVALID_SPI_MESSAGE = const(40)
 
 _NOTIFY_HEADER = const(8)
-
-
-@micropython.viper
-def equal(a: ptr8, i: int, b: ptr8, j: int, n: int) -> bool:
-    """True if a[i:i+n] and b[j:j+n] are the same octets."""
-    while n:
-        n -= 1
-        if a[i + n] != b[j + n]:
-            return False
-    return True
-
-
-@micropython.viper
-def copy(out: ptr8, i: int, octets: ptr8, j: int, n: int):
-    """Make out[i:i+n] the same as octets[j:j+n]."""
-    while n:
-        n -= 1
-        out[i + n] = octets[j + n]
 
 
 @micropython.viper

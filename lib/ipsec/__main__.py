@@ -9,7 +9,7 @@ from binascii import hexlify
 
 import ikev2_config
 
-from .try_tunnel import OPTIONS, main
+from .tools.try_tunnel import OPTIONS, main
 
 _USAGE = "usage: python -m ipsec try ikev2.json [PING=address COUNT=3 EVERY=0.5 CONTACT=1 WEAK_PSK=0]"
 

@@ -5,11 +5,9 @@ part, so that a thousand devices do not come back in step. Only what was said un
 what the gateway has signed can cost an SA that works.
 """
 
-from ikev2.budget import elapsed
-from ikev2.node import sooner
-from ikev2.wire import const
+from portable import const, elapsed, sooner
 
-# As ikev2.reasons has them; what makes attempts is imported when there is one, for a wake from sleep needs none (Z3).
+# As ikev2.sa.reasons has them; what makes attempts is imported when there is one: a wake from sleep needs none (Z3).
 AUTHENTICATION_FAILED = const(24)
 INTERNAL_ADDRESS_FAILURE = const(36)
 FAILED_CP_REQUIRED = const(37)
@@ -58,7 +56,7 @@ class Attempts:
 
     def begin(self, host, now):
         """Make an attempt with the gateway at that address of four octets, if one is still wanted."""
-        from ikev2.initiator import Initiator
+        from ikev2.initial.initiator import Initiator
 
         if not self.wanted:
             return

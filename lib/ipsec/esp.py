@@ -12,7 +12,7 @@ octets in one bytearray, because half of them would be heap objects on a 32-bit 
 from array import array
 
 from ikev2.crypto import cipher
-from ikev2.wire import const, copy, micropython, ptr8, ptr32
+from portable import const, copy, micropython, ptr8, ptr32
 
 from .spd import within
 

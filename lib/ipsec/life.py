@@ -7,10 +7,8 @@ outside: when `wanted`, somebody looks the gateway up and calls `begin` or `unre
 An SA that works is never given up for a suspicion: a new one is made beside it, and whichever proves itself stays.
 """
 
-from ikev2.budget import elapsed
-from ikev2.node import sooner
 from ikev2.owners import CHILD_GONE, CHILD_NEW, ESTABLISHED, FAILED, GONE, LIFETIME, REPLACED, UNKNOWN_SPI
-from ikev2.wire import const
+from portable import const, elapsed, sooner
 
 from .attempts import PAUSE_MS, REFUSED_MS, Attempts
 from .traffic import Carriers
@@ -24,11 +22,11 @@ _LAST_IDS = 0xFFFFFF00
 
 
 class Life(Attempts, Carriers):
-    """A tunnel with what `policy` says (ikev2.proposals.Policy), over `node`; packets from it go to `inner`.
+    """A tunnel with what `policy` says (ikev2.sa.proposals.Policy), over `node`; packets from it go to `inner`.
 
     contact: N11, INITIAL_CONTACT until an attempt has succeeded. `changed` is called without arguments when `wanted`,
     `up` or the events may have changed. `failures` counts attempts without a tunnel, `reason` says why the last one
-    failed or the tunnel went down, `refused` is its number in ikev2.reasons.
+    failed or the tunnel went down, `refused` is its number in ikev2.sa.reasons.
     """
 
     def __init__(self, node, policy, inner, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000):

@@ -11,11 +11,11 @@ whoever stores them clears them before anything is sent, so that no number and n
 import hashlib
 import struct
 
-from ikev2 import sk
 from ikev2.crypto import key_size, trust
-from ikev2.informational import IkeSa
-from ikev2.policy import CIPHERS, Child
-from ikev2.wire import const
+from ikev2.sa import sk
+from ikev2.sa.informational import IkeSa
+from ikev2.sa.policy import CIPHERS, Child
+from portable import const
 
 from .traffic import Traffic
 
@@ -42,7 +42,7 @@ class _Rekeys:
         self.selectors = selectors
 
     def begin(self, ike, found, octets):
-        from ikev2.rekey import Rekeys
+        from ikev2.sa.rekey import Rekeys
 
         ike.rekeys = Rekeys(self.policy, self.sk_d, self.selectors)
         return ike.rekeys.begin(ike, found, octets)

@@ -1,10 +1,10 @@
 """What may pass through a Child SA: packets against its traffic selectors (RFC 4301 sections 4.4.1 and 5.2).
 
-Selectors are packed as ikev2.selectors has them: protocol (0: any), first and last port, first and last address. With
-all ports a selector takes packets that have none, too.
+Selectors are packed as ikev2.sa.selectors has them: protocol (0: any), first and last port, first and last address.
+With all ports a selector takes packets that have none, too.
 """
 
-from ikev2.wire import const, micropython, ptr8
+from portable import const, micropython, ptr8
 
 _WIDTH = const(13)
 # Of esp.REASONS.

@@ -3,8 +3,7 @@
 A `Traffic` is the owner of one, as the node sees it. `Carriers` is what a Life has of them (K1).
 """
 
-from ikev2.budget import elapsed
-from ikev2.wire import const
+from portable import const, elapsed
 
 from .esp import REASONS, ROOM, ChildSa
 
@@ -14,7 +13,7 @@ _UNPROVEN = [REASONS.index(reason) for reason in ("replay", "integrity", "malfor
 
 
 class Traffic:
-    """`child` as an attempt or a rekey made it (ikev2.proposals.Child), in the tunnel of a Life."""
+    """`child` as an attempt or a rekey made it (ikev2.sa.proposals.Child), in the tunnel of a Life."""
 
     longest = _LONGEST
 

@@ -14,20 +14,22 @@ import asyncio
 import os
 from errno import EBADF, ECONNREFUSED, EHOSTUNREACH, ENOTCONN, ETIMEDOUT
 
-from ikev2.addresses import resolve
+from ikev2.budget import Budget
+from ikev2.net.addresses import resolve
+from ikev2.net.sockets import sleep_ms, ticks_ms
+from ikev2.net.udp import Udp
 from ikev2.node import Node
-from ikev2.policy import GROUPS, Policy
-from ikev2.selectors import network
-from ikev2.sockets import sleep_ms, ticks_ms
+from ikev2.sa.policy import GROUPS, Policy
+from ikev2.sa.selectors import network
 from ikev2.spi_table import SpiTable
-from ikev2.udp import Udp
-from ikev2.wire import PORT, PORT_NAT, const
+from ikev2.wire import PORT, PORT_NAT
+from inside.stack import OVERHEAD, Inner
+from inside.udp import Socket, octets_of
+from portable import const
 
 from . import sleep
 from .esp import ROOM
-from .inner import OVERHEAD, Inner
 from .life import Life
-from .socket import Socket, octets_of
 
 _SILENCES = (-1, -2)  # reasons.SILENCE and SILENCE_AUTH
 _FAREWELL_MS = const(2000)
@@ -60,7 +62,7 @@ class Tunnel:
         self.gateway = gateway
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
         self.udp = udp or Udp(self.node, raw=(), local=local or {PORT: 0, PORT_NAT: 0})
-        self.inner = Inner(policy.inside or bytes(4))
+        self.inner = Inner(policy.inside or bytes(4), Budget(10, 20, 0, 1))
         times = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s)]
         self.life = Life(self.node, policy, self.inner, contact, *times)
         self.life.changed = self._changed
@@ -77,7 +79,7 @@ class Tunnel:
 
     @property
     def child(self):
-        """The Child SA that we send on (ikev2.proposals.Child), its cipher and selectors; None while there is none."""
+        """The Child SA that we send on (ikev2.sa.policy.Child), with cipher and selectors; None while there is none."""
         return self.life.current.child if self.life.up else None
 
     @property

@@ -5,7 +5,7 @@ exchange: `group` makes it, and it works in slices. Each primitive shows at its 
 published answer; one that does not is as good as missing. What is missing is a NotImplementedError that names it.
 """
 
-from ..wire import const
+from portable import const
 
 ICV = const(16)
 # Octets of the keys: of encryption, and of integrity or of the salt (the order of RFC 7296 section 2.17).

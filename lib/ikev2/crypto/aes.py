@@ -1,6 +1,6 @@
 """The platform's AES: cryptolib on MicroPython, on a PC the cryptography package, which nothing else needs."""
 
-from ..wire import const
+from portable import const
 
 BLOCK = const(16)
 _ECB = const(1)

@@ -7,7 +7,8 @@ difference of the two is added to the first block of plaintext. What is left to 
 
 from hashlib import sha256
 
-from ..wire import micropython, ptr8
+from portable import micropython, ptr8
+
 from .aes import BLOCK, cbc
 from .hmac import pads
 from .octets import same

@@ -8,7 +8,8 @@ A table of eight bits would take 4 KB a key.
 import struct
 from array import array
 
-from ..wire import const, copy, micropython, ptr8, ptr32
+from portable import const, copy, micropython, ptr8, ptr32
+
 from .aes import BLOCK, ecb
 from .octets import same
 

@@ -5,7 +5,7 @@ MicroPython's hashlib gives one digest and has no copy, so each message starts a
 
 from hashlib import sha256
 
-from ..wire import const, micropython, ptr8
+from portable import const, micropython, ptr8
 
 _BLOCK = const(64)
 # RFC 4231 section 4.3: what comes of b"Jefe" and that.

@@ -10,7 +10,7 @@ index but 0: MicroPython 1.25.0 compiles others wrong for Xtensa.
 
 from array import array
 
-from ..wire import const, micropython, ptr32
+from portable import const, micropython, ptr32
 
 _LIMBS = const(20)
 _BITS = const(13)

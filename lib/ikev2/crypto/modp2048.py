@@ -6,7 +6,8 @@ long step.
 
 from binascii import unhexlify
 
-from ..wire import const
+from portable import const
+
 from .slices import Slices
 
 # 2**2048 - 2**1984 - 1 + 2**64 * ([2**1918 pi] + 124476)

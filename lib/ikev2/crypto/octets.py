@@ -1,6 +1,6 @@
 """What is done octet by octet, in machine code where there is some. How long it takes tells lengths only."""
 
-from ..wire import micropython, ptr8
+from portable import micropython, ptr8
 
 
 @micropython.viper

@@ -6,7 +6,8 @@ twice as long while there is heap, and five times when it is short.
 
 from binascii import unhexlify
 
-from ..wire import const
+from portable import const
+
 from . import limbs
 from .slices import Slices
 

@@ -10,8 +10,10 @@ import socket
 import sys
 import time
 
+from portable import const
+
+from ..wire import AH
 from .addresses import MAPPED, endpoint, link_local
-from .wire import AH, const
 
 try:
     from errno import EAGAIN, ETIMEDOUT

@@ -11,7 +11,7 @@
 A host is 4 octets; data is octets, of its own what `take` gives. `packet` is a bytearray of at least 96 octets in which
 an IPv4 packet from the tunnel stands; an echo reply or a port unreachable takes its place. `sock.ready`, if set, is
 called without arguments when something has come: an asyncio.Event's `set`, say. Both kinds of answers are paid for out
-of one budget, whose time goes on by `next_timer` and `tick` as in budget.py. What is dropped is counted in
+of one budget, whose time goes on by `next_timer` and `tick`. What is dropped is counted in
 `inner.counters` by its place in DROPPED, and for each socket in `sock.dropped` what its queue had no room for.
 Fragments are not put together (E7); options are skipped, and go back in an echo reply as no-operations.
 """
@@ -19,8 +19,7 @@ Fragments are not put together (E7); options are skipped, and go back in an echo
 from array import array
 from errno import EADDRINUSE
 
-from ikev2.budget import Budget
-from ikev2.wire import const, copy
+from portable import const, copy
 
 from .ipv4 import datagram, echo_reply, echo_request, fault, head, unreachable
 
@@ -74,14 +73,18 @@ class Socket:
 
 
 class Inner:
-    """The sockets of one address; `budget` is for echo replies and port unreachable, `queue` datagrams a socket."""
+    """The sockets of one address, `queue` datagrams each.
+
+    `budget` pays for echo replies and port unreachable: allow, next_timer and tick as ikev2.budget has them; None:
+    there are none.
+    """
 
     def __init__(self, address, budget=None, queue=4):
         if len(address) != 4 or queue < 1:
             raise ValueError("Inner(%r, queue=%r)" % (address, queue))
         self.address = address
         self.counters = array("I", [0] * len(DROPPED))
-        self._budget = budget or Budget(10, 20, 0, 1)
+        self._budget = budget
         self._queue = queue
         self._sockets = {}
         self._pongs = []
@@ -168,11 +171,12 @@ class Inner:
 
     def next_timer(self, now):
         """Milliseconds until `tick` is due; -1 if there is no hurry."""
-        return self._budget.next_timer(now)
+        return self._budget.next_timer(now) if self._budget else -1
 
     def tick(self, now):
         """Let time pass."""
-        self._budget.tick(now)
+        if self._budget:
+            self._budget.tick(now)
 
     # The rest is private.
 
@@ -183,4 +187,4 @@ class Inner:
 
     def _allowed(self, packet, now):
         copy(self._asking, 0, packet, _SOURCE, 4)
-        return self._budget.allow(self._asking, now) or bool(self._drop(_LIMITED))
+        return bool(self._budget and self._budget.allow(self._asking, now)) or bool(self._drop(_LIMITED))

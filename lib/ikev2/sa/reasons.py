@@ -4,7 +4,7 @@ Error types of RFC 7296 section 3.10.1 as gateways use them; rules N5, N13 to N1
 be anybody's, and is marked as such.
 """
 
-from .wire import const
+from portable import const
 
 UNSUPPORTED_CRITICAL_PAYLOAD = const(1)
 INVALID_SYNTAX = const(7)

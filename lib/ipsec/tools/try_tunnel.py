@@ -6,10 +6,10 @@ Its lines are for people, and the last ones for scripts: `up after 0.031 s`, `3 
 
 import asyncio
 
-from ikev2.addresses import resolve
-from ikev2.sockets import sleep_ms, ticks_ms
+from ikev2.net.addresses import resolve
+from ikev2.net.sockets import sleep_ms, ticks_ms
 
-from .tunnel import Tunnel
+from ..tunnel import Tunnel
 from .watch import Watch, address, networks
 
 OPTIONS = {"PING": "", "COUNT": 3, "EVERY": 0.5, "CONTACT": 1}  # how it may be called, with what holds otherwise

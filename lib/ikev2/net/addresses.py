@@ -9,7 +9,7 @@ import asyncio
 import socket
 import sys
 
-from .wire import const
+from portable import const
 
 _IPV4_HEADER = const(20)
 MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"  # RFC 4291 section 2.5.5.2

@@ -7,16 +7,18 @@ request is nothing: the window repeats the refusal as it repeats any answer.
 
 import struct
 
+from portable import const
+
+from ..crypto import group
+from ..owners import CHILD_NEW, REPLACED
+from ..wire import ESP
 from . import keys, sk
-from .crypto import group
 from .informational import IkeSa
-from .owners import CHILD_NEW, REPLACED
 from .payloads import INVALID_SYNTAX, NO_ADDITIONAL_SAS, TEMPORARY_FAILURE, notify_type
 from .policy import Child
 from .proposals import PROTOCOL_ESP, PROTOCOL_IKE, choose, offer, two
 from .reasons import CHILD_SA_NOT_FOUND, INVALID_KE_PAYLOAD, TS_UNACCEPTABLE
 from .selectors import KE, NONCE, NOTIFY, SA, SELECTOR, TS_I, TS_R, chained, cut, notify_body, read_ts, ts_body
-from .wire import ESP, const
 
 _ONCE = (SA, KE, NONCE, TS_I, TS_R)
 _REKEY_SA = const(16393)

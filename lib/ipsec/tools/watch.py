@@ -1,6 +1,7 @@
 """What goes over the wire while a tunnel is made, in words: messages as a node sends and takes them, and selectors."""
 
-from ikev2 import proposals, selectors, wire
+from ikev2 import wire
+from ikev2.sa import proposals, selectors
 
 _EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMATIONAL"}
 _COOKIE = 16390

@@ -6,7 +6,7 @@ kept as 13 octets: protocol (0: any), first and last port, first and last addres
 
 import struct
 
-from .wire import const, equal
+from portable import const, equal
 
 SELECTOR = const(13)
 ALL = b"\0\0\0\xff\xff\0\0\0\0\xff\xff\xff\xff"

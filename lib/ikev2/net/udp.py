@@ -17,10 +17,12 @@ is not: lwIP's raw sockets in MicroPython always do.
 import asyncio
 import sys
 
+from portable import const
+
+from ..notifier import DELIVER_INIT, INVALID_SPI_PROTECTED, VERDICTS
+from ..wire import AH, PORT, PORT_NAT
 from . import sockets
 from .addresses import address_of, endpoint, ipv4_payload, resolve  # noqa: F401
-from .notifier import DELIVER_INIT, INVALID_SPI_PROTECTED, VERDICTS
-from .wire import AH, PORT, PORT_NAT, const
 
 _BATCH = const(8)
 _PAUSE_MS = const(20)

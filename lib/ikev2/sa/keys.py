@@ -2,9 +2,10 @@
 
 from hashlib import sha256
 
-from .crypto import integrity_size, key_size
-from .crypto.hmac import digest, hmac_sha256, pads
-from .wire import const
+from portable import const
+
+from ..crypto import integrity_size, key_size
+from ..crypto.hmac import digest, hmac_sha256, pads
 
 PRF = const(32)  # octets of its output, and of the keys that it prefers
 _BLOCK = const(64)  # of SHA-256

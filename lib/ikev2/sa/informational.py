@@ -6,7 +6,10 @@ wayward packets are not worth a hundred exchanges. CREATE_CHILD_SA is answered b
 its time.
 """
 
-from . import wire
+from portable import const
+
+from .. import wire
+from ..wire import CREATE_CHILD_SA, NOTIFY
 from .payloads import (
     DELETE,
     INVALID_SYNTAX,
@@ -19,7 +22,6 @@ from .payloads import (
     says,
 )
 from .window import Window
-from .wire import CREATE_CHILD_SA, NOTIFY, const
 
 _LONGEST = const(160)  # octets of a message without rekeys
 

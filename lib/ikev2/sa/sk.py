@@ -10,10 +10,12 @@ read: we send no others, and the node lets no others through.
 
 import struct
 
-from . import wire
-from .crypto import ICV, cipher, integrity_size
-from .crypto.octets import pad_with_zeros
-from .wire import HEADER, SK, const
+from portable import const
+
+from .. import wire
+from ..crypto import ICV, cipher, integrity_size
+from ..crypto.octets import pad_with_zeros
+from ..wire import HEADER, SK
 
 _HEAD = const(32)  # IKE header and generic payload header: what is authenticated and not encrypted
 

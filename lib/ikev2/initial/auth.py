@@ -4,11 +4,13 @@ RFC 7296 sections 2.9, 2.15, 2.19, 2.21.2, 3.5, 3.8, 3.13, 3.15; rules N11 to N1
 the keys of one IKE SA in the making, and of both IKE_SA_INIT messages what must be signed.
 """
 
-from . import keys, reasons, sk
-from .crypto.octets import same
-from .policy import Child
-from .proposals import PROTOCOL_ESP, choose, offer, two
-from .selectors import (
+from portable import const
+
+from ..crypto.octets import same
+from ..sa import keys, reasons, sk
+from ..sa.policy import Child
+from ..sa.proposals import PROTOCOL_ESP, choose, offer, two
+from ..sa.selectors import (
     ALL,
     AUTH,
     CP,
@@ -34,7 +36,6 @@ from .selectors import (
     ts_body,
     within,
 )  # fmt: skip
-from .wire import const
 
 _SHARED_KEY = const(2)  # Auth Method, section 3.8
 _AUTH = const(36)  # octets of its body

@@ -6,8 +6,10 @@ unknown critical payload is rejected as a whole (2.5), and one that is malformed
 
 import struct
 
-from .owners import LIFETIME, UNKNOWN_SPI
-from .wire import AH, ESP, INFORMATIONAL, INVALID_SPI, NOTIFY, const
+from portable import const
+
+from ..owners import LIFETIME, UNKNOWN_SPI
+from ..wire import AH, ESP, INFORMATIONAL, INVALID_SPI, NOTIFY
 
 DELETE = const(42)
 _IKE = const(1)  # Protocol ID in a Delete payload

@@ -8,9 +8,10 @@ each type (N7).
 
 import struct
 
+from portable import const, micropython, ptr8
+
 from .policy import CIPHERS, GROUPS, Child, Policy  # noqa: F401
 from .selectors import identity  # noqa: F401
-from .wire import const, micropython, ptr8
 
 PROTOCOL_IKE = const(1)  # section 3.3.1
 PROTOCOL_ESP = const(3)

@@ -1,6 +1,6 @@
 """Octets of what is inside a tunnel: IPv4, UDP and ICMP, checked and written in place (RFC 791, 768, 792, 1071)."""
 
-from ikev2.wire import const, copy, micropython, ptr8
+from portable import const, copy, micropython, ptr8
 
 # What `fault` finds.
 _MALFORMED = const(1)

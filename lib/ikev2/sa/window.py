@@ -10,10 +10,11 @@ is over after the exchange with the last one (section 2.2).
 
 import struct
 
-from . import wire
-from .budget import elapsed
+from portable import const, copy, elapsed
+
+from .. import wire
+from ..wire import EXCHANGE, FLAGS, INFORMATIONAL, RESPONSE
 from .payloads import chain
-from .wire import EXCHANGE, FLAGS, INFORMATIONAL, RESPONSE, const, copy
 
 # What Window.receive says of a message: it proves nothing; it is the peer's and new; the peer's last request again.
 IGNORED = const(0)

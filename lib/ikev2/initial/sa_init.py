@@ -8,11 +8,14 @@ are made in slices by `step`.
 import hashlib
 import struct
 
-from . import reasons, wire
-from .crypto import group
-from .proposals import PROTOCOL_IKE, choose, offer, two
-from .selectors import KE, MALFORMED, NONCE, NOTIFY, SA, UNKNOWN_CRITICAL, bodies, chained, notify_body
-from .wire import HEADER, const
+from portable import const
+
+from .. import wire
+from ..crypto import group
+from ..sa import reasons
+from ..sa.proposals import PROTOCOL_IKE, choose, offer, two
+from ..sa.selectors import KE, MALFORMED, NONCE, NOTIFY, SA, UNKNOWN_CRITICAL, bodies, chained, notify_body
+from ..wire import HEADER
 
 _NONCE = const(32)
 _NONCE_MIN = const(16)

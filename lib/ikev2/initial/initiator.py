@@ -8,18 +8,18 @@ authentication.py.
 
 import struct
 
-from . import reasons, wire
-from .authentication import Authentication
-from .budget import elapsed
-from .informational import IkeSa
-from .initial import InitialExchange
-from .owners import ESTABLISHED, FAILED, LIFETIME
-from .payloads import DELETE, delete, notify
-from .proposals import PROTOCOL_IKE, offer, two
-from .rekey import Rekeys
-from .selectors import SELECTOR
-from .window import FRESH, IGNORED
-from .wire import (
+from portable import const, elapsed
+
+from .. import wire
+from ..owners import ESTABLISHED, FAILED, LIFETIME
+from ..sa import reasons
+from ..sa.informational import IkeSa
+from ..sa.payloads import DELETE, delete, notify
+from ..sa.proposals import PROTOCOL_IKE, offer, two
+from ..sa.rekey import Rekeys
+from ..sa.selectors import SELECTOR
+from ..sa.window import FRESH, IGNORED
+from ..wire import (
     EXCHANGE,
     FLAGS,
     HEADER,
@@ -30,8 +30,9 @@ from .wire import (
     MESSAGE_ID,
     NOTIFY,
     RESPONSE,
-    const,
 )
+from .auth import Authentication
+from .sa_init import InitialExchange
 
 _DATAGRAM = const(1480)  # what a Child SA will need to send (E7)
 _FIRST_MS = const(500)

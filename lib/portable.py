@@ -1,0 +1,53 @@
+"""What every room shares, the same on MicroPython and CPython: machine code, octets in place, a clock that wraps.
+
+A function under `micropython.viper` is machine code on a board and runs as it stands on CPython; its pointers are then
+the objects themselves. Time is a count of milliseconds that wraps at 2**30, as time.ticks_ms does (RULES.md L5).
+"""
+
+try:
+    import micropython
+    from micropython import const
+except ImportError:
+
+    class micropython:
+        """CPython runs what is compiled to machine code on a board as it stands."""
+
+        viper = staticmethod(lambda function: function)
+
+    def const(value):
+        return value
+
+
+ptr8 = ptr32 = lambda octets: octets  # to viper functions these are pointers
+
+_WRAP = const(0x3FFFFFFF)
+_HALF = const(0x20000000)
+
+
+@micropython.viper
+def equal(a: ptr8, i: int, b: ptr8, j: int, n: int) -> bool:
+    """True if a[i:i+n] and b[j:j+n] are the same octets."""
+    while n:
+        n -= 1
+        if a[i + n] != b[j + n]:
+            return False
+    return True
+
+
+@micropython.viper
+def copy(out: ptr8, i: int, octets: ptr8, j: int, n: int):
+    """Make out[i:i+n] the same as octets[j:j+n]."""
+    while n:
+        n -= 1
+        out[i + n] = octets[j + n]
+
+
+def elapsed(now, then):
+    """Milliseconds from `then` to `now`; 0 if the clock went backwards."""
+    past = (now - then) & _WRAP  # L5
+    return past if past < _HALF else 0
+
+
+def sooner(a, b):
+    """The earlier of two waits in milliseconds, of which -1 is none."""
+    return b if a < 0 or 0 <= b < a else a
