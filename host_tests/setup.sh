@@ -155,9 +155,9 @@ board() {
     source_tree
     for library in lwip mbedtls; do
         source_of "$library"
-        if ! [ -L "$build/micropython/lib/$library" ]; then
+        if [ "$(readlink "$build/micropython/lib/$library")" != "../../$library" ]; then
             rm -rf "$build/micropython/lib/$library"
-            ln -s "$build/$library" "$build/micropython/lib/$library"
+            ln -s "../../$library" "$build/micropython/lib/$library"
         fi
     done
 }
@@ -165,7 +165,7 @@ board() {
 firmware() {
     local board=${1:-}
     case "$board" in
-    "") firmware QEMU_MPS2 && firmware QEMU_VIRT_RV32 && return ;;
+    "") firmware QEMU_MPS2 && firmware QEMU_SMALL && firmware QEMU_VIRT_RV32 && return ;;
     QEMU_*) ;;
     *) esp32 "$board" "${2:-}" && return ;;
     esac

@@ -124,10 +124,10 @@ def riscv():
 class Board(Machine):
     """A Cortex-M3 with a network. `icount` makes its clock count instructions: 1 ns each."""
 
-    def __init__(self, icount=False):
+    def __init__(self, icount=False, *options, folder="QEMU_MPS2"):
         super().__init__(
-            "QEMU_MPS2", "qemu-system-arm", "-machine", "mps2-an385", "-serial", "pty",
-            *(["-icount", "shift=0"] if icount else []),
+            folder, "qemu-system-arm", "-machine", "mps2-an385", "-serial", "pty",
+            *(["-icount", "shift=0"] if icount else []), *options,
         )  # fmt: skip
         self.link = os.open(self._pty(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         tty.setraw(self.link)

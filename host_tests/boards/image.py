@@ -53,9 +53,9 @@ def check_version(image, path):
         raise onboard.Refused(f"{path} is {found[0].decode()}; 1.24 or newer is needed")
 
 
-def littlefs(files, size):
+def littlefs(files, size, block=_BLOCK):
     """A littlefs image as MicroPython's VfsLfs2 makes and mounts it."""
-    system = LittleFS(block_size=_BLOCK, block_count=size // _BLOCK, read_size=32, prog_size=32, lookahead_size=32,
+    system = LittleFS(block_size=block, block_count=size // block, read_size=32, prog_size=32, lookahead_size=32,
                       disk_version=0x00020000)  # fmt: skip
     for path, octets in files.items():
         try:

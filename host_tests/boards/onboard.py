@@ -130,7 +130,8 @@ def config_of(path, weak_psk=True):
 
 
 @cache
-def _compiled(source, architecture):
+def compiled(source, architecture):
+    """A module's octets as a .mpy file, with machine code for that architecture."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "out.mpy"
         try:
@@ -165,7 +166,7 @@ def files(architecture=None, chip=None, source=False):
             text = path.read_text()
             found[f"/lib/{name}.py"] = (text if architecture else tools.plain(text)).encode()
         else:
-            found[f"/lib/{name}.mpy"] = _compiled(path, architecture)
+            found[f"/lib/{name}.mpy"] = compiled(path, architecture)
     found["/main.py"] = (_FOLDER / "main.py").read_bytes()
     return found
 
