@@ -23,7 +23,7 @@ watch: venv;        @$(RUN) boards.watch $(given)           ## PORT=/dev/ttyUSB0
 psk: ;              @python3 -c 'import secrets; print(secrets.token_hex(16))' ## a good "psk" for ikev2.json: 128 random bits
 image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file
 firmware: ;         @$(SETUP) firmware "$(BOARD)" "$(MPY_DIR)" ## [BOARD=…]: images of the emulated boards with the library frozen; of an ESP32 with your ESP-IDF and MPY_DIR=…
-board: unix qemu;   @$(RUN) boards.board $(given)           ## boots the emulated board and says how to reach its REPL and network
+board: unix qemu;   @$(RUN) boards.emulator $(given)        ## boots the emulated board and says how to reach its REPL and network
 mip: venv;          @$(RUN) boards.mip $(given)             ## lib/*.json anew: the pieces that `mpremote mip install` takes
 
 ## Proof

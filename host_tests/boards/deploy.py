@@ -15,8 +15,8 @@ import sys
 import tools
 from mpremote.transport import TransportError, TransportExecError
 
-from boards import onboard, watch
-from boards.onboard import Refused
+from boards import board_files, watch
+from boards.board_files import Refused
 
 _KEPT_CONFIG = "/ikev2_before.json"
 _CHUNK = 1024
@@ -99,7 +99,7 @@ def check(board):
         raise Refused(
             f"the board runs {name} {'.'.join(map(str, version))}; MicroPython 1.24 or newer is needed: make flash"
         )
-    ours = onboard.mpy_cross_version()
+    ours = board_files.mpy_cross_version()
     return tools.architecture(mpy), (mpy & 0xFF, mpy >> 8 & 3) != ours
 
 
@@ -209,20 +209,20 @@ def put_aside(board, path):
 def deploy(board, config=None):
     """Put everything onto a connected board."""
     architecture, source = check(board)
-    there = board.fs_exists("/" + onboard.CONFIG)
+    there = board.fs_exists("/" + board_files.CONFIG)
     if config is None and not there and board.fs_exists(_KEPT_CONFIG):
         raise Refused(
-            f"the board has {_KEPT_CONFIG} and no {onboard.CONFIG} any more: fetch the old one (mpremote resume cp "
-            f":{_KEPT_CONFIG} {onboard.CONFIG}) and give it as CONFIG={onboard.CONFIG}; nothing was changed"
+            f"the board has {_KEPT_CONFIG} and no {board_files.CONFIG} any more: fetch the old one (mpremote resume cp "
+            f":{_KEPT_CONFIG} {board_files.CONFIG}) and give it as CONFIG={board_files.CONFIG}; nothing was changed"
         )
     held, before = places(board)
     if held:
-        print(f"the library on this board is part of its firmware ({held}): only {onboard.CONFIG} goes onto it")
+        print(f"the library on this board is part of its firmware ({held}): only {board_files.CONFIG} goes onto it")
     elif source:
         print("mpy-cross makes other bytecode than this firmware runs: sources go onto the board")
-    files = {} if held else onboard.files(architecture, source=source)
+    files = {} if held else board_files.files(architecture, source=source)
     if config is not None or not there:
-        files["/" + onboard.CONFIG] = config or onboard.TEMPLATE
+        files["/" + board_files.CONFIG] = config or board_files.TEMPLATE
     if not held and board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):
         del files["/main.py"]
         print("/main.py starts the node already: it stays")
@@ -230,10 +230,10 @@ def deploy(board, config=None):
     missing = {path: octets for path, octets in files.items() if found[path] != hashlib.sha256(octets).digest()}
     room(board, sum(map(len, missing.values())) + 4096)
     for path, octets in missing.items():
-        put(board, path, octets, path in ("/main.py", "/" + onboard.CONFIG))
+        put(board, path, octets, path in ("/main.py", "/" + board_files.CONFIG))
         print(f"{path}: {len(octets)} octets, verified")
     in_the_way = [swapped(path) for path in files if path.startswith("/lib/")]
-    names = sorted({name.split("/")[0] for name in onboard.modules()})
+    names = sorted({name.split("/")[0] for name in board_files.modules()})
     in_the_way += [f"{folder}/{name}{kind}" for folder in before for name in names for kind in ("", ".py", ".mpy")]
     for path in present(board, in_the_way):
         put_aside(board, path)
@@ -244,9 +244,9 @@ def deploy(board, config=None):
 
 def start(board, config_changed, seconds=_START_S):
     """Reset the board into main.py and show its lines until all is up, or clear why not; what to do next."""
-    reader = onboard.configuration()
+    reader = board_files.configuration()
     try:
-        gateway = reader.parse(bytes(board.fs_readfile("/" + onboard.CONFIG)))["gateway"]
+        gateway = reader.parse(bytes(board.fs_readfile("/" + board_files.CONFIG)))["gateway"]
     except reader.ConfigError:
         gateway = ""  # the board says what is wrong with it
     if config_changed:  # the station stays joined through a soft reset, by the old password too
@@ -266,7 +266,9 @@ def start(board, config_changed, seconds=_START_S):
         tunnel = (re.match("(tunnel up.*|no tunnel.*)", line) or ["", tunnel])[1]
         serving |= line.startswith("node on ")
         if serving and (line.startswith("no network: put") or "boot.py must bring it up" in line):
-            return f"next: make deploy PORT={board.device_name} CONFIG={onboard.CONFIG}, with ssid and password in it"
+            return (
+                f"next: make deploy PORT={board.device_name} CONFIG={board_files.CONFIG}, with ssid and password in it"
+            )
         if serving and address and (tunnel or not gateway):
             break
     if not serving:
@@ -280,7 +282,7 @@ def start(board, config_changed, seconds=_START_S):
 
 def main():
     given = tools.arguments(sys.argv[1:], PORT="", CONFIG="", WEAK_PSK="")
-    config = onboard.config_of(given["CONFIG"], given["WEAK_PSK"])
+    config = board_files.config_of(given["CONFIG"], given["WEAK_PSK"])
     board = connect(given["PORT"])
     try:
         deploy(board, config)
@@ -297,4 +299,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(onboard.command(main))
+    sys.exit(board_files.command(main))

@@ -4,7 +4,7 @@ import struct
 
 from esptool import bin_image
 
-from boards.onboard import chip_of
+from boards.board_files import chip_of
 
 PARTITIONS = (("nvs", 1, 2, 0x9000, 0x6000), ("phy_init", 1, 1, 0xF000, 0x1000), ("factory", 0, 0, 0x10000, 0x1F0000),
               ("vfs", 1, 0x81, 0x200000, 0x200000))  # fmt: skip

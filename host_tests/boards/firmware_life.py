@@ -10,9 +10,9 @@ import os
 import socket
 import sys
 
-from boards import fakes
+from boards import fake_esp32
 
-fakes.install()
+fake_esp32.install()
 
 import ikev2_config  # noqa: E402
 import ikev2_json  # noqa: E402
@@ -26,7 +26,7 @@ from ikev2.node import Node  # noqa: E402
 from ikev2.notifier import VERDICTS  # noqa: E402
 from ikev2.spi_table import SpiTable  # noqa: E402
 
-from boards.fakes import Lan, Pin, Rtc, Slept, Station, Timer, Watchdog, machine, network  # noqa: E402
+from boards.fake_esp32 import Lan, Pin, Rtc, Slept, Station, Timer, Watchdog, machine, network  # noqa: E402
 
 _FILE = ikev2_config.FILE
 _REQUEST = bytes((1,)) * 16 + bytes((46, 0x20, 37, 8, 0, 0, 0, 9, 0, 0, 0, 64)) + bytes(36)

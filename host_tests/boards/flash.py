@@ -5,7 +5,7 @@ import sys
 
 from tools import arguments
 
-from boards import onboard
+from boards import board_files
 
 
 def esptool(*arguments):
@@ -21,16 +21,16 @@ def esptool(*arguments):
             hint = "; hold BOOT while plugging the board in, and try again"
         elif "This chip is" in said:
             hint = "; choose the BOARD that is on the desk"
-        raise onboard.Refused(f"{lines[-1]}{hint}")
+        raise board_files.Refused(f"{lines[-1]}{hint}")
     return said
 
 
 def esptool_arguments(given):
     """What esptool is called with."""
     board, port, firmware = given["BOARD"], given["PORT"], given["FIRMWARE"]
-    chip, _, offset = onboard.chip_of(board)
-    onboard.firmware_for(board, firmware)
-    onboard.port_there(port)
+    chip, _, offset = board_files.chip_of(board)
+    board_files.firmware_for(board, firmware)
+    board_files.port_there(port)
     return ["--chip", chip, "--port", port, "--baud", "460800", "write-flash", hex(offset), firmware]
 
 
@@ -41,4 +41,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(onboard.command(main))
+    sys.exit(board_files.command(main))

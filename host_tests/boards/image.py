@@ -11,7 +11,7 @@ from littlefs.errors import LittleFSError
 from mpremote.romfs import VfsRomWriter
 from tools import arguments
 
-from boards import onboard
+from boards import board_files
 from boards.flash import esptool
 
 _BLOCK = 4096
@@ -19,7 +19,7 @@ _BLOCK = 4096
 
 def partitions(image, offset):
     """{label: (start, size)} of a firmware image that belongs at `offset` in flash."""
-    table = image[onboard.PARTITION_TABLE - offset :][:0xC00]
+    table = image[board_files.PARTITION_TABLE - offset :][:0xC00]
     found = {}
     for at in range(0, len(table) - 31, 32):
         magic, _, _, start, size, label = struct.unpack_from("<HBBII16s", table, at)
@@ -36,10 +36,10 @@ def file_system(table, image, flash):
     try:
         size = int(flash.upper().removesuffix("MB")) << 20 if flash else 1 << 20 << (image[3] >> 4)
     except ValueError:
-        raise onboard.Refused(f"FLASH={flash}: 4MB, say") from None
+        raise board_files.Refused(f"FLASH={flash}: 4MB, say") from None
     start = max(sum(part) for part in table.values())
     if size <= start:
-        raise onboard.Refused(f"FLASH={flash}: the firmware alone needs more")
+        raise board_files.Refused(f"FLASH={flash}: the firmware alone needs more")
     print(f"its file system is the rest of a flash of {size >> 20} MB; FLASH=8MB, say, if the board has another")
     return start, size - start
 
@@ -50,7 +50,7 @@ def check_version(image, path):
     if found is None:
         print(f"{path} does not say its version; MicroPython 1.24 or newer is needed")
     elif (int(found[1]), int(found[2])) < (1, 24):
-        raise onboard.Refused(f"{path} is {found[0].decode()}; 1.24 or newer is needed")
+        raise board_files.Refused(f"{path} is {found[0].decode()}; 1.24 or newer is needed")
 
 
 def littlefs(files, size, block=_BLOCK):
@@ -63,7 +63,7 @@ def littlefs(files, size, block=_BLOCK):
             with system.open(path, "wb") as file:
                 file.write(octets)
         except (OSError, LittleFSError) as error:
-            raise onboard.Refused(f"the file system of {size} octets cannot hold {path}: {error}") from None
+            raise board_files.Refused(f"the file system of {size} octets cannot hold {path}: {error}") from None
     return bytes(system.context.buffer)
 
 
@@ -93,32 +93,32 @@ def romfs(files):
 
 def pieces(board, firmware, config=None, flash=""):
     """[(offset in flash, octets)]: firmware, file system, and ROMFS if the partition table has one."""
-    chip, _, offset = onboard.chip_of(board)
-    image = onboard.firmware_for(board, firmware)
+    chip, _, offset = board_files.chip_of(board)
+    image = board_files.firmware_for(board, firmware)
     check_version(image, firmware)
     table = partitions(image, offset)
-    files = onboard.files(chip=chip)
+    files = board_files.files(chip=chip)
     made = [(offset, image)]
-    top = {"/" + onboard.CONFIG: config or onboard.TEMPLATE}
+    top = {"/" + board_files.CONFIG: config or board_files.TEMPLATE}
     if "romfs" in table:
         start, size = table["romfs"]
         rom = romfs({path: octets for path, octets in files.items() if path.startswith("/lib/")})
         if len(rom) > size:
-            raise onboard.Refused(f"the partition romfs has {size} octets, {len(rom)} are needed")
+            raise board_files.Refused(f"the partition romfs has {size} octets, {len(rom)} are needed")
         made.append((start, rom))
         files = {"/main.py": files["/main.py"]}
     start, size = file_system(table, image, flash)
     if offset + len(image) > start:
-        raise onboard.Refused(f"{firmware} holds a file system already: take the stock image")
+        raise board_files.Refused(f"{firmware} holds a file system already: take the stock image")
     made.append((start, littlefs({**files, **top}, size)))
     return made
 
 
 def main():
     given = arguments(sys.argv[1:], BOARD="", FIRMWARE="", CONFIG="", FLASH="", WEAK_PSK="")
-    board, config = given["BOARD"], onboard.config_of(given["CONFIG"], given["WEAK_PSK"])
+    board, config = given["BOARD"], board_files.config_of(given["CONFIG"], given["WEAK_PSK"])
     made = pieces(board, given["FIRMWARE"], config, given["FLASH"])
-    target = onboard.ROOT / f"build/{board}.bin"
+    target = board_files.ROOT / f"build/{board}.bin"
     target.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         parts = []
@@ -126,15 +126,15 @@ def main():
             part = Path(folder) / f"{number}.bin"
             part.write_bytes(octets)
             parts += [hex(offset), part]
-        esptool("--chip", onboard.chip_of(board)[0], "merge-bin", "-o", target, *parts)
-    print(f"{target.relative_to(onboard.ROOT)}: {target.stat().st_size} octets")
+        esptool("--chip", board_files.chip_of(board)[0], "merge-bin", "-o", target, *parts)
+    print(f"{target.relative_to(board_files.ROOT)}: {target.stat().st_size} octets")
     print(
         "it replaces everything on the board: .venv/bin/esptool --port PORT write-flash 0 "
-        + str(target.relative_to(onboard.ROOT))
+        + str(target.relative_to(board_files.ROOT))
     )
     if config is None:
         print("no CONFIG given: ssid and password are empty in its ikev2.json")
 
 
 if __name__ == "__main__":
-    sys.exit(onboard.command(main))
+    sys.exit(board_files.command(main))

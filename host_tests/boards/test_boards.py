@@ -9,7 +9,7 @@ import ikev2
 import pytest
 from tools import BUILD, ROOT, library
 
-from boards.onboard import chip_of, chips
+from boards.board_files import chip_of, chips
 
 BOARDS = [*chips(), "QEMU_MPS2", "QEMU_VIRT_RV32"]
 SOURCE = BUILD / "micropython"

@@ -13,8 +13,7 @@ import pytest
 import tools
 from tools import HERE, ROOT
 
-from boards import board as emulated
-from boards import deploy, mip, onboard, watch
+from boards import board_files, deploy, emulator, mip, watch
 
 _AS_STOCK = b"""import sys
 sys.path.insert(0, "/lib")
@@ -26,7 +25,7 @@ print("runs", ikev2_main.__file__)
 @pytest.fixture(scope="module")
 def machine():
     subprocess.run([HERE / "setup.sh", "firmware"], check=True)
-    with emulated.Board() as running:
+    with emulator.Board() as running:
         yield running
 
 
@@ -34,8 +33,8 @@ def machine():
 def few_modules(monkeypatch):
     """Without those of a tunnel it takes a third of the time."""
     wanted = mip.files(*mip.PIECES["udp"])
-    modules = {name: path for name, path in onboard.modules().items() if "/" not in name or name + ".py" in wanted}
-    monkeypatch.setattr(onboard, "modules", lambda: modules)
+    modules = {name: path for name, path in board_files.modules().items() if "/" not in name or name + ".py" in wanted}
+    monkeypatch.setattr(board_files, "modules", lambda: modules)
 
 
 @pytest.fixture
@@ -53,10 +52,10 @@ def test_a_board_gets_everything_and_loses_nothing(board, capsys, monkeypatch):
     assert "/main.py of the board is kept as /main_before.py" in capsys.readouterr().out
     assert board.fs_readfile("/main_before.py") == b"print('somebody else was here')"
     assert board.fs_readfile("/data.txt") == b"precious"
-    files = onboard.files(deploy.check(board)[0])
+    files = board_files.files(deploy.check(board)[0])
     for path, octets in files.items():
         assert board.fs_hashfile(path, "sha256") == hashlib.sha256(octets).digest()
-    assert board.fs_readfile("/ikev2.json") == onboard.TEMPLATE
+    assert board.fs_readfile("/ikev2.json") == board_files.TEMPLATE
     # What was compiled runs there.
     board.exec(
         "import sys\nsys.path.insert(0, '/lib')\nfor n in list(sys.modules):\n if n[:5]=='ikev2': del sys.modules[n]"
@@ -72,9 +71,9 @@ def test_a_board_gets_everything_and_loses_nothing(board, capsys, monkeypatch):
     assert board.fs_readfile("/main.py") == own
     deploy.deploy(board, b'{"log": true}')
     assert board.fs_readfile("/ikev2.json") == b'{"log": true}'
-    assert board.fs_readfile("/ikev2_before.json") == onboard.TEMPLATE
+    assert board.fs_readfile("/ikev2_before.json") == board_files.TEMPLATE
     # From there on as if it had no library frozen.
-    board.fs_writefile("/main.py", _AS_STOCK + onboard.files()["/main.py"])
+    board.fs_writefile("/main.py", _AS_STOCK + board_files.files()["/main.py"])
     said = deploy.start(board, True)
     assert said == f"network: 10.66.0.2; next: make probe HOST=10.66.0.2, make watch PORT={board.device_name}"
     said = capsys.readouterr().out
@@ -85,7 +84,7 @@ def test_an_octet_lost_on_the_way_leaves_the_old_file(board, monkeypatch):
     board.fs_writefile("/old.py", b"old")
     whole = deploy.send
     monkeypatch.setattr(deploy, "send", lambda board, path, octets: whole(board, path, octets[:-1]))
-    with pytest.raises(onboard.Refused, match="did not arrive whole"):
+    with pytest.raises(board_files.Refused, match="did not arrive whole"):
         deploy.put(board, "/old.py", b"the new one")
     assert board.fs_readfile("/old.py") == b"old"
 
@@ -189,7 +188,7 @@ def test_bytecode_of_another_version_is_replaced(board, monkeypatch):
     deploy.put(board, path, b"M\5\0\x1fold")
     assert deploy.places(board) == ("", [])
     deploy.deploy(board)
-    assert board.fs_readfile(path) == onboard.files(deploy.check(board)[0])[path]
+    assert board.fs_readfile(path) == board_files.files(deploy.check(board)[0])[path]
 
 
 def test_what_the_board_refuses_is_said(machine, monkeypatch, capsys):
@@ -198,7 +197,7 @@ def test_what_the_board_refuses_is_said(machine, monkeypatch, capsys):
 
     monkeypatch.setattr(deploy, "deploy", refused)
     monkeypatch.setattr(sys, "argv", ["deploy", f"PORT={machine.repl_device}"])
-    assert onboard.command(deploy.main) == 1
+    assert board_files.command(deploy.main) == 1
     assert "the board refuses (ValueError: incompatible .mpy file)" in capsys.readouterr().err
 
 
@@ -263,14 +262,14 @@ def test_watch_shows_what_changes(machine):
 def test_watch_knows_the_repl(board):
     board.exit_raw_repl()
     board.serial.write(b"\r")
-    with pytest.raises(onboard.Refused, match="at its REPL"):
+    with pytest.raises(board_files.Refused, match="at its REPL"):
         watch.watch(board, 10)
 
 
 def test_no_template_in_place_of_a_configuration_that_was_put_aside(board):
     board.exec("import os\nfor n in os.listdir('/'):\n if n[:5]=='ikev2' and n[-5:]=='.json': os.remove('/'+n)")
     board.fs_writefile("/ikev2_before.json", b'{"ssid": "home"}')
-    with pytest.raises(onboard.Refused, match="nothing was changed"):
+    with pytest.raises(board_files.Refused, match="nothing was changed"):
         deploy.deploy(board)
     assert not board.fs_exists("/ikev2.json")
     board.exec("import os\nos.remove('/ikev2_before.json')")
@@ -285,32 +284,32 @@ def test_firmware_that_holds_the_library_gets_its_configuration(board, capsys):
 
 
 def test_no_room(board):
-    with pytest.raises(onboard.Refused, match="are free on the board: nothing was changed"):
+    with pytest.raises(board_files.Refused, match="are free on the board: nothing was changed"):
         deploy.room(board, 1 << 24)
 
 
 def test_half_written_file_system(board):
     board.exec("import vfs\nvfs.umount('/')")
-    with pytest.raises(onboard.Refused, match="file system is missing, full or half-written"):
+    with pytest.raises(board_files.Refused, match="file system is missing, full or half-written"):
         deploy.room(board, 1)
     board.exec("import _boot\nvfs.mount(vfs.VfsLfs2(_boot._ram), '/')")
 
 
 def test_busy_port(board, machine):
-    with pytest.raises(onboard.Refused, match=r"is another program .* using"):
+    with pytest.raises(board_files.Refused, match=r"is another program .* using"):
         deploy.connect(machine.repl_device)
 
 
 def test_ports_without_a_board():
-    with pytest.raises(onboard.Refused, match="PORT is missing"):
+    with pytest.raises(board_files.Refused, match="PORT is missing"):
         deploy.connect("")
-    with pytest.raises(onboard.Refused, match="no port /dev/ttyNOTHING"):
+    with pytest.raises(board_files.Refused, match="no port /dev/ttyNOTHING"):
         deploy.connect("/dev/ttyNOTHING")
-    with pytest.raises(onboard.Refused, match="/dev/null is no serial port"):
+    with pytest.raises(board_files.Refused, match="/dev/null is no serial port"):
         deploy.connect("/dev/null")
     ours, theirs = pty.openpty()
     try:
-        with pytest.raises(onboard.Refused, match="no MicroPython answers"):
+        with pytest.raises(board_files.Refused, match="no MicroPython answers"):
             deploy.connect(os.ttyname(theirs))
     finally:
         os.close(ours)
@@ -341,10 +340,10 @@ def test_a_weak_psk_goes_onto_a_board_by_name_only(tmp_path):
     path = tmp_path / "mine.json"
     path.write_text('{"gateway": "vpn.example.org",\n"id": "me",\n"psk": "0123456789abcde"}')
     says = rf"{path}, line 3: 'psk' has under 16 octets.*make psk prints a good one, WEAK_PSK=1"
-    with pytest.raises(onboard.Refused, match=says) as refused:
-        onboard.config_of(path, "")
+    with pytest.raises(board_files.Refused, match=says) as refused:
+        board_files.config_of(path, "")
     assert "0123456789abcde" not in str(refused.value)
-    assert onboard.config_of(path, "1") == path.read_bytes()
+    assert board_files.config_of(path, "1") == path.read_bytes()
     psk = subprocess.run(["make", "-s", "psk"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     path.write_text(path.read_text().replace("0123456789abcde", psk))
-    assert len(psk) == 32 and onboard.config_of(path, "") == path.read_bytes()
+    assert len(psk) == 32 and board_files.config_of(path, "") == path.read_bytes()

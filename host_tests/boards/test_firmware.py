@@ -10,7 +10,7 @@ import sys
 import threading
 
 import pytest
-from library.gateway import Gateway
+from library.scripted_gateway import Gateway
 from tools import HERE, ROOT, micropython
 
 LIFE = HERE / "boards/firmware_life.py"

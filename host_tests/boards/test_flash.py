@@ -5,7 +5,7 @@ import pty
 
 import pytest
 
-from boards import flash, onboard
+from boards import board_files, flash
 from boards.esp32_image import boot_image, stock
 
 
@@ -27,7 +27,7 @@ def test_each_chip_has_its_offset(given, board, offset, tmp_path):
     path.write_bytes(stock(board))
     arguments = flash.esptool_arguments({**given, "BOARD": board, "FIRMWARE": str(path)})
     assert arguments[-3:] == ["write-flash", offset, str(path)]
-    assert arguments[:2] == ["--chip", onboard.chip_of(board)[0]]
+    assert arguments[:2] == ["--chip", board_files.chip_of(board)[0]]
     assert not [word for word in arguments if "erase" in word]  # the files on the board stay
 
 
@@ -45,7 +45,7 @@ def test_each_chip_has_its_offset(given, board, offset, tmp_path):
     ],
 )
 def test_refusals(given, change, word):
-    with pytest.raises(onboard.Refused, match=word):
+    with pytest.raises(board_files.Refused, match=word):
         flash.esptool_arguments({**given, **change})
 
 
@@ -54,25 +54,25 @@ def test_no_part_of_an_image_is_written(given, tmp_path):
     for octets in (boot_image("esp32"), stock("ESP32_GENERIC")[:0x6000]):
         path = tmp_path / "part.bin"
         path.write_bytes(octets)
-        with pytest.raises(onboard.Refused, match=r"no partition table: a whole image is needed, no .app-bin"):
+        with pytest.raises(board_files.Refused, match=r"no partition table: a whole image is needed, no .app-bin"):
             flash.esptool_arguments({**given, "FIRMWARE": str(path)})
     image = bytearray(stock("ESP32_GENERIC"))
     image[40] ^= 1
     path.write_bytes(image)
-    with pytest.raises(onboard.Refused, match="did not arrive whole, its check sum is wrong"):
+    with pytest.raises(board_files.Refused, match="did not arrive whole, its check sum is wrong"):
         flash.esptool_arguments({**given, "FIRMWARE": str(path)})
 
 
 def test_no_right_to_the_port(given, monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(onboard.Refused, match="dialout"):
+    with pytest.raises(board_files.Refused, match="dialout"):
         flash.esptool_arguments(given)
 
 
 def test_no_chip_answers():
     ours, theirs = pty.openpty()
     try:
-        with pytest.raises(onboard.Refused) as refused:
+        with pytest.raises(board_files.Refused) as refused:
             flash.esptool("--chip", "esp32", "--port", os.ttyname(theirs), "--connect-attempts", "1", "chip-id")
         assert str(refused.value)
     finally:

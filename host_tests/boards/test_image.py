@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from tools import HERE, ROOT, micropython
 
-from boards import image, onboard
+from boards import board_files, image
 from boards.esp32_image import WITH_ROMFS, WITHOUT_VFS, stock
 from boards.flash import esptool
 
@@ -34,7 +34,7 @@ def digests(files):
     return {path: hashlib.sha256(octets).hexdigest() for path, octets in files.items()}
 
 
-@pytest.mark.parametrize("board", sorted(onboard.chips()))
+@pytest.mark.parametrize("board", sorted(board_files.chips()))
 def test_image_holds_everything(board, tmp_path, monkeypatch, capsys):
     firmware = tmp_path / "stock.bin"
     firmware.write_bytes(stock(board))
@@ -43,11 +43,11 @@ def test_image_holds_everything(board, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(image.sys, "argv", ["image", *given])
     image.main()
     whole = (ROOT / f"build/{board}.bin").read_bytes()
-    chip, number, offset = onboard.chip_of(board)
+    chip, number, offset = board_files.chip_of(board)
     assert whole[offset + 12] == number and whole[0x8000:0x8002] == b"\xaa\x50"
     assert whole[offset : offset + 2] == b"\xe9\x01" and len(whole) == 0x400000
     found = mounted("littlefs", whole[0x200000:0x400000], tmp_path)
-    assert found == digests({**onboard.files(chip=chip), "/ikev2.json": CONFIG})
+    assert found == digests({**board_files.files(chip=chip), "/ikev2.json": CONFIG})
     assert "write-flash 0" in capsys.readouterr().out
 
 
@@ -62,7 +62,7 @@ def test_library_goes_into_romfs_where_there_is_one(tmp_path):
     path.write_bytes(stock("ESP32_GENERIC", WITH_ROMFS))
     (_, _), (start, rom), (at, disk) = image.pieces("ESP32_GENERIC", path)
     assert (start, at) == (0x1E0000, 0x200000) and rom[:3] == b"\xd2\xcd\x31"
-    files = onboard.files(chip="esp32")
+    files = board_files.files(chip="esp32")
     assert mounted("romfs", rom, tmp_path) == digests(
         {path_there: octets for path_there, octets in files.items() if path_there.startswith("/lib/")}
     )
@@ -76,9 +76,9 @@ def test_the_file_system_is_the_rest_of_the_flash(flash, size, tmp_path, capsys)
     _, (at, disk) = image.pieces("ESP32_GENERIC_S3", path, CONFIG, flash)
     assert at == 0x200000 and len(disk) == (size << 20) - at
     assert f"a flash of {size} MB" in capsys.readouterr().out
-    assert mounted("littlefs", disk, tmp_path) == digests({**onboard.files(chip="esp32s3"), "/ikev2.json": CONFIG})
+    assert mounted("littlefs", disk, tmp_path) == digests({**board_files.files(chip="esp32s3"), "/ikev2.json": CONFIG})
     for wrong in ("many", "1MB"):
-        with pytest.raises(onboard.Refused, match=f"FLASH={wrong}"):
+        with pytest.raises(board_files.Refused, match=f"FLASH={wrong}"):
             image.pieces("ESP32_GENERIC_S3", path, CONFIG, wrong)
 
 
@@ -95,15 +95,15 @@ def test_refusals(tmp_path):
         (stock("ESP32_GENERIC", (("vfs", 1, 0x81, 0x200000, 0x8000),)), "cannot hold"),
     ):
         path.write_bytes(octets)
-        with pytest.raises(onboard.Refused, match=word):
+        with pytest.raises(board_files.Refused, match=word):
             image.pieces("ESP32_GENERIC", path)
-    with pytest.raises(onboard.Refused, match="known are ESP32_GENERIC"):
+    with pytest.raises(board_files.Refused, match="known are ESP32_GENERIC"):
         image.pieces("ESP8266", path)
-    with pytest.raises(onboard.Refused, match="FIRMWARE is missing"):
+    with pytest.raises(board_files.Refused, match="FIRMWARE is missing"):
         image.pieces("ESP32_GENERIC", "")
-    with pytest.raises(onboard.Refused, match="cannot read"):
+    with pytest.raises(board_files.Refused, match="cannot read"):
         image.pieces("ESP32_GENERIC", tmp_path / "none.bin")
     wrong = tmp_path / "ikev2.json"
     wrong.write_text(json.dumps({"ssdi": "home"}))
-    with pytest.raises(onboard.Refused, match="line 1: unknown key 'ssdi'"):
-        onboard.config_of(wrong)
+    with pytest.raises(board_files.Refused, match="line 1: unknown key 'ssdi'"):
+        board_files.config_of(wrong)

@@ -12,8 +12,8 @@ from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 from tools import arguments
 
-from boards import onboard
-from boards.onboard import Refused
+from boards import board_files
+from boards.board_files import Refused
 
 _ASK_S = 2
 _PATIENCE_S = 12  # a board that is joining answers as well
@@ -21,7 +21,7 @@ _PATIENCE_S = 12  # a board that is joining answers as well
 
 def opened(port):
     """The serial port of a board, by mpremote."""
-    onboard.port_there(port)
+    board_files.port_there(port)
     try:
         return SerialTransport(port, baudrate=115200, timeout=5)
     except TransportError as error:
@@ -111,4 +111,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(onboard.command(main))
+    sys.exit(board_files.command(main))

@@ -1,8 +1,9 @@
 """A gateway for the demo, and the way to it: charon in a network namespace as root, else the tests' own over loopback.
 
 Both have `name`; `tunnel`, what the device is configured with; `prefix` of its command line; `ports`, the gateway's in
-the place of 500 and 4500, and `local`, the device's; `packets`, all UDP at the gateway's end as peers.net.Packet;
-`heard`, what the server behind it got; `news()`, what it has done since the last call; `kill()` and `start()`.
+the place of 500 and 4500, and `local`, the device's; `packets`, all UDP at the gateway's end, each a
+peers.namespaces.Packet; `heard`, what the server behind it got; `news()`, what it has done since the last call;
+`kill()` and `start()`.
 """
 
 import contextlib
@@ -15,8 +16,8 @@ import threading
 import time
 from pathlib import Path
 
-from library.gateway import Gateway
-from peers.net import Packet
+from library.scripted_gateway import Gateway
+from peers.namespaces import Packet
 from scapy.layers.inet import ICMP, IP, UDP
 from tools import setup
 
@@ -39,7 +40,7 @@ def _tunnel(gateway):
 
 
 class Loopback:
-    """library.gateway.Gateway on UDP ports of 127.0.0.1. Behind it pings are answered, and datagrams as `serve` does.
+    """The scripted gateway on UDP ports of 127.0.0.1. Behind it pings are answered, and datagrams as `serve` does.
 
     serve(octets, port) -> the server's answer, by default what it got.
     """
@@ -142,20 +143,20 @@ class Charon:
     ports = local = _OWN
 
     def __init__(self, stack, folder):
-        from peers import gateway, way
+        from peers import real_gateways, router
 
         command = ["swanctl", "--version"]
         said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
         version = re.search(r"strongSwan (\S+)", said).group(1)
-        self.name = f"strongSwan's charon {version} at {way.GATEWAY}, the device behind a NAT at {way.ROUTER}"
-        road = stack.enter_context(way.way())
+        self.name = f"strongSwan's charon {version} at {router.GATEWAY}, the device behind a NAT at {router.ROUTER}"
+        road = stack.enter_context(router.way())
         self._wire = road.wire
         self.prefix = road.device.prefix
-        self.tunnel = _tunnel(way.GATEWAY)
-        config = gateway.config(inside="", remote=[_NETWORK], id=ID, psk=PSK)
-        self._daemon = gateway.Strongswan(road.gateway, Path(folder) / "charon", config)
+        self.tunnel = _tunnel(router.GATEWAY)
+        config = real_gateways.config(inside="", remote=[_NETWORK], id=ID, psk=PSK)
+        self._daemon = real_gateways.Strongswan(road.gateway, Path(folder) / "charon", config)
         stack.callback(self._daemon.kill)
-        self.heard = stack.enter_context(gateway.echo(road.gateway, SERVER, SERVER_PORT))
+        self.heard = stack.enter_context(real_gateways.echo(road.gateway, SERVER, SERVER_PORT))
         self.kill, self.start = self._daemon.kill, self._daemon.start
         self._read = 0
 

@@ -10,7 +10,7 @@ import re
 import secrets
 import sys
 
-from boards.onboard import Refused, command, config_of
+from boards.board_files import Refused, command, config_of
 from tools import arguments
 
 POOL = "10.9.0.0/24"  # addresses for devices that ask for one

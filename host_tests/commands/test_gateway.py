@@ -1,7 +1,7 @@
 """What `make gateway` prints for the other end of a configuration; peers/test_gateway_config.py loads it."""
 
 import pytest
-from boards.onboard import Refused
+from boards.board_files import Refused
 
 from commands import gateway
 

@@ -66,8 +66,8 @@ asyncio.run(main())
 _FAKES = """
 import sys
 sys.path.append(%r)
-from boards import fakes
-fakes.install()
+from boards import fake_esp32
+fake_esp32.install()
 """
 _SLEEP = """
 import ikev2_main, ikev2_sleep
@@ -80,20 +80,20 @@ ikev2_sleep.deepsleep = deepsleep
 async def measure():
     ikev2_main.sleep(600000)
 ikev2_main.run(measure())
-print(len(fakes.Rtc.octets), "octets are kept")
+print(len(fake_esp32.Rtc.octets), "octets are kept")
 """
 _BOOT = """
 import machine
 with open("rtc", "rb") as file:
-    fakes.Rtc.octets = file.read()
+    fake_esp32.Rtc.octets = file.read()
 machine.reset_cause = lambda: machine.DEEPSLEEP_RESET
-fakes.Station.joins_after = 1
+fake_esp32.Station.joins_after = 1
 import ikev2_main, ikev2_sleep
 ikev2_main.Udp = made
 def deepsleep(ms):
     print("sleeps for", ms)
     with open("rtc", "wb") as file:
-        file.write(fakes.Rtc.octets)
+        file.write(fake_esp32.Rtc.octets)
     raise KeyboardInterrupt
 ikev2_sleep.deepsleep = deepsleep
 exec(%r, {"__name__": "__main__"})

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import tools
-from boards.board import FIRMWARE, Board
-from boards.relay import Relay
+from boards.emulator import FIRMWARE, Board
+from boards.udp_proxy import UdpProxy
 from tools import HERE, ROOT, device_environment, micropython
 
 MACHINES = ("unix", "cpython", "board")
@@ -67,7 +67,7 @@ def on_board(path, options):
     with Board() as board:
         board.repl.enter_raw_repl(soft_reset=True)  # without main.py, whose sockets are gone with it
         board.exec("import _boot")
-        with Relay(board):
+        with UdpProxy(board):
             board.repl.exec_raw_no_follow(_BOARD % (config["address"], config["peer"], config, settings))
             return _follow(board)
 

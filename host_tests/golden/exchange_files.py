@@ -11,8 +11,8 @@
 `random` is all that is random, in the order of need. A step without `receive` lets time pass until `at_ms`; `send` is
 all that has left the device since the step before, each to the port that it left from. `outcome` has the beginning of
 the reason, or "established": {"cipher", "spi_in", "spi_out", "key_in", "key_out", "inside", "remote"}, octets in hex,
-the selectors as networks. The answers were another implementation's (library/gateway.py), which has verified what it
-was asked; record_exchanges.py made the files.
+the selectors as networks. The answers were another implementation's (library/scripted_gateway.py), which has verified
+what it was asked; record_exchanges.py made the files.
 """
 
 import ipaddress

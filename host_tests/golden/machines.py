@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from boards.board import Board, riscv
+from boards.emulator import Board, riscv
 from mpremote.transport import TransportExecError
 from tools import BUILD, device_environment, micropython
 

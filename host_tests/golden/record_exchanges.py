@@ -1,4 +1,4 @@
-"""Records the attempts of exchanges/ anew: a device under CPython with given randomness, against library/gateway.py.
+"""Records the attempts of exchanges/ anew: a device under CPython with given randomness, and the scripted gateway.
 
 What it writes is looked at before it is committed: these files say what the library has to do, not what it does.
 """
@@ -8,7 +8,7 @@ import ipaddress
 import json
 
 from library.attempt import GATEWAY, PSK, Attempt
-from library.gateway import Gateway, chain, notify
+from library.scripted_gateway import Gateway, chain, notify
 
 from golden.exchange_files import FOLDER
 

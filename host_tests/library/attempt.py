@@ -8,7 +8,7 @@ from ikev2.notifier import VERDICTS
 from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
 
-from library.gateway import Gateway
+from library.scripted_gateway import Gateway
 
 PSK = b"a psk of more than 16 octets"
 DEVICE = "198.51.100.7"

@@ -19,14 +19,14 @@ def on_unix(code):
 
 
 def on_board(code):
-    from boards.board import Board
+    from boards.emulator import Board
 
     with Board() as machine:
         return machine.exec(code)
 
 
 def on_riscv(code):
-    from boards.board import riscv
+    from boards.emulator import riscv
 
     with riscv() as machine:
         return machine.exec(code)

@@ -269,7 +269,7 @@ print("nothing")
 @pytest.mark.parametrize("target", ["unix", "board"])
 def test_nothing_is_allocated_around_the_cipher(target):
     if target == "board":
-        from boards.board import Board
+        from boards.emulator import Board
 
         with Board() as board:
             assert board.exec(HEAP).strip() == "nothing"

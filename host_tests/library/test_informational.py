@@ -779,7 +779,7 @@ print(idle // 8, busy // 8)
 @pytest.mark.parametrize("cipher", CIPHERS)
 def test_state_of_an_ike_sa(cipher):
     """Keys, ready to use, Message IDs, what waits, what was answered with nine SPIs: octets of a 32-bit heap."""
-    from boards.board import Board
+    from boards.emulator import Board
 
     with Board() as board:
         said = board.exec(STATE % (cipher, [len(key) for key in keys_of(cipher)]))

@@ -12,9 +12,9 @@ from ikev2.initial import sa_init as initial
 from ikev2.sa import reasons
 from ikev2.spi_table import SpiTable
 
-from library import gateway
+from library import scripted_gateway
 from library.attempt import DEVICE, GATEWAY, PSK, Attempt, endpoint
-from library.gateway import Gateway, notify
+from library.scripted_gateway import Gateway, notify
 
 SUITES = ("aes-cbc-256", "aes-cbc-128", "aes-gcm-16-256", "aes-gcm-16-128")
 SCHEDULE = [0, 500, 1500, 3500, 7500]
@@ -36,7 +36,7 @@ def kinds(made):
 
 def parts_of(octets):
     """Payloads of an IKE_SA_INIT message."""
-    return gateway.payloads(octets[16], octets[28:])
+    return scripted_gateway.payloads(octets[16], octets[28:])
 
 
 def requests(made, exchange=34):
@@ -52,7 +52,7 @@ def exchange_of(octets):
 
 def of_gateway(made, parts, spi_r=bytes(8), flags=0x20, exchange=34, message_id=0, version=0x20, spi_i=None):
     """A message that says it is the gateway's answer to IKE_SA_INIT."""
-    first, octets = gateway.chain(parts)
+    first, octets = scripted_gateway.chain(parts)
     spi_i = spi_i or made.node.table.ike_sa(made.slot)[0]
     header = spi_i, spi_r, first, version, exchange, flags, message_id, 28 + len(octets)
     return struct.pack(">8s8sBBBBII", *header) + octets
@@ -115,7 +115,7 @@ def test_an_ike_sa_with_its_child_sa_n7_n12_n13(cipher, group):
 
 
 def endpoint_range(network):
-    body = gateway.selectors(network)
+    body = scripted_gateway.selectors(network)
     return body[5:6] + body[8:20]
 
 
@@ -128,8 +128,8 @@ def test_the_first_request_n1_n10():
     assert request[17:24] == bytes((0x20, 34, 0x08, 0, 0, 0, 0))
     parts = parts_of(request)
     assert [kind for kind, _ in parts] == [33, 34, 40, 41, 41]
-    assert len(gateway.of(parts, 40)) == 32
-    told = gateway.notifies(parts)
+    assert len(scripted_gateway.of(parts, 40)) == 32
+    told = scripted_gateway.notifies(parts)
     digest = hashlib.sha1(request[:16] + endpoint((GATEWAY, 500))).digest()
     assert told[16389] == (b"", digest)
     assert len(told[16388][1]) == 20 and told[16388][1] != digest
@@ -140,14 +140,14 @@ def test_the_source_is_never_ours_and_the_destination_needs_sha1_n10(monkeypatch
     for _ in range(2):
         made = attempt()
         made.run(lambda made=made: made.sent)
-        sources.add(gateway.notifies(parts_of(made.sent[0][3]))[16388][1])
+        sources.add(scripted_gateway.notifies(parts_of(made.sent[0][3]))[16388][1])
     assert len(sources) == 2
     monkeypatch.delattr(hashlib, "sha1")
     made = attempt()
     made.run(lambda: made.sent)
     request = made.sent[0][3]
     monkeypatch.undo()
-    destination = gateway.notifies(parts_of(request))[16389][1]
+    destination = scripted_gateway.notifies(parts_of(request))[16389][1]
     assert len(destination) == 20
     assert destination != hashlib.sha1(request[:16] + endpoint((GATEWAY, 500))).digest()
 
@@ -160,7 +160,7 @@ def test_attempts_differ_in_everything_random_n1():
     first, second = made.sent[0][3], again.sent[0][3]
     assert first[:8] != second[:8]
     for kind in (34, 40):
-        assert gateway.of(parts_of(first), kind) != gateway.of(parts_of(second), kind)
+        assert scripted_gateway.of(parts_of(first), kind) != scripted_gateway.of(parts_of(second), kind)
 
 
 @pytest.mark.parametrize("exchange", [34, 35])
@@ -459,7 +459,7 @@ def test_two_payloads_of_a_type_and_none_n7(kind):
 
 def test_a_group_other_than_sent_n7():
     made = attempt()
-    sa = gateway.proposal(1, 1, b"", gateway.transforms(1, "aes-cbc-256", 14))
+    sa = scripted_gateway.proposal(1, 1, b"", scripted_gateway.transforms(1, "aes-cbc-256", 14))
     made.gateway.tamper = tampering("IKE_SA_INIT response", replaced(33, sa))
     failed(made, "nonsense")
 
@@ -468,8 +468,8 @@ def test_a_group_other_than_sent_n7():
     ("group", "value"),
     [
         (31, bytes(32)), (31, b"\1" + bytes(31)), (31, bytes(31)), (31, bytes(33)), (31, b""),
-        (14, bytes(256)), (14, bytes(255) + b"\1"), (14, (gateway.P - 1).to_bytes(256, "big")), (14, b"\2"),
-        (14, gateway.P.to_bytes(256, "big")), (14, b"\xff" * 256), (14, bytes(257)),
+        (14, bytes(256)), (14, bytes(255) + b"\1"), (14, (scripted_gateway.P - 1).to_bytes(256, "big")), (14, b"\2"),
+        (14, scripted_gateway.P.to_bytes(256, "big")), (14, b"\xff" * 256), (14, bytes(257)),
     ],
 )  # fmt: skip
 def test_values_that_give_the_secret_away_n8(group, value):
@@ -495,8 +495,8 @@ def test_a_secret_with_leading_zeros_n8():
     """g^ir of MODP is padded to 256 octets: one in 256 begins with a zero."""
     exponents = iter(range(2, 1000))
     secret = [b"\1" * 32, b""]
-    ours = pow(2, int.from_bytes(secret[0], "big"), gateway.P)
-    their = next(x for x in exponents if pow(ours, x, gateway.P) >> 2040 == 0)
+    ours = pow(2, int.from_bytes(secret[0], "big"), scripted_gateway.P)
+    their = next(x for x in exponents if pow(ours, x, scripted_gateway.P) >> 2040 == 0)
     made = attempt(
         {"groups": (14,)},
         random=lambda n: secret[0][:n].ljust(n, b"\1"),
@@ -538,10 +538,10 @@ def watched(made):
 def test_what_ike_auth_says_n11_n18_n20_n22():
     parts = watched(attempt())
     assert [kind for kind, _ in parts] == [35, 39, 47, 33, 44, 45]
-    assert gateway.of(parts, 35) == b"\2\0\0\0sensor-7"
-    assert gateway.of(parts, 47) == bytes.fromhex("01000000 00010000")
-    assert gateway.of(parts, 44) == gateway.of(parts, 45) == gateway.selectors("0.0.0.0/0")
-    ((number, protocol, spi, transforms),) = gateway.proposals(gateway.of(parts, 33))
+    assert scripted_gateway.of(parts, 35) == b"\2\0\0\0sensor-7"
+    assert scripted_gateway.of(parts, 47) == bytes.fromhex("01000000 00010000")
+    assert scripted_gateway.of(parts, 44) == scripted_gateway.of(parts, 45) == scripted_gateway.selectors("0.0.0.0/0")
+    ((number, protocol, spi, transforms),) = scripted_gateway.proposals(scripted_gateway.of(parts, 33))
     assert (number, protocol, len(spi)) == (1, 3, 4) and any(spi[:3])
     assert transforms == [(1, 12, 256), (1, 12, 128), (3, 12, 0), (5, 0, 0)]
 
@@ -551,14 +551,14 @@ def test_what_ike_auth_says_when_configured_n11_n20():
     parts = watched(made)
     assert [kind for kind, _ in parts] == [35, 41, 36, 39, 33, 44, 45]
     assert parts[1] == notify(16384)
-    assert gateway.of(parts, 36) == b"\2\0\0\0gateway.example"
-    assert gateway.of(parts, 44) == gateway.selectors("10.77.0.7/32")
+    assert scripted_gateway.of(parts, 36) == b"\2\0\0\0gateway.example"
+    assert scripted_gateway.of(parts, 44) == scripted_gateway.selectors("10.77.0.7/32")
     assert made.initiator.child.inside == endpoint_range("10.77.0.7/32")
 
 
 def test_the_address_that_we_have_is_asked_for_n11_k5():
     made = Attempt(gate(pool="10.77.0.9"), address=b"\x0a\x4d\0\x09")
-    assert gateway.of(watched(made), 47) == bytes.fromhex("01000000 00010004 0a4d0009")
+    assert scripted_gateway.of(watched(made), 47) == bytes.fromhex("01000000 00010004 0a4d0009")
 
 
 def test_a_wrong_psk_by_the_gateways_word_n14():
@@ -584,7 +584,7 @@ def test_an_id_that_the_gateway_has_not_n14():
 
 
 def wrong_auth(parts):
-    body = gateway.of(parts, 39)
+    body = scripted_gateway.of(parts, 39)
     return replaced(39, body[:-1] + bytes((body[-1] ^ 1,)))(parts)
 
 
@@ -592,8 +592,8 @@ def wrong_auth(parts):
     ("change", "word"),
     [
         (wrong_auth, "wrong AUTH"),
-        (lambda parts: replaced(39, b"\1" + gateway.of(parts, 39)[1:])(parts), "wrong AUTH"),
-        (lambda parts: replaced(39, gateway.of(parts, 39) + b"\0")(parts), "wrong AUTH"),
+        (lambda parts: replaced(39, b"\1" + scripted_gateway.of(parts, 39)[1:])(parts), "wrong AUTH"),
+        (lambda parts: replaced(39, scripted_gateway.of(parts, 39) + b"\0")(parts), "wrong AUTH"),
         (replaced(39, b""), "wrong AUTH"),
         (replaced(36, b"\2\0\0\0other.example"), "another IDr"),
         (replaced(36, b"\3\0\0\0gateway.example"), "another IDr"),
@@ -650,8 +650,9 @@ def test_an_error_without_auth_is_the_reason_n13():
 
 
 BAD_SELECTORS = [
-    b"", gateway.selectors(), gateway.selectors(*["10.0.0.0/24"] * 9), gateway.selectors("0.0.0.0/0"),
-    gateway.selectors("10.1.0.0/16", "11.0.0.0/8"), gateway.selectors("10.1.0.0/16")[:-1],
+    b"", scripted_gateway.selectors(), scripted_gateway.selectors(*["10.0.0.0/24"] * 9),
+    scripted_gateway.selectors("0.0.0.0/0"), scripted_gateway.selectors("10.1.0.0/16", "11.0.0.0/8"),
+    scripted_gateway.selectors("10.1.0.0/16")[:-1],
     b"\1\0\0\0" + struct.pack(">BBHHH", 8, 0, 40, 0, 65535) + bytes(32),
 ]  # fmt: skip
 
@@ -669,7 +670,7 @@ def test_narrower_selectors_are_honoured_n16():
     networks = ("10.1.0.0/16", ("10.2.0.0/16", 17, 5683))
     made = attempt({"remote": endpoint_range("10.0.0.0/8")}, networks=networks)
     established(made)
-    body = gateway.selectors(*networks)
+    body = scripted_gateway.selectors(*networks)
     assert made.initiator.child.remote == body[5:6] + body[8:20] + body[21:22] + body[24:]
 
 
@@ -685,12 +686,12 @@ def test_a_child_sa_needs_all_of_its_payloads_n16(kind):
 @pytest.mark.parametrize(
     "sa",
     [
-        gateway.proposal(1, 3, b"\1\2\3\4", gateway.transforms(3, "aes-gcm-16-128")),
-        gateway.proposal(1, 3, b"\1\2\3\4", [(1, 12, 128), (3, 12, 0), (5, 1, 0)]),
-        gateway.proposal(1, 3, b"\0\0\0\xff", gateway.transforms(3, "aes-cbc-128")),
-        gateway.proposal(1, 3, b"\1\2\3", gateway.transforms(3, "aes-cbc-128")),
-        gateway.proposal(1, 1, b"\1\2\3\4", gateway.transforms(3, "aes-cbc-128")),
-        gateway.proposal(1, 3, b"\1\2\3\4", gateway.transforms(3, "aes-cbc-128", 31)),
+        scripted_gateway.proposal(1, 3, b"\1\2\3\4", scripted_gateway.transforms(3, "aes-gcm-16-128")),
+        scripted_gateway.proposal(1, 3, b"\1\2\3\4", [(1, 12, 128), (3, 12, 0), (5, 1, 0)]),
+        scripted_gateway.proposal(1, 3, b"\0\0\0\xff", scripted_gateway.transforms(3, "aes-cbc-128")),
+        scripted_gateway.proposal(1, 3, b"\1\2\3", scripted_gateway.transforms(3, "aes-cbc-128")),
+        scripted_gateway.proposal(1, 1, b"\1\2\3\4", scripted_gateway.transforms(3, "aes-cbc-128")),
+        scripted_gateway.proposal(1, 3, b"\1\2\3\4", scripted_gateway.transforms(3, "aes-cbc-128", 31)),
     ],
 )
 def test_an_esp_suite_that_we_did_not_offer_n16(sa):
@@ -717,7 +718,7 @@ def test_unknown_payloads_are_ignored_unless_critical_n17():
 
 def test_an_unknown_critical_payload_in_ike_auth_ends_the_attempt_n17(monkeypatch):
     made = attempt()
-    original = gateway.chain
+    original = scripted_gateway.chain
 
     def chain(parts):
         first, octets = original(parts)
@@ -725,20 +726,20 @@ def test_an_unknown_critical_payload_in_ike_auth_ends_the_attempt_n17(monkeypatc
             return 200, bytes((first, 0x80, 0, 4)) + octets
         return first, octets
 
-    monkeypatch.setattr(gateway, "chain", chain)
+    monkeypatch.setattr(scripted_gateway, "chain", chain)
     failed(made, "UNSUPPORTED_CRITICAL_PAYLOAD")
     assert made.gateway.said[-1] == "deleted by the peer"
 
 
 def test_the_critical_bit_of_known_payloads_is_ignored_n17(monkeypatch):
     made = attempt()
-    original = gateway.chain
+    original = scripted_gateway.chain
 
     def chain(parts):
         first, octets = original(parts)
         return first, octets[:1] + b"\x80" + octets[2:]
 
-    monkeypatch.setattr(gateway, "chain", chain)
+    monkeypatch.setattr(scripted_gateway, "chain", chain)
     established(made)
 
 
@@ -946,7 +947,11 @@ def test_every_flipped_bit_of_a_response(exchange):
 def essence(octets):
     """What must be the same in a response that is believed."""
     parts = parts_of(octets)
-    return gateway.proposals(gateway.of(parts, 33)), gateway.of(parts, 34)[:2], len(gateway.of(parts, 40))
+    return (
+        scripted_gateway.proposals(scripted_gateway.of(parts, 33)),
+        scripted_gateway.of(parts, 34)[:2],
+        len(scripted_gateway.of(parts, 40)),
+    )
 
 
 def test_a_hundred_payloads_and_64_kb():
@@ -965,7 +970,7 @@ def test_a_hundred_payloads_and_64_kb():
 
 def test_nested_proposals():
     made = silent()
-    inner = gateway.proposal(1, 1, b"", gateway.transforms(1, "aes-cbc-256", 31))
+    inner = scripted_gateway.proposal(1, 1, b"", scripted_gateway.transforms(1, "aes-cbc-256", 31))
     for _ in range(20):
         inner = struct.pack(">BBHBBBB", 0, 0, 8 + len(inner), 1, 1, 0, 1) + inner
     says(made, *replaced(33, inner)(parts_of(good_answer(made))))

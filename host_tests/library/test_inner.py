@@ -326,7 +326,7 @@ print("nothing")
 @pytest.mark.parametrize("target", ["unix", "board"])
 def test_nothing_is_allocated_for_what_no_socket_is_given(target):
     if target == "board":
-        from boards.board import Board
+        from boards.emulator import Board
 
         with Board() as board:
             assert board.exec(HEAP).strip() == "nothing"

@@ -6,7 +6,7 @@ import pytest
 from ikev2.owners import HINT, UNKNOWN_SPI
 from ikev2.sa.proposals import Policy
 
-from library.gateway import (
+from library.scripted_gateway import (
     AUTHENTICATION_FAILED,
     FAILED_CP_REQUIRED,
     INITIAL_CONTACT,
@@ -17,7 +17,7 @@ from library.gateway import (
     notifies,
     notify,
 )
-from library.world import PERIOD, World
+from library.simulation import PERIOD, Simulation
 
 LAST = 1 << 32
 MINUTE = 60000
@@ -63,7 +63,7 @@ class PoolOfOne(Gateway):
 
 def living(echo_ms=200, **more):
     """A world whose tunnel is up and has carried echoes."""
-    world = World(echo_ms=0, **more)
+    world = Simulation(echo_ms=0, **more)
     world.until(lambda: world.life.up)
     world.echo_ms = echo_ms
     world.next_echo = world.now
@@ -331,7 +331,7 @@ def test_k5_a_gateway_that_keeps_the_old_one_does_not_lose_it():
 
 
 def test_k5_auth_lifetime_at_80_percent_at_the_latest():
-    world = World()
+    world = Simulation()
     world.gateway.lifetime = 20
     world.run(60000)
     gaps = [b - a for a, b in itertools.pairwise(world.begun)]
@@ -350,7 +350,7 @@ def test_k5_auth_lifetime_longer_than_ours_changes_nothing_and_one_over_the_sa_c
 
 
 def test_k5_auth_lifetime_of_nothing_at_all_is_no_spin():
-    world = World()
+    world = Simulation()
     world.gateway.tamper = lambda what, parts: (
         [*parts[:2], notify(16403, bytes(4)), *parts[2:]] if what == "IKE_AUTH response" else parts
     )
@@ -437,7 +437,7 @@ def test_k6_what_is_sent_in_the_millisecond_of_an_answer_is_waited_for_too():
 
 @pytest.mark.parametrize("start", [5, PERIOD // 2 + 5, PERIOD - 5])
 def test_k6_a_gateway_that_has_never_said_anything_at_any_time_of_the_clock(start):
-    world = World(echo_ms=0, start=start)
+    world = Simulation(echo_ms=0, start=start)
     world.until(lambda: world.life.up)
     world.restart_gateway()
     world.echo()
@@ -563,7 +563,7 @@ def test_k7_a_request_that_waits_goes_out_at_once():
 
 
 def test_k7_without_a_tunnel_the_next_attempt_is_soon_but_not_if_the_gateway_has_refused():
-    world = World(echo_ms=0)
+    world = Simulation(echo_ms=0)
     world.there = False
     world.run(10 * MINUTE)
     assert world.life._pause > 20000 or world.life.attempt
@@ -572,7 +572,7 @@ def test_k7_without_a_tunnel_the_next_attempt_is_soon_but_not_if_the_gateway_has
     world.life.check(world.clock)
     world.run(1500)
     assert world.life.up
-    world = World(echo_ms=0, policy=Policy("sensor-7", b"quite another psk"))
+    world = Simulation(echo_ms=0, policy=Policy("sensor-7", b"quite another psk"))
     world.run(1000)
     world.life.check(world.clock)
     world.run(50000)
@@ -698,7 +698,7 @@ def test_close_without_an_answer_and_during_an_attempt():
     world.life.close(world.clock)
     world.run(11000)
     assert world.life.over and world.node.table.ike_sas() == []
-    world = World()
+    world = Simulation()
     world.run(7)
     assert world.life.attempt
     world.life.close(world.clock)
@@ -712,7 +712,7 @@ def test_close_without_an_answer_and_during_an_attempt():
 def test_n2_never_more_than_one_a_second_nor_two_in_30_seconds_unanswered_growing_to_a_minute_for_ever():
     rows = []
     for seed in range(4):
-        world = World(echo_ms=0, seed=seed)
+        world = Simulation(echo_ms=0, seed=seed)
         world.there = False
         world.run(2 * HOUR)
         begun = world.begun
@@ -746,7 +746,7 @@ def test_n11_initial_contact_until_an_attempt_has_succeeded_and_never_beside_an_
             contacts.append(INITIAL_CONTACT in notifies(parts))
             return super()._auth(sa, parts)
 
-    world = World(gateway=Heard)
+    world = Simulation(gateway=Heard)
     world.gateway.refuse = NO_PROPOSAL_CHOSEN
     world.run(2000)
     world.gateway.refuse = 0
@@ -799,7 +799,7 @@ def test_n11_after_the_peer_was_given_up_for_dead():
 
 
 def test_n14_refused_with_a_minute_between():
-    world = World(echo_ms=0, policy=Policy("sensor-7", b"quite another psk"))
+    world = Simulation(echo_ms=0, policy=Policy("sensor-7", b"quite another psk"))
     world.run(10 * MINUTE)
     gaps = [b - a for a, b in itertools.pairwise(world.begun)]
     assert len(gaps) >= 6 and all(MINUTE <= gap <= 90100 for gap in gaps)
@@ -807,7 +807,7 @@ def test_n14_refused_with_a_minute_between():
 
 
 def test_n14_an_attempt_that_saw_a_cookie_is_repeated_at_once_but_once():
-    world = World(echo_ms=0, policy=Policy("sensor-7", b"quite another psk"))
+    world = Simulation(echo_ms=0, policy=Policy("sensor-7", b"quite another psk"))
     world.gateway.cookies = True
     world.run(5 * MINUTE)
     gaps = [b - a for a, b in itertools.pairwise(world.begun)]
@@ -815,7 +815,7 @@ def test_n14_an_attempt_that_saw_a_cookie_is_repeated_at_once_but_once():
 
 
 def test_n15_a_child_sa_refused_the_ike_sa_deleted_and_a_minute_between():
-    world = World(echo_ms=0)
+    world = Simulation(echo_ms=0)
     world.gateway.refuse = NO_PROPOSAL_CHOSEN
     world.run(5 * MINUTE)
     gaps = [b - a for a, b in itertools.pairwise(world.begun)]
@@ -825,7 +825,7 @@ def test_n15_a_child_sa_refused_the_ike_sa_deleted_and_a_minute_between():
 
 def test_forged_hints_make_no_long_pause():
     """NO_PROPOSAL_CHOSEN and AUTHENTICATION_FAILED in clear, in front of the gateway's silence."""
-    world = World(echo_ms=0)
+    world = Simulation(echo_ms=0)
     world.gateway.tamper = lambda what, parts: [(NOTIFY, b"\0\0\0\x0e")] if what.startswith("IKE_SA_INIT") else parts
     world.run(16600)
     assert len(world.begun) == 1 and world.life.failures == 1 and 1000 <= world.life._pause <= 1500
@@ -852,7 +852,7 @@ def test_forged_hints_about_an_sa_that_works_cost_a_liveness_check_at_most():
 
 
 def test_a_name_without_an_answer_is_no_attempt_and_no_spin():
-    world = World(echo_ms=0)
+    world = Simulation(echo_ms=0)
     life = world.life
     asked = []
     for _ in range(40):
@@ -883,7 +883,7 @@ def test_an_attempt_that_is_not_wanted_any_longer_is_not_made():
 def test_bad_lifetimes():
     for lifetime in (0, -1, 432000001):
         with pytest.raises(ValueError, match=str(lifetime)):
-            World(lifetime_ms=lifetime)
+            Simulation(lifetime_ms=lifetime)
 
 
 @pytest.mark.parametrize("error", [NotImplementedError("X25519: wrong answers on this machine"), MemoryError()])
@@ -893,7 +893,7 @@ def test_n2_an_attempt_that_cannot_begin_leaves_nothing(error, monkeypatch):
     def missing(number, random):
         raise error
 
-    world = World(echo_ms=0)
+    world = Simulation(echo_ms=0)
     with monkeypatch.context() as patch:
         patch.setattr("ikev2.initial.sa_init.group", missing)
         world.run(100000)

@@ -8,8 +8,8 @@ import random
 
 import pytest
 
-from library.gateway import Gateway
-from library.world import PSK
+from library.scripted_gateway import Gateway
+from library.simulation import PSK
 
 MINUTE = 60000
 LIVE = 3200  # octets of IKE SA and Child SA; four AES objects and four pairs of HMAC pads are more than half of it
@@ -157,7 +157,7 @@ class Hour:
 
 @pytest.fixture(scope="module")
 def hour():
-    from boards.board import Board
+    from boards.emulator import Board
 
     with Board() as board:
         yield Hour(board)

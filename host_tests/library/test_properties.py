@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
-from measure import mixed, soak
+from measure import mixed_traffic, soak
 
 SEEDS = [bytes.fromhex(octets) for _, octets in soak.seeds(1000)]
 PEERS = [b"\xc0\0\2\1\1\xf4", b"\xc0\0\2\1\0\0", b"\xc6\x33\x64\7\x11\x94", b"\xc6\x33\x64\7\1\xf4"]
@@ -21,7 +21,7 @@ DATAGRAMS = st.one_of(
 
 def check(datagrams):
     """Verdicts over (via, source, datagram, now); L2, L3, L6, R2 hold."""
-    table, _ = mixed.table()
+    table, _ = mixed_traffic.table()
     node = Node(table, lambda n: bytes(range(n)), per_source_ms=0, burst=100)
     for slot in table.ike_sas():
         for message_id in range(10):
@@ -72,7 +72,7 @@ def test_a_million_datagrams():
 
 def test_mixed_datagrams_on_cpython():
     seeds = [(via, bytes.fromhex(octets)) for via, octets in soak.seeds(1000)]
-    node = mixed.run(60000, 7, seeds, lambda *_: None)
+    node = mixed_traffic.run(60000, 7, seeds, lambda *_: None)
     missed = {name for name, count in zip(VERDICTS, node.counters, strict=True) if not count}
     assert missed <= {"drop-limited", "drop-source"} | {
         verdict for verdict in vector_files.VERDICTS if "hint" in verdict

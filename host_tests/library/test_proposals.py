@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from ikev2.sa import proposals, selectors
 from ikev2.sa.proposals import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, Policy, choose, offer
 
-from library import gateway
+from library import scripted_gateway
 
 CBC = ("aes-cbc-256", "aes-cbc-128")
 GCM = ("aes-gcm-16-256", "aes-gcm-16-128")
 SPI = b"\1\2\3\4"
 IKE_SPI = b"\1\2\3\4\5\6\7\x08"
-PLAIN = gateway.transforms(3, "aes-cbc-128")
+PLAIN = scripted_gateway.transforms(3, "aes-cbc-128")
 
 
 def take(body, protocol=3, spi_size=4, ciphers=CBC, groups=(31, 14), **more):
@@ -27,23 +27,25 @@ def refusal(*arguments, **more):
 
 
 def esp(*transforms, number=1, spi=SPI, more=False):
-    return gateway.proposal(number, 3, spi, list(transforms), more)
+    return scripted_gateway.proposal(number, 3, spi, list(transforms), more)
 
 
 def ike(*transforms, number=1, spi=b"", more=False):
-    return gateway.proposal(number, 1, spi, list(transforms), more)
+    return scripted_gateway.proposal(number, 1, spi, list(transforms), more)
 
 
 def test_an_offer_is_what_another_reader_finds_n22():
-    assert gateway.proposals(offer(1, b"", CBC, (31, 14))) == [
+    assert scripted_gateway.proposals(offer(1, b"", CBC, (31, 14))) == [
         (1, 1, b"", [(1, 12, 256), (1, 12, 128), (2, 5, 0), (3, 12, 0), (4, 31, 0), (4, 14, 0)])
     ]
-    assert gateway.proposals(offer(3, SPI, CBC)) == [(1, 3, SPI, [(1, 12, 256), (1, 12, 128), (3, 12, 0), (5, 0, 0)])]
+    assert scripted_gateway.proposals(offer(3, SPI, CBC)) == [
+        (1, 3, SPI, [(1, 12, 256), (1, 12, 128), (3, 12, 0), (5, 0, 0)])
+    ]
 
 
 @pytest.mark.parametrize("ciphers", [CBC + GCM, GCM + CBC, (GCM[0], *CBC, GCM[1])])
 def test_aead_has_a_proposal_of_its_own_and_no_integrity_n22(ciphers):
-    first, second = gateway.proposals(offer(1, b"", ciphers, (14,)))
+    first, second = scripted_gateway.proposals(offer(1, b"", ciphers, (14,)))
     assert (first[0], second[0]) == (1, 2)
     for _, _, _, transforms in (first, second):
         of_gcm = {identifier for kind, identifier, _ in transforms if kind == 1} == {20}
@@ -56,15 +58,15 @@ def test_aead_has_a_proposal_of_its_own_and_no_integrity_n22(ciphers):
 def test_what_was_chosen_of_our_offer_n7(cipher, group):
     ours = CBC + GCM
     number = 1 if cipher in CBC else 2
-    body = ike(*gateway.transforms(1, cipher, group), number=number)
+    body = ike(*scripted_gateway.transforms(1, cipher, group), number=number)
     assert take(body, 1, 0, ours, exact=True) == (0, number, cipher, group, b"")
-    assert refusal(ike(*gateway.transforms(1, cipher, group), number=3 - number), 1, 0, ours, exact=True)
-    body = esp(*gateway.transforms(3, cipher), number=number)
+    assert refusal(ike(*scripted_gateway.transforms(1, cipher, group), number=3 - number), 1, 0, ours, exact=True)
+    body = esp(*scripted_gateway.transforms(3, cipher), number=number)
     assert take(body, 3, 4, ours, (), exact=True) == (0, number, cipher, 0, SPI)
 
 
 def test_the_order_of_transforms_is_the_peers_n7():
-    transforms = gateway.transforms(1, CBC[0], 14)
+    transforms = scripted_gateway.transforms(1, CBC[0], 14)
     for turn in range(4):
         turned = transforms[turn:] + transforms[:turn]
         assert take(ike(*turned), 1, 0, exact=True) == (0, 1, CBC[0], 14, b"")
@@ -99,7 +101,7 @@ def test_what_is_none_of_ours_is_not_taken_n7(transforms):
 
 
 def test_one_proposal_is_a_choice_and_two_are_none_n7():
-    good = gateway.transforms(1, CBC[0], 31)
+    good = scripted_gateway.transforms(1, CBC[0], 31)
     assert refusal(ike(*good, more=True) + ike(*good, number=2), 1, 0, exact=True) == NO_PROPOSAL_CHOSEN
     assert refusal(ike(*good), 1, 0, exact=True) == 0
     assert refusal(esp(*PLAIN), 1, 4, exact=True) == NO_PROPOSAL_CHOSEN  # another protocol
@@ -114,7 +116,7 @@ def test_extended_sequence_numbers_are_not_taken_n16():
 
 def test_ours_is_chosen_among_proposals_of_a_request_k1():
     strange = esp((1, 28, 256), (5, 0, 0), number=1, more=True)
-    ah = gateway.proposal(2, 2, b"\1\2\3\4", [(3, 12, 0), (5, 0, 0)], True)
+    ah = scripted_gateway.proposal(2, 2, b"\1\2\3\4", [(3, 12, 0), (5, 0, 0)], True)
     many = esp((1, 12, 128), (1, 12, 192), (1, 12, 256), (3, 14, 0), (3, 12, 0), (5, 1, 0), (5, 0, 0), number=3)
     assert take(strange + ah + many) == (0, 3, "aes-cbc-256", 0, SPI)
     assert take(strange + ah + many, ciphers=CBC[::-1]) == (0, 3, "aes-cbc-128", 0, SPI)
@@ -123,16 +125,16 @@ def test_ours_is_chosen_among_proposals_of_a_request_k1():
 
 
 def test_the_group_of_the_ke_payload_decides_k1_k2():
-    both = gateway.transforms(1, CBC[0], 14)
+    both = scripted_gateway.transforms(1, CBC[0], 14)
     both.insert(1, (4, 31, 0))
     body = ike(*both, spi=IKE_SPI)
     assert [take(body, 1, 8, ke=ke)[3] for ke in (14, 31, 19, 0)] == [14, 31, 31, 31]
     assert take(body, 1, 8, groups=(14, 31))[3] == 14
     first, second = (
-        ike(*gateway.transforms(1, CBC[0], 31), spi=IKE_SPI, more=True),
+        ike(*scripted_gateway.transforms(1, CBC[0], 31), spi=IKE_SPI, more=True),
         ike(*both[2:], (4, 14, 0), spi=IKE_SPI),
     )
-    second = ike(*gateway.transforms(1, CBC[1], 14), number=2, spi=IKE_SPI)
+    second = ike(*scripted_gateway.transforms(1, CBC[1], 14), number=2, spi=IKE_SPI)
     assert take(first + second, 1, 8, ke=14) == (0, 2, CBC[1], 14, IKE_SPI)
     assert take(first + second, 1, 8, ke=31) == (0, 1, CBC[0], 31, IKE_SPI)
     pfs = esp(*PLAIN, (4, 31, 0))
@@ -144,7 +146,7 @@ def test_the_group_of_the_ke_payload_decides_k1_k2():
 
 
 def test_spis_of_another_size_and_zero_are_no_spis_k3():
-    transforms = gateway.transforms(1, CBC[0], 31)
+    transforms = scripted_gateway.transforms(1, CBC[0], 31)
     assert take(ike(*transforms, spi=IKE_SPI), 1, 8)[4] == IKE_SPI
     for spi in (b"", b"\1", bytes(8), IKE_SPI[:7], IKE_SPI + b"\1"):
         assert refusal(ike(*transforms, spi=spi), 1, 8) == INVALID_SYNTAX
@@ -212,7 +214,7 @@ def test_octets_never_raise(data):
 
 def test_a_chain_of_payloads():
     first, octets = selectors.chained([(40, b"nonce"), (41, selectors.notify_body(16384)), (33, b"")])
-    assert (first, octets) == gateway.chain([(40, b"nonce"), gateway.notify(16384), (33, b"")])
+    assert (first, octets) == scripted_gateway.chain([(40, b"nonce"), scripted_gateway.notify(16384), (33, b"")])
     assert list(selectors.bodies(first, octets, 0, len(octets))) == [(40, 4, 9), (41, 13, 17), (33, 21, 21)]
     for cut in range(len(octets)):
         assert [kind for kind, _, _ in selectors.bodies(first, octets, 0, cut)][-1] == selectors.MALFORMED
@@ -267,7 +269,7 @@ def test_a_policy_that_cannot_be_is_refused(wrong):
 
 def ts(*networks):
     """Selectors as we keep them, by the other implementation."""
-    body = gateway.selectors(*networks)
+    body = scripted_gateway.selectors(*networks)
     found, others = selectors.read_ts(body, 0, len(body))
     assert not others and selectors.ts_body(found) == body
     return found
@@ -298,15 +300,16 @@ def test_selectors_are_cut_k3():
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"\0\0\0", b"\1\0\0\0", b"\0\0\0\0" + bytes(16), gateway.selectors("10.0.0.0/8")[:-1],
-             b"\2" + gateway.selectors("10.0.0.0/8")[1:], b"\1\0\0\0\7\0\0\x08" + bytes(4), b"\1\0\0\0\7\0\0\3"],
+    "body", [b"", b"\0\0\0", b"\1\0\0\0", b"\0\0\0\0" + bytes(16), scripted_gateway.selectors("10.0.0.0/8")[:-1],
+             b"\2" + scripted_gateway.selectors("10.0.0.0/8")[1:],
+             b"\1\0\0\0\7\0\0\x08" + bytes(4), b"\1\0\0\0\7\0\0\3"],
 )  # fmt: skip
 def test_malformed_selectors(body):
     assert selectors.read_ts(body, 0, len(body)) is None
 
 
 def test_truncated_selectors_and_attributes():
-    body = gateway.selectors("10.0.0.0/8", "11.0.0.0/8")
+    body = scripted_gateway.selectors("10.0.0.0/8", "11.0.0.0/8")
     for cut in range(len(body)):
         assert selectors.read_ts(body[:cut], 0, cut) is None
     body = struct.pack(">IHHIHH", 2 << 24, 1, 4, 0x0A4D0002, 7, 0)
@@ -316,7 +319,12 @@ def test_truncated_selectors_and_attributes():
 
 
 def test_selectors_of_other_kinds_are_counted():
-    body = b"\2\0\0\0" + struct.pack(">BBHHH", 8, 0, 40, 0, 65535) + bytes(32) + gateway.selectors("10.0.0.0/8")[4:]
+    body = (
+        b"\2\0\0\0"
+        + struct.pack(">BBHHH", 8, 0, 40, 0, 65535)
+        + bytes(32)
+        + scripted_gateway.selectors("10.0.0.0/8")[4:]
+    )
     assert selectors.read_ts(body, 0, len(body)) == (ts("10.0.0.0/8"), 1)
 
 

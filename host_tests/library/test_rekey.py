@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from ikev2 import owners
 from ikev2.sa import rekey, selectors
 
-from library import gateway
+from library import scripted_gateway
 from library.attempt import PSK, Attempt, endpoint
-from library.gateway import Gateway, notify
+from library.scripted_gateway import Gateway, notify
 
 SUITES = ("aes-cbc-256", "aes-cbc-128", "aes-gcm-16-256", "aes-gcm-16-128")
 
@@ -186,7 +186,7 @@ def child_request(made, **changes):
     pair = made.sa.children[0]
     parts = {
         "rekey": notify(16393, b"", 3, pair.spi_in),
-        "sa": (33, gateway.proposal(1, 3, b"\1\2\3\4", gateway.transforms(3, "aes-cbc-128"))),
+        "sa": (33, scripted_gateway.proposal(1, 3, b"\1\2\3\4", scripted_gateway.transforms(3, "aes-cbc-128"))),
         "nonce": (40, bytes(range(32))),
         "ts_i": (44, pair.ts_here),
         "ts_r": (45, pair.ts_there),
@@ -198,7 +198,10 @@ def child_request(made, **changes):
 def ike_request(**changes):
     """Payloads of a rekey of the IKE SA."""
     parts = {
-        "sa": (33, gateway.proposal(1, 1, b"\1\2\3\4\5\6\7\x08", gateway.transforms(1, "aes-cbc-128", 31))),
+        "sa": (
+            33,
+            scripted_gateway.proposal(1, 1, b"\1\2\3\4\5\6\7\x08", scripted_gateway.transforms(1, "aes-cbc-128", 31)),
+        ),
         "nonce": (40, bytes(range(32))),
         "ke": (34, b"\0\x1f\0\0\x09" + bytes(31)),
     }
@@ -222,21 +225,21 @@ def refused(made, parts):
     return int.from_bytes(body[2:4], "big"), body[4 : 4 + body[1]], body[4 + body[1] :]
 
 
-ESP_31 = (33, gateway.proposal(1, 3, b"\1\2\3\4", gateway.transforms(3, "aes-cbc-128", 31)))
+ESP_31 = (33, scripted_gateway.proposal(1, 3, b"\1\2\3\4", scripted_gateway.transforms(3, "aes-cbc-128", 31)))
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "data"),
     [
         ({"rekey": None}, 35, b""),  # a new Child SA
-        ({"sa": (33, gateway.proposal(1, 3, b"\1\2\3\4", [(1, 12, 192), (3, 12, 0), (5, 0, 0)]))}, 14, b""),
-        ({"sa": (33, gateway.proposal(1, 2, b"\1\2\3\4", [(3, 12, 0), (5, 0, 0)]))}, 14, b""),
-        ({"sa": (33, gateway.proposal(1, 3, b"\1\2\3\4", gateway.transforms(3, "aes-cbc-128", 19))),
+        ({"sa": (33, scripted_gateway.proposal(1, 3, b"\1\2\3\4", [(1, 12, 192), (3, 12, 0), (5, 0, 0)]))}, 14, b""),
+        ({"sa": (33, scripted_gateway.proposal(1, 2, b"\1\2\3\4", [(3, 12, 0), (5, 0, 0)]))}, 14, b""),
+        ({"sa": (33, scripted_gateway.proposal(1, 3, b"\1\2\3\4", scripted_gateway.transforms(3, "aes-cbc-128", 19))),
           "ke": (34, b"\0\x13\0\0" + bytes(64))}, 14, b""),
         ({"sa": ESP_31}, 17, b"\0\x1f"),
         ({"sa": ESP_31, "ke": (34, b"\0\x0e\0\0" + bytes(256))}, 17, b"\0\x1f"),
-        ({"ts_i": (44, gateway.selectors("192.0.2.0/24"))}, 38, b""),
-        ({"ts_r": (45, gateway.selectors("10.77.0.3/32"))}, 38, b""),
+        ({"ts_i": (44, scripted_gateway.selectors("192.0.2.0/24"))}, 38, b""),
+        ({"ts_r": (45, scripted_gateway.selectors("10.77.0.3/32"))}, 38, b""),
         ({"ts_r": (45, b"\1\0\0\0" + struct.pack(">BBHHH", 8, 0, 40, 0, 65535) + bytes(32))}, 38, b""),
     ],
 )  # fmt: skip
@@ -265,8 +268,8 @@ def test_an_unknown_spi_is_named_k3(protocol, spi):
     [
         {"nonce": None}, {"nonce": (40, bytes(15))}, {"nonce": (40, bytes(257))}, {"sa": None}, {"ts_i": None},
         {"ts_r": None}, {"ts_i": (44, b"")}, {"ts_r": (45, b"\2\0\0\0")}, {"sa": (33, b"\0\0\0\7")},
-        {"sa": (33, gateway.proposal(1, 3, bytes(4), gateway.transforms(3, "aes-cbc-128")))},
-        {"sa": (33, gateway.proposal(1, 3, bytes(8), gateway.transforms(3, "aes-cbc-128")))},
+        {"sa": (33, scripted_gateway.proposal(1, 3, bytes(4), scripted_gateway.transforms(3, "aes-cbc-128")))},
+        {"sa": (33, scripted_gateway.proposal(1, 3, bytes(8), scripted_gateway.transforms(3, "aes-cbc-128")))},
         {"rekey": notify(16393, b"", 3, b"\1\2\3")}, {"more": (40, bytes(32))},
         {"sa": ESP_31, "ke": (34, b"\0\x1f\0\0" + bytes(31))},
         {"sa": ESP_31, "ke": (34, b"\0\x1f\0\0" + bytes(32))},
@@ -279,7 +282,7 @@ def test_what_is_no_request_to_replace_a_child_sa_k3(changes):
 
 
 def other_spi(spi):
-    return (33, gateway.proposal(1, 1, spi, gateway.transforms(1, "aes-cbc-128", 31)))
+    return (33, scripted_gateway.proposal(1, 1, spi, scripted_gateway.transforms(1, "aes-cbc-128", 31)))
 
 
 @pytest.mark.parametrize(
@@ -298,7 +301,7 @@ def test_what_is_no_request_to_replace_the_ike_sa_k3(changes):
 def test_another_group_or_suite_for_the_ike_sa_k3():
     made = live({"groups": (31,)})
     assert refused(made, ike_request(ke=(34, b"\0\x0e\0\0" + bytes(256)))) == (17, b"", b"\0\x1f")
-    sa = gateway.proposal(1, 1, b"\1\2\3\4\5\6\7\x08", gateway.transforms(1, "aes-cbc-128", 19))
+    sa = scripted_gateway.proposal(1, 1, b"\1\2\3\4\5\6\7\x08", scripted_gateway.transforms(1, "aes-cbc-128", 19))
     assert refused(made, ike_request(sa=(33, sa))) == (14, b"", b"")
     assert asks_after(made) == "check: done"
 
@@ -340,14 +343,16 @@ def test_while_we_delete_it_k3():
 
 def test_selectors_are_cut_with_the_old_ones_k3():
     made = live(networks=("10.0.0.0/8",))
-    wider = [gateway.selectors("0.0.0.0/0", "10.0.0.0/8")] * 2
+    wider = [scripted_gateway.selectors("0.0.0.0/0", "10.0.0.0/8")] * 2
     made.sa.children[0].ts_here, made.sa.children[0].ts_there = wider
     assert asks(made, made.gateway.rekey_child(made.sa)) == "rekey child: done"
     pair = made.sa.children[-1]
-    assert pair.ts_here == gateway.selectors("10.0.0.0/8") and pair.ts_there == gateway.selectors("10.77.0.2/32")
-    made.sa.children[-1].ts_here = gateway.selectors("10.9.0.0/16")
+    assert pair.ts_here == scripted_gateway.selectors("10.0.0.0/8") and pair.ts_there == scripted_gateway.selectors(
+        "10.77.0.2/32"
+    )
+    made.sa.children[-1].ts_here = scripted_gateway.selectors("10.9.0.0/16")
     assert asks(made, made.gateway.rekey_child(made.sa)) == "rekey child: done"
-    assert made.sa.children[-1].ts_here == gateway.selectors("10.9.0.0/16")
+    assert made.sa.children[-1].ts_here == scripted_gateway.selectors("10.9.0.0/16")
 
 
 def test_a_gateway_that_replaces_once_a_second_and_deletes_nothing():

@@ -4,10 +4,10 @@ import pytest
 from ikev2.sa.proposals import Policy
 from ipsec import sleep
 
-from library.world import PSK, World
+from library.simulation import PSK, Simulation
 
 
-class Board(World):
+class Board(Simulation):
     """A device with RTC memory, which firmware reads and clears before anything else."""
 
     def __init__(self, ciphers=("aes-cbc-256",), keep_keys=True, **settings):

@@ -11,7 +11,7 @@ import pytest
 from commands.node_process import UNLIMITED, node_process
 from golden.live import canary
 from ikev2.net import addresses, sockets, udp
-from peers import net
+from peers import namespaces
 from tools import device_environment, micropython
 
 PORTS = {500: 15512, 4500: 14512}
@@ -69,7 +69,7 @@ class Lan:
 
 @pytest.fixture
 def lan():
-    with net.host() as home, net.host() as one, net.host() as two:
+    with namespaces.host() as home, namespaces.host() as one, namespaces.host() as two:
         yield Lan(home, one, two)
 
 

@@ -11,8 +11,8 @@ import threading
 import pytest
 from tools import HERE, device_environment, micropython
 
-from library.gateway import Gateway
-from library.world import PSK
+from library.scripted_gateway import Gateway
+from library.simulation import PSK
 
 
 class Serving(threading.Thread):

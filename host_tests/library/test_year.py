@@ -10,8 +10,8 @@ import gc
 from ikev2.initial import sa_init as initial
 from ikev2.sa import rekey
 
-from library.gateway import Group
-from library.world import World
+from library.scripted_gateway import Group
+from library.simulation import Simulation
 
 MINUTE = 60000
 HOUR = 60 * MINUTE
@@ -35,7 +35,7 @@ class QuickGroup(Group):
         return True
 
 
-class Year(World):
+class Year(Simulation):
     def __init__(self, **more):
         super().__init__(**more)
         self.two_since = None

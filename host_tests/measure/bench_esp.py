@@ -1,6 +1,6 @@
 """What a packet through a Child SA costs on the emulated board, beside the platform's AES and SHA-256 alone."""
 
-from boards.board import CLOCK_NS, Board
+from boards.emulator import CLOCK_NS, Board
 
 CIPHERS = ("aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256")
 SIZES = (64, 1024)  # octets of the inner packet

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from boards.board import CLOCK_NS, Board
+from boards.emulator import CLOCK_NS, Board
 from tools import device_environment, micropython
 
 CIPHERS = ("aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256")

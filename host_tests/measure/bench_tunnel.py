@@ -10,10 +10,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from peers.gateway import PSK, Strongswan, config
-from peers.net import run, until
+from peers.namespaces import run, until
+from peers.real_gateways import PSK, Strongswan, config
+from peers.router import GATEWAY, way
 from peers.strongswan import CHARON
-from peers.way import GATEWAY, way
 from tools import device_environment, micropython
 
 _ROUNDS = 9

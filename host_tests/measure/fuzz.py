@@ -12,14 +12,14 @@ with atheris.instrument_imports(include=["ikev2"]):
     from ikev2 import node as ikev2_node
     from ikev2.notifier import INVALID_MAJOR_VERSION
 
-    from measure import mixed
+    from measure import mixed_traffic
 
 VIAS = (500, 4500, 50, 51)
 SOURCES = (b"\xc0\0\2\1\1\xf4", b"\xc6\x33\x64\7\x11\x94", b"\x7f\0\0\1\xee\x32", b"\0\0\0\0\1\xf4")
 
 
 def new_node():
-    sas, ours = mixed.table()
+    sas, ours = mixed_traffic.table()
     node = ikev2_node.Node(sas, os.urandom, answers_per_s=1000000, burst=1000000, per_source_ms=0)
     node.expect(ours, 37, b"\0\0\0\7")
     return node

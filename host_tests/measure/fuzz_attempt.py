@@ -13,7 +13,7 @@ with atheris.instrument_imports(include=["ikev2"]):
     from ikev2.initial import sa_init as initial
     from ikev2.owners import ESTABLISHED, FAILED
     from ikev2.sa import rekey
-    from library import gateway
+    from library import scripted_gateway
     from library.attempt import GATEWAY, PSK, Attempt, endpoint
 
     from measure import fuzz
@@ -22,7 +22,7 @@ _MESSAGES = 8  # that one datagram may cause: a request in three more forms, IKE
 
 
 class Group:
-    """What crypto.group makes, and library.gateway.Group: the secret is always the same."""
+    """What crypto.group makes, and library.scripted_gateway.Group: the secret is always the same."""
 
     def __init__(self, number, random):
         self.number = number
@@ -39,7 +39,7 @@ class Group:
         return b"\5" * self.size
 
 
-initial.group = rekey.group = gateway.Group = Group
+initial.group = rekey.group = scripted_gateway.Group = Group
 
 
 def random(n):
@@ -54,8 +54,8 @@ class Waiting(Attempt):
     """An attempt that waits for the response to the request with this exchange, or that has succeeded (36)."""
 
     def __init__(self, exchange):
-        gate = gateway.Gateway(PSK, random=random_of_gateway)
-        gate.tamper = lambda what, parts: None if what == f"{gateway.NAMES[exchange]} response" else parts
+        gate = scripted_gateway.Gateway(PSK, random=random_of_gateway)
+        gate.tamper = lambda what, parts: None if what == f"{scripted_gateway.NAMES[exchange]} response" else parts
         super().__init__(gate, random=random)
         self.run(lambda: self.over or any(octets[18] == exchange for *_, octets in self.stripped()))
         self.events.clear()
@@ -77,16 +77,18 @@ class Waiting(Attempt):
     def says(self, exchange, octets):
         """A message of a gateway that has the keys, with these octets in it."""
         (sa,) = self.gateway.sas
-        if exchange == gateway.IKE_AUTH:
+        if exchange == scripted_gateway.IKE_AUTH:
             header = exchange, 0x20, 1
         else:
             header = exchange, 0, 0
-        original, gateway.chain = gateway.chain, lambda parts: (octets[0], octets[1:])
+        original, scripted_gateway.chain = scripted_gateway.chain, lambda parts: (octets[0], octets[1:])
         try:
-            fields = sa.spi_i + sa.spi_r + bytes((gateway.SK, 0x20, *header[:2])) + header[2].to_bytes(4, "big")
-            message = gateway.seal(sa.cipher, sa.keys[4], sa.keys[2], fields, [], bytes(16))
+            fields = (
+                sa.spi_i + sa.spi_r + bytes((scripted_gateway.SK, 0x20, *header[:2])) + header[2].to_bytes(4, "big")
+            )
+            message = scripted_gateway.seal(sa.cipher, sa.keys[4], sa.keys[2], fields, [], bytes(16))
         finally:
-            gateway.chain = original
+            scripted_gateway.chain = original
         self.hears(bytes(4) + message, 4500)
 
 
@@ -98,7 +100,7 @@ def one(octets):
     if len(octets) < 2 or octets[0] > 2:
         return
     if octets[0] == 0:
-        made = _waiting.pop() if _waiting else Waiting(gateway.IKE_SA_INIT)
+        made = _waiting.pop() if _waiting else Waiting(scripted_gateway.IKE_SA_INIT)
         sent = len(made.sent)
         made.hears(octets[1:], 500)
         assert not made.over or made.initiator.failed
@@ -107,15 +109,15 @@ def one(octets):
             made.initiator._init.hinted = 0
             _waiting.append(made)
     elif octets[0] == 1:
-        made = Waiting(gateway.IKE_AUTH)
-        made.says(gateway.IKE_AUTH, octets[1:])
+        made = Waiting(scripted_gateway.IKE_AUTH)
+        made.says(scripted_gateway.IKE_AUTH, octets[1:])
         told = [kind for kind, _, _ in made.events]
         assert (ESTABLISHED in told) + (FAILED in told) <= 1
         if ESTABLISHED in told:
             assert VOUCHED[4:] in octets
     else:
-        made = Waiting(gateway.CREATE_CHILD_SA)
-        made.says(gateway.CREATE_CHILD_SA, octets[1:])
+        made = Waiting(scripted_gateway.CREATE_CHILD_SA)
+        made.says(scripted_gateway.CREATE_CHILD_SA, octets[1:])
         assert len(made.node.table.children(made.slot)) <= 2 if made.node.table.ike_sas() else True
 
 
@@ -128,12 +130,12 @@ def payloads(what):
             found.append(parts)
         return parts
 
-    gate = gateway.Gateway(PSK, random=random_of_gateway)
+    gate = scripted_gateway.Gateway(PSK, random=random_of_gateway)
     gate.tamper = tamper
     Attempt(gate, random=random).run()
     gate.rekey_child(gate.sas[0], group=31)
-    first, octets = gateway.chain(found[0])
-    return bytes((first,)) + octets, gateway.of(found[0], gateway.AUTH)
+    first, octets = scripted_gateway.chain(found[0])
+    return bytes((first,)) + octets, scripted_gateway.of(found[0], scripted_gateway.AUTH)
 
 
 IN_AUTH, VOUCHED = payloads("IKE_AUTH response")
@@ -144,11 +146,11 @@ def corpus():
     """A folder with one good message of each kind, and what earlier runs found."""
     folder = fuzz.BUILD / "corpus-attempt"
     folder.mkdir(parents=True, exist_ok=True)
-    made = Waiting(gateway.IKE_SA_INIT)
+    made = Waiting(scripted_gateway.IKE_SA_INIT)
     made.gateway.tamper = lambda what, parts: parts
     made.gateway._answers.clear()
     ((_, _, answer),) = made.gateway.receive(500, ("198.51.100.7", 500), made.sent[-1][3])
-    first, octets = gateway.chain([gateway.notify(17, b"\0\x0e")])
+    first, octets = scripted_gateway.chain([scripted_gateway.notify(17, b"\0\x0e")])
     refusal = answer[:8] + bytes(8) + bytes((first,)) + answer[17:24] + (28 + len(octets)).to_bytes(4, "big") + octets
     (folder / "answer").write_bytes(b"\0" + answer)
     (folder / "refusal").write_bytes(b"\0" + refusal)

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from boards.board import ADDRESS, CLOCK_NS, FIRMWARE, PEER, Board
+from boards.emulator import ADDRESS, CLOCK_NS, FIRMWARE, PEER, Board
 from golden import machines, vector_files
 from golden.live import canary
 from tools import ROOT, arguments, compiled, library

@@ -1,6 +1,6 @@
 """What keys and ciphers cost on the emulated Cortex-M3: instructions, and ratios to what the platform alone takes."""
 
-from boards.board import CLOCK_NS, Board
+from boards.emulator import CLOCK_NS, Board
 
 CIPHERS = ("aes-cbc-128", "aes-cbc-256", "aes-gcm-16-128", "aes-gcm-16-256")
 INSIDE = (64, 1024)  # octets of the packet in an ESP packet

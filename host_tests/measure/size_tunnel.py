@@ -5,8 +5,8 @@ The device's half runs on the board, its clock counting instructions; the gatewa
 
 import contextlib
 
-from boards.board import CLOCK_NS, Board
-from library.gateway import Gateway
+from boards.emulator import CLOCK_NS, Board
+from library.scripted_gateway import Gateway
 
 _PSK = b"of no value, but long enough"
 _HOST = ("198.51.100.1", 500)

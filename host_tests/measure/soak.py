@@ -1,4 +1,4 @@
-"""Runs mixed.py under the MicroPython unix port with 64 KiB of heap, and compares the heap before and after."""
+"""Runs mixed_traffic.py under the MicroPython unix port with 64 KiB of heap, and compares the heap before and after."""
 
 import itertools
 import subprocess
@@ -11,7 +11,7 @@ _SEEDS = 40  # what fits into the heap beside the library
 
 
 def seeds(most):
-    """Up to `most` datagrams of the vectors, as mixed.py reads them, all verdicts among them."""
+    """Up to `most` datagrams of the vectors, as mixed_traffic.py reads them, all verdicts among them."""
     by_verdict = {}
     for case in vector_files.all_cases():
         for step, (verdict, _) in zip(case["steps"], case["expected"], strict=True):
@@ -23,8 +23,8 @@ def seeds(most):
 
 def soak(count, seed=1, heap="64k", progress=None):
     """(heap in use after the first thousand, heap at the end, in octets); RuntimeError with what was printed."""
-    compiled_library("measure/mixed")
-    command = [micropython(), "-X", f"heapsize={heap}", "-m", "mixed", str(count), str(seed)]
+    compiled_library("measure/mixed_traffic")
+    command = [micropython(), "-X", f"heapsize={heap}", "-m", "mixed_traffic", str(count), str(seed)]
     process = subprocess.Popen(
         command, cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**device_environment(), "MICROPYPATH": f"{BUILD / 'mpy'}:.frozen"},

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from tools import arguments
 
-from peers import forgotten, libreswan, protected, strongswan
-from peers.net import ASKER, PLACE, THIRD, network, until
-from peers.place import node_at
+from peers import adopted_sa, libreswan, state_loss, strongswan
+from peers.namespaces import ASKER, PLACE, THIRD, network, until
+from peers.our_node import node_at
 
 PORTS = (500, 4500)
 SILENT, ANSWERS, IGNORED = "silent", "**answers**", "ignored"
@@ -42,7 +42,7 @@ class Asked:
 
     def ask(self, via, question):
         """Its answer or None, proven by an answer to what follows."""
-        return forgotten.ask(self._sock, (self._address, via), question, forgotten.newer_request(via))
+        return state_loss.ask(self._sock, (self._address, via), question, state_loss.newer_request(via))
 
     def verdict(self, verdict, *names):
         """'silent', or the name of the Notify in the right answers; what is wrong with them otherwise."""
@@ -89,11 +89,11 @@ class Asked:
 def limits(sock, beside, address):
     """How many of many questions from one address are answered."""
     via, question = _vector("major-3-ike-sa-init-on-500")
-    sure = forgotten.newer_request(via)
+    sure = state_loss.newer_request(via)
     for _ in range(_MANY):
         sock.sendto(question, (address, via))
-    forgotten.ask(beside, (address, via), sure, sure)
-    count = len(forgotten.drain(sock))
+    state_loss.ask(beside, (address, via), sure, sure)
+    count = len(state_loss.drain(sock))
     return "no" if count == _MANY else f"yes: {count} of {_MANY}"
 
 
@@ -117,7 +117,7 @@ _HINT = "hint: one liveness check"
 
 def over_the_ike_sa(daemon, folder):
     """What it answers to INVALID_SPI over the IKE SA, and what that does."""
-    payloads, before, after = protected.response_to_invalid_spi(daemon, folder)
+    payloads, before, after = adopted_sa.response_to_invalid_spi(daemon, folder)
     response = "empty response" if payloads == b"" else f"**response with {payloads}**"
     return f"{response}, {'SAs kept' if before == after else _CHANGED}"
 
@@ -157,7 +157,7 @@ def see_daemon(daemon, folder):
         stranger, beside = (stack.enter_context(place.socket(THIRD)) for _ in range(2))
         cells = Asked(stranger, ASKER).table()
         keeper.settled(len(_UNKNOWN))
-        assert not forgotten.drain(stranger)
+        assert not state_loss.drain(stranger)
         cells.append(limits(stranger, beside, ASKER))
         before = keeper.sas()
         with place.socket(PLACE, wire.PORT_NAT) as encapsulated:
@@ -167,7 +167,7 @@ def see_daemon(daemon, folder):
             answered = Asked(known, ASKER).ask(via, hint)
         cells.append(ANSWERS if answered else IGNORED if keeper.sas() == before else _CHANGED)
         forging = forged(keeper, cable, place)
-    record = forgotten.forgotten(daemon, "unix", via, folder / "again")
+    record = state_loss.forgotten(daemon, "unix", via, folder / "again")
     cells.append(IGNORED if record.before == record.after else _CHANGED)
     return [*cells, over_the_ike_sa(daemon, folder / "protected"), forging]
 
@@ -182,9 +182,9 @@ def see_ours(folder):
         asker.run("ip", "addr", "add", f"{THIRD}1/24", "dev", "cable")
         with asker.socket(f"{THIRD}1") as beside, node_at("unix", place, limits=True):
             cells.append(limits(stranger, beside, PLACE))
-    record = protected.protected("unix", "aes-cbc-128", False, folder / "protected")
+    record = adopted_sa.protected("unix", "aes-cbc-128", False, folder / "protected")
     cells.append("INVALID_SPI over it" if record.told["counters"]["invalid-spi-protected"] == 2 else SILENT)
-    checked = forgotten.message_id(record.check[0]) == forgotten.message_id(record.invalid_spi[1][0]) - 1
+    checked = state_loss.message_id(record.check[0]) == state_loss.message_id(record.invalid_spi[1][0]) - 1
     for counter in ("hint-invalid-spi", "hint-invalid-ike-spi"):
         cells.append(_HINT if checked and record.told["counters"].get(counter) else IGNORED)
     return [*cells, over_the_ike_sa(None, folder / "both"), "a hint, the attempt goes on (N5)"]

@@ -5,7 +5,7 @@ import subprocess
 
 from tools import BUILD
 
-from peers.net import SECRET, run, until
+from peers.namespaces import SECRET, run, until
 
 _TREE = BUILD / "libreswan/usr/libexec"
 _WHACK = _TREE / "ipsec/whack"

@@ -20,7 +20,7 @@ from pathlib import Path
 from commands.node_process import UNLIMITED, node_process
 from golden import vector_files
 
-from peers.net import host
+from peers.namespaces import host
 from peers.strongswan import CHARON, Charon, version
 
 _LOCAL = "127.0.0.1"

@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from peers.net import INSIDE, SECRET, run, until
+from peers.namespaces import INSIDE, SECRET, run, until
 
 CHARON = "/usr/lib/ipsec/charon"
 _PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm %s kernel-netlink socket-default vici counters"

@@ -4,8 +4,8 @@ import pytest
 from ikev2 import wire
 from tools import ROOT
 
-from peers import compare, forgotten
-from peers.net import PLACE, network
+from peers import compare, state_loss
+from peers.namespaces import PLACE, network
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +56,6 @@ def test_cells_tell_right_from_wrong():
 
 def test_who_answers_nothing_at_all_is_an_error(monkeypatch):
     """Silence is never proven by waiting."""
-    monkeypatch.setattr(forgotten, "_TRIES", 1)
+    monkeypatch.setattr(state_loss, "_TRIES", 1)
     with network() as (asker, _, _), asker.socket("10.66.0.3") as sock, pytest.raises(TimeoutError):
         compare.Asked(sock, PLACE).ask(500, b"?")

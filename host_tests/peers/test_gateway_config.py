@@ -1,10 +1,10 @@
-"""The daemons take what `make gateway` prints, whatever the ids, suites and psk. `gateway.py` loads it."""
+"""The daemons take what `make gateway` prints, whatever the ids, suites and psk. `real_gateways.py` loads it."""
 
 import pytest
 
-from peers.gateway import Libreswan, Strongswan, config
-from peers.net import host
-from peers.way import GATEWAY
+from peers.namespaces import host
+from peers.real_gateways import Libreswan, Strongswan, config
+from peers.router import GATEWAY
 
 CONFIGS = {
     "plain": {},

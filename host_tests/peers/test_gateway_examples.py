@@ -15,8 +15,8 @@ import pytest
 from commands.test_readme import program
 from tools import HERE, device_environment, micropython
 
-from peers.gateway import Strongswan, config
-from peers.way import INNER, way
+from peers.real_gateways import Strongswan, config
+from peers.router import INNER, way
 
 _NTP = 123
 _SINCE_1900 = 2208988800

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import pytest
 
-from peers.gateway import Strongswan, config, echo
-from peers.plays import Running, acted, sent
-from peers.way import INNER, INSIDE, way
+from peers.device import Running, acted, sent
+from peers.real_gateways import Strongswan, config, echo
+from peers.router import INNER, INSIDE, way
 
 _EVERY = 0.2
 _REKEYS = {"rand_time": "0s"}

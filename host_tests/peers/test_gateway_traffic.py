@@ -6,9 +6,9 @@ import contextlib
 
 import pytest
 
-from peers.gateway import Strongswan, config, echo
-from peers.plays import acted, sent
-from peers.way import way
+from peers.device import acted, sent
+from peers.real_gateways import Strongswan, config, echo
+from peers.router import way
 
 COUNTS = {"unix": 10000, "cpython": 10000, "board": 300}
 _AHEAD = {"unix": 16, "cpython": 16, "board": 1}  # the board's UDP socket has room for one datagram

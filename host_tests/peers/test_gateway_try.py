@@ -16,10 +16,10 @@ from ikev2 import wire
 from ikev2.sa import proposals, selectors
 from tools import ROOT
 
-from peers.gateway import Libreswan, Strongswan, config
-from peers.opened import dissected, tables
-from peers.plays import Running, acted, tried
-from peers.way import GATEWAY, INNER, way
+from peers.device import Running, acted, tried
+from peers.dissection import dissected, tables
+from peers.real_gateways import Libreswan, Strongswan, config
+from peers.router import GATEWAY, INNER, way
 
 _WORKERS = 6
 

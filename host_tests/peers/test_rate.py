@@ -3,7 +3,7 @@
 import pytest
 
 from peers import rate
-from peers.net import host
+from peers.namespaces import host
 
 
 def test_both_answer_with_one_and_with_64_outstanding():

@@ -8,9 +8,9 @@ import pytest
 from commands import capture, decode
 from ikev2 import wire
 
-from peers.forgotten import is_response, message_id
-from peers.place import MACHINES
-from peers.protected import protected
+from peers.adopted_sa import protected
+from peers.our_node import MACHINES
+from peers.state_loss import is_response, message_id
 
 # Cipher and our role: one of each would do as well the other way round.
 SAS = [("aes-cbc-128", False), ("aes-gcm-16-256", True)]

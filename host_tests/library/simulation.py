@@ -1,7 +1,7 @@
-"""A device with a tunnel and its gateway in a world of our own: time, wires and accidents as a test wants them.
+"""A device with a tunnel and its gateway, simulated: time, wires and accidents as a test wants them.
 
-Nothing sleeps. `World.run(ms)` lets that much time pass: timers of the device, datagrams on their way, requests of the
-gateway repeated until they are answered, and an echo through the tunnel every now and then.
+Nothing sleeps. `Simulation.run(ms)` lets that much time pass: timers of the device, datagrams on their way, requests of
+the gateway repeated until they are answered, and an echo through the tunnel every now and then.
 """
 
 import random
@@ -15,7 +15,7 @@ from inside.stack import Inner
 from ipsec.esp import ROOM
 from ipsec.life import Life
 
-from library.gateway import Gateway
+from library.scripted_gateway import Gateway
 
 PERIOD = 1 << 30
 PSK = b"of no value, but long enough"
@@ -23,7 +23,7 @@ HOST = bytes((198, 51, 100, 1))
 THERE = bytes((10, 0, 0, 5))
 
 
-class World:
+class Simulation:
     """`loss`, `doubling` are parts of one; `delay` is (least, most) milliseconds on the wire; `gateway` makes one."""
 
     def __init__(self, seed=1, loss=0.0, doubling=0.0, delay=(5, 5), echo_ms=200, start=0, policy=None,

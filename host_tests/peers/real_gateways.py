@@ -12,9 +12,9 @@ import threading
 from commands import gateway
 from tools import BUILD
 
-from peers.net import run, until
+from peers.namespaces import run, until
+from peers.router import GATEWAY, INNER, INSIDE
 from peers.strongswan import CHARON
-from peers.way import GATEWAY, INNER, INSIDE
 
 PSK = "of no value, but long enough"
 ECHO = 7  # UDP port of the echo server

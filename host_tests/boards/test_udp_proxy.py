@@ -2,8 +2,8 @@
 
 import socket
 
-from boards.board import ADDRESS, PEER, Board, ipv4
-from boards.relay import Relay
+from boards.emulator import ADDRESS, PEER, Board, ipv4
+from boards.udp_proxy import UdpProxy
 
 _ASKS = """
 import link, socket
@@ -22,7 +22,7 @@ def test_question_and_answer():
         server.settimeout(20)
         port = server.getsockname()[1]
         board.repl.enter_raw_repl(soft_reset=True)
-        with Relay(board):
+        with UdpProxy(board):
             board.repl.exec_raw_no_follow(_ASKS % (ADDRESS, PEER, port))
             sources = []
             for own in (500, 4500):
@@ -35,9 +35,9 @@ def test_question_and_answer():
 
 def test_what_is_no_datagram_stays():
     """A fragment, another protocol, a wrong checksum."""
-    relay = Relay.__new__(Relay)
-    relay._sockets = relay._ports = None
+    proxy = UdpProxy.__new__(UdpProxy)
+    proxy._sockets = proxy._ports = None
     whole = ipv4(ADDRESS, "127.0.0.1", 17, bytes((0, 1, 0, 2, 0, 9, 0, 0)) + b"x")
     for packet in (ipv4(ADDRESS, "127.0.0.1", 1, bytes(8)), whole[:8] + b"\x3f" + whole[9:],
                    whole[:6] + b"\x20" + whole[7:]):  # fmt: skip
-        relay._out(packet)
+        proxy._out(packet)

@@ -19,7 +19,7 @@ import time
 from commands import capture
 from scapy.utils import checksum
 
-from peers.net import Packet, host
+from peers.namespaces import Packet, host
 
 GATEWAY = "10.66.0.1"
 ROUTER = "10.66.0.9"  # the NAT's outer address

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from tools import device_environment
 
-from peers.net import until
+from peers.namespaces import until
 
 RUN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where make runs in the background
 from pathlib import Path
-from peers.forgotten import forgotten
+from peers.state_loss import forgotten
 from peers.strongswan import Charon
 forgotten(Charon, "board", 4500, Path(sys.argv[1]))
 """

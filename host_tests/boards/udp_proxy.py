@@ -11,14 +11,14 @@ import threading
 
 from scapy.utils import checksum
 
-from boards.board import ADDRESS, ipv4
+from boards.emulator import ADDRESS, ipv4
 
 _UDP = 17
 _LOOK_S = 0.1
 
 
-class Relay(threading.Thread):
-    """Carries datagrams between a board and this PC's network, or that of a Host of peers.net, while it is entered."""
+class UdpProxy(threading.Thread):
+    """Carries datagrams between a board and this PC's network, or that of a `peers.namespaces.Host`, while entered."""
 
     def __init__(self, board, place=None):
         super().__init__(daemon=True)

@@ -9,16 +9,16 @@ import socket
 import subprocess
 from dataclasses import dataclass, field
 
-from boards.board import Board
+from boards.emulator import Board
 from commands import capture
 from commands.node_process import NodeProcess
 from ikev2 import wire
 from ikev2.sa import sk
 from tools import HERE, device_environment, micropython
 
-from peers.forgotten import DISCARD, exchange, is_response, mark, message_id, send_esp
-from peers.net import ASKER, INSIDE, PLACE, network
-from peers.place import bridged
+from peers.namespaces import ASKER, INSIDE, PLACE, network
+from peers.our_node import bridged
+from peers.state_loss import DISCARD, exchange, is_response, mark, message_id, send_esp
 from peers.strongswan import Charon
 
 PROPOSALS = {"aes-cbc-128": "aes128-sha256-x25519", "aes-gcm-16-256": "aes256gcm16-prfsha256-x25519"}
@@ -33,7 +33,7 @@ def holder_at(machine, place, given, file, address=PLACE):
     """Our node at `address`, with that SA by way of `file`; a function that ends it and gives what it tells."""
     file.write_text(json.dumps(given))
     if machine == "unix":
-        command = [*place.prefix, micropython(), str(HERE / "peers/holder.py"), address, str(file)]
+        command = [*place.prefix, micropython(), str(HERE / "peers/adopting_node.py"), address, str(file)]
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=device_environment()
         )
@@ -51,12 +51,12 @@ def holder_at(machine, place, given, file, address=PLACE):
     with Board() as board:
         board.repl.enter_raw_repl(soft_reset=True)  # without main.py, whose sockets are gone with it
         board.exec("import _boot")
-        board.repl.fs_writefile("holder.py", (HERE / "peers/holder.py").read_bytes())
+        board.repl.fs_writefile("adopting_node.py", (HERE / "peers/adopting_node.py").read_bytes())
         board.repl.fs_writefile("sa.json", file.read_bytes())
-        code = """import holder, ikev2_main
-ikev2_main.node, owner = holder.node_of('sa.json')
+        code = """import adopting_node, ikev2_main
+ikev2_main.node, owner = adopting_node.node_of('sa.json')
 ikev2_main.run()
-holder.tell(ikev2_main.node, owner)
+adopting_node.tell(ikev2_main.node, owner)
 """
         board.repl.exec_raw_no_follow(code)
         board.console(_UP)
@@ -139,7 +139,7 @@ def after(messages):
 
 
 def given_of(charon, cipher, initiator, peer):
-    """What holder.py is given to go on with the one IKE SA of a charon, but for the Message IDs."""
+    """What adopting_node.py is given to go on with the one IKE SA of a charon, but for the Message IDs."""
     (sa,) = [line for line in charon.sas() if "state=ESTABLISHED" in line]
     spis = dict(re.findall(r"((?:initiator|responder)-spi|spi-in)=([0-9a-f]+)", sa))
     secrets = charon.secrets()

@@ -9,8 +9,8 @@ from golden import vector_files
 from golden.live import canary
 from ikev2 import wire
 
-from peers.net import ASKER, INSIDE, PLACE, THIRD, network, until
-from peers.place import node_at
+from peers.namespaces import ASKER, INSIDE, PLACE, THIRD, network, until
+from peers.our_node import node_at
 
 EXCHANGES = {"auth": wire.IKE_AUTH, "rekey": wire.CREATE_CHILD_SA, "dpd": wire.INFORMATIONAL}
 DISCARD = 9

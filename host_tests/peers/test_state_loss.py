@@ -8,9 +8,9 @@ import pytest
 from commands import capture, decode
 from ikev2 import wire
 
-from peers.forgotten import EXCHANGES, exchange, forgotten
 from peers.libreswan import Pluto
-from peers.place import MACHINES
+from peers.our_node import MACHINES
+from peers.state_loss import EXCHANGES, exchange, forgotten
 from peers.strongswan import Charon
 
 PLAYS = [(daemon, machine, via) for daemon in (Charon, Pluto) for machine in MACHINES for via in (500, 4500)]

@@ -15,10 +15,10 @@ import time
 
 import pytest
 from golden.live import canary
-from peers.net import host
+from peers.namespaces import host
 from tools import HERE
 
-from boards.board import ADDRESS, TUN, Board, ipv4
+from boards.emulator import ADDRESS, TUN, Board, ipv4
 
 UP = b"node on UDP 500, 4500\r\n"
 PROMPT = b"\r\n>>> "
@@ -193,7 +193,7 @@ def inside():
 @contextlib.contextmanager
 def make_board(prefix):
     """`make board` without make: (its process, what it said up to the end of its instructions, QEMU's process id)."""
-    command = [*prefix, sys.executable, str(HERE / "boards/board.py")]
+    command = [*prefix, sys.executable, str(HERE / "boards/emulator.py")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             said = list(itertools.takewhile(lambda line: "Ctrl-C" not in line, process.stdout))

@@ -1,6 +1,6 @@
 """Mixed datagrams by the million, through one node: questions of the vectors, mutated, cut, glued, and noise.
 
-Runs under CPython and MicroPython: mixed.py COUNT SEED, seeds on standard input: a line of
+Runs under CPython and MicroPython: mixed_traffic.py COUNT SEED, seeds on standard input: a line of
 `via hex` for each. Whatever comes, there is a verdict and no exception; no answer is longer than its
 question; an answer fed back is silence, from this node and from another; the SA table stays as it was;
 the counters add up. Prints the heap in use after the first thousand and at the end.

@@ -6,11 +6,11 @@ import os
 import threading
 from pathlib import Path
 
-from boards.board import Board
+from boards.emulator import Board
 from commands.node_process import UNLIMITED, node_process
 from ikev2 import wire
 
-from peers.net import PLACE
+from peers.namespaces import PLACE
 
 MACHINES = ("unix", "board")
 _PORTS = {wire.PORT: wire.PORT, wire.PORT_NAT: wire.PORT_NAT}
