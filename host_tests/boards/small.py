@@ -8,8 +8,8 @@ import tempfile
 
 from tools import BUILD
 
-from boards import onboard
-from boards.board import Board
+from boards import board_files
+from boards.emulator import Board
 from boards.image import littlefs
 
 FIRMWARE = BUILD / "QEMU_SMALL/firmware.elf"
@@ -23,7 +23,7 @@ class Small(Board):
     """With the files that `make deploy` brings, and others; main.py only if it is among these."""
 
     def __init__(self, icount=False, files=None):
-        found = {path: octets for path, octets in onboard.files(ARCHITECTURE).items() if path != "/main.py"}
+        found = {path: octets for path, octets in board_files.files(ARCHITECTURE).items() if path != "/main.py"}
         self._flash = tempfile.NamedTemporaryFile()
         self._flash.write(littlefs({**found, **(files or {})}, _OCTETS, _BLOCK))
         self._flash.flush()

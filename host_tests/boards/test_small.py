@@ -2,7 +2,7 @@
 
 import pytest
 
-from boards import onboard, small
+from boards import board_files, small
 
 FREE = 143900  # of the pool at reset
 RADIO = 48400
@@ -14,7 +14,7 @@ VIPER = "import micropython\n\n\n@micropython.viper\ndef double(n: int) -> int:\
 def board(tmp_path):
     source = tmp_path / "machine_code.py"
     source.write_text(VIPER)
-    with small.Small(files={"/lib/machine_code.mpy": onboard.compiled(source, small.ARCHITECTURE)}) as running:
+    with small.Small(files={"/lib/machine_code.mpy": board_files.compiled(source, small.ARCHITECTURE)}) as running:
         yield running
 
 
