@@ -230,7 +230,7 @@ async def _serve(config, tasks):
     _others[:] = [asyncio.create_task(ikev2_network.keep_up(config, print, _online)), asyncio.create_task(_keys())]
     await asyncio.sleep(0)
     _udp = udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
-    for protocol in udp.left_out:
+    for protocol in udp.unavailable:
         print("no raw socket for protocol %d: left out" % protocol)
     if config["gateway"]:
         _make_tunnel(config, old)

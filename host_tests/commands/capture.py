@@ -129,7 +129,7 @@ def agree(ours, theirs):
     return ours == theirs or (nameless and theirs.endswith(f"({ours.split('(')[-1].strip(')')})"))
 
 
-def wayward():
+def without_sa():
     """Packets and times of the demo's second half, between the addresses that the vectors have."""
     packets = []
     local = ports()
@@ -156,7 +156,7 @@ def save(story, more, path, keys):
 def main():
     print("the demo runs, which takes half a minute ...", flush=True)
     story = demo_tunnel.play(keys=True, say=lambda line: None)
-    number = save(story, wayward(), DEMO, KEYS)
+    number = save(story, without_sa(), DEMO, KEYS)
     print(f"{number} packets in {DEMO}, the keys of the tunnel in {KEYS}; to look inside:")
     print(f"WIRESHARK_CONFIG_DIR={KEYS} wireshark {DEMO}")
     for line in story.wrong:

@@ -1,4 +1,4 @@
-"""Both halves, shown: a tunnel and its life (demo_tunnel), then wayward packets to a node under MicroPython.
+"""Both halves, shown: a tunnel and its life (demo_tunnel), then packets without an SA to a node under MicroPython.
 
 Of those: what arrived, what was decided, what was answered. With OCTETS=1 every octet is there, of both.
 """
@@ -67,7 +67,7 @@ def show(console, number, case, verdict, got, octets):
     console.print(table)
 
 
-def wayward(console, octets):
+def without_sa(console, octets):
     """The packets of SHOWN to a node: how many were not answered as their vectors say."""
     local = ports()
     if local[500] != 500 or local[4500] != 4500:
@@ -105,7 +105,7 @@ def main(octets=False, why=None):
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     story = demo_tunnel.play(why, octets=octets, say=lambda line: console.print(line, markup=False))
     console.rule()
-    return 1 if wayward(console, octets) or story.wrong else 0
+    return 1 if without_sa(console, octets) or story.wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A node in the foreground: one log line a verdict, Ctrl-C prints the counters. Runs under MicroPython and CPython.
 
-After them, if there were any: datagrams to another address ("astray") and those too long to be read ("cut").
+After them, if there were any: datagrams to another address ("misdirected") and those too long to be read ("cut").
 Arguments, each name=value: host=0.0.0.0 port=500 port_nat=4500 raw=50,51 and the limits of node.Node. quiet=1
 leaves out the log.
 """
@@ -49,7 +49,7 @@ def main(arguments):
     except OSError as error:
         print(error)
         sys.exit(1)
-    for protocol in udp.left_out:
+    for protocol in udp.unavailable:
         print("no raw socket for protocol %d: left out" % protocol)
     print("node on %s, UDP %d and %d" % (host, local[wire.PORT], local[wire.PORT_NAT]))
     try:
@@ -57,7 +57,7 @@ def main(arguments):
     except KeyboardInterrupt:
         pass
     finally:
-        beside = [("astray", udp.astray), ("cut", udp.cut)]
+        beside = [("misdirected", udp.misdirected), ("cut", udp.cut)]
         lines = counted(node) + ["%-28s %d" % (name, count) for name, count in beside if count]
         print("\n".join(["", "counters:"] + lines + ["socket errors                %d" % udp.errors]))
 

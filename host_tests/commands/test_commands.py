@@ -47,8 +47,8 @@ def test_nobody_there():
 
 
 @pytest.mark.parametrize("octets", [False, True])
-def test_wayward_packets_of_the_demo(capsys, octets):
-    assert demo.wayward(Console(width=120), octets) == 0
+def test_packets_without_an_sa_of_the_demo(capsys, octets):
+    assert demo.without_sa(Console(width=120), octets) == 0
     shown = capsys.readouterr().out
     assert "15 as their vectors say, 0 not" in shown and "INVALID_IKE_SPI (4)" in shown
     assert ("11112222 33334444" in shown) is octets

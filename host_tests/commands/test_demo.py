@@ -85,7 +85,7 @@ def test_the_command_says_how_to_open_it(played, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(capture, "DEMO", path)
     monkeypatch.setattr(capture, "KEYS", keys)
     monkeypatch.setattr(capture.demo_tunnel, "play", lambda **_: story)
-    monkeypatch.setattr(capture, "wayward", lambda: [(bytes.fromhex("45"), 1.5)])
+    monkeypatch.setattr(capture, "without_sa", lambda: [(bytes.fromhex("45"), 1.5)])
     assert capture.main() == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"WIRESHARK_CONFIG_DIR={keys} wireshark {path}"
     assert path.exists() and (keys / "esp_sa").exists()

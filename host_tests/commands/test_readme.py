@@ -49,7 +49,7 @@ def made(node, **options):
 ipsec.tunnel.Udp = made
 """
 _TRY = """
-import json, ipsec.try_tunnel
+import json, ipsec.tools.try_tunnel
 ipsec.tools.try_tunnel.resolve = here
 sys.path.append(%r)
 import ikev2_config
@@ -263,9 +263,9 @@ def test_decoding_needs_wire_only(tmp_path):
     assert said(program("header_fits"), tmp_path).split() == ["1111222233334444", "True", "4"]
 
 
-def test_wayward_packets_are_shown_as_they_are():
+def test_packets_without_an_sa_are_shown_as_they_are():
     console = Console(width=120, record=True, file=io.StringIO())
-    assert demo.wayward(console, False) == 0
+    assert demo.without_sa(console, False) == 0
     shown = console.export_text().splitlines()
     assert set(program("drop-unencrypted: silence", "").splitlines()) <= set(shown)
 

@@ -131,7 +131,7 @@ def test_an_answer_after_the_end_does_not_count(tried):
     ("changes", "refused", "says"),
     [
         ({}, OSError(111, "AUTHENTICATION_FAILED: look at psk"), "AUTHENTICATION_FAILED: look at psk"),
-        ({}, OSError(110, "no answer to IKE_SA_INIT"), "no answer to IKE_SA_INIT"),
+        ({}, OSError(110, "no response to IKE_SA_INIT"), "no response to IKE_SA_INIT"),
         ({}, TimeoutError(), "no tunnel after 40 s: look at the gateway's log"),
         ({"psk": ""}, None, '"psk" is missing in the configuration: there is no tunnel without it'),
         ({"gateway": "nowhere.invalid"}, None, "look at gateway, and at the name server of this place"),
@@ -199,7 +199,7 @@ def test_messages_are_said_until_there_is_a_tunnel():
     said(0)
     assert lines == [
         "received IKE_SA_INIT, 36 octets: it refuses, error 14", "received IKE_AUTH, 36 octets",
-        "sent IKE_SA_INIT, 36 octets", "sent IKE_SA_INIT, 36 octets again, for want of an answer",
+        "sent IKE_SA_INIT, 36 octets", "sent IKE_SA_INIT, 36 octets, retransmission",
     ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from ikev2.budget import Budget
 from ikev2.node import Node
 from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
-from inside.stack import Inner
+from inside.stack import Stack
 from ipsec.esp import ROOM
 from ipsec.life import Life
 
@@ -56,7 +56,7 @@ class Simulation:
         """A device that knows nothing."""
         self.node = Node(SpiTable(4, 8), self.octets)
         self.life = Life(
-            self.node, self.policy, Inner(self.policy.inside or bytes(4), Budget(10, 20, 0, 1)), **self.settings
+            self.node, self.policy, Stack(self.policy.inside or bytes(4), Budget(10, 20, 0, 1)), **self.settings
         )
         self.buffer = bytearray(1520)
 
@@ -87,7 +87,7 @@ class Simulation:
         self.waiting[self.number] = self.now
         if not self.life.up:
             return
-        size = self.life.inner.ping(self.buffer, ROOM, THERE, self.number)
+        size = self.life.stack.ping(self.buffer, ROOM, THERE, self.number)
         length = self.life.seal(self.buffer, size, self.clock)
         if length:
             self._leave(4500, bytes(self.buffer[:length]))
@@ -129,7 +129,7 @@ class Simulation:
             return
         self.node.receive(via, HOST + struct.pack(">H", via), octets, len(octets), self.clock)
         self.speak()
-        for number in self.life.inner.pongs():
+        for number in self.life.stack.pongs():
             if self.waiting.pop(number, None) is not None:
                 self.answered += 1
 

@@ -1,7 +1,7 @@
 """Echoes of our own: scapy reads what is asked, and of the answers only whole ones to our questions count."""
 
 from ikev2.budget import Budget
-from inside.stack import Inner
+from inside.stack import Stack
 from scapy.layers.inet import ICMP, IP
 
 OURS, THEIRS = bytes((10, 9, 0, 1)), bytes((10, 1, 0, 1))
@@ -9,14 +9,14 @@ OURS, THEIRS = bytes((10, 9, 0, 1)), bytes((10, 1, 0, 1))
 
 def asked(number=7):
     """(inner, the question as scapy reads it)."""
-    inner = Inner(OURS, Budget(10, 20, 0, 1))
+    inner = Stack(OURS, Budget(10, 20, 0, 1))
     out = bytearray(300)
     size = inner.ping(out, 24, THEIRS, number)
     return inner, IP(bytes(out[24 : 24 + size]))
 
 
 def heard(inner, packet):
-    """What Inner answers to a packet of scapy's."""
+    """What Stack answers to a packet of scapy's."""
     octets = bytearray(bytes(packet).ljust(300, b"\0"))
     return inner.receive(octets, len(bytes(packet)), 0)
 
@@ -44,7 +44,7 @@ def test_answers():
 
 
 def test_what_is_no_answer():
-    """Another's, one with a wrong checksum, one cut short, a question: that one Inner answers (T3)."""
+    """Another's, one with a wrong checksum, one cut short, a question: that one Stack answers (T3)."""
     inner, question = asked()
     assert heard(inner, answer(question, id=1)) == 0
     assert heard(inner, answer(question, chksum=1)) == 0

@@ -9,7 +9,7 @@ from ikev2 import notifier
 from ikev2.node import Node
 from ikev2.sa import informational, payloads, window
 from ikev2.sa.informational import IkeSa
-from ikev2.sa.window import FRESH, IGNORED, REPEATED
+from ikev2.sa.window import FRESH, IGNORED, RETRANSMITTED
 from ikev2.spi_table import SpiTable
 
 from library.test_sk import CIPHERS, SPI_I, SPI_R, header, iv_of, keys_of, make, octets, sealed
@@ -226,7 +226,7 @@ def test_every_flip_and_truncation_is_dropped_and_counted_p5(cipher, kind):
         assert end.says() is None and end.state() == before
         count += 1
         assert end.sa.dropped == count
-    assert end.hears(message) == (REPEATED if kind == "repeated" else FRESH)
+    assert end.hears(message) == (RETRANSMITTED if kind == "repeated" else FRESH)
 
 
 def test_every_flip_and_truncation_through_a_node_p5_r2(cipher):
@@ -253,7 +253,7 @@ def test_replays_get_the_same_answer_or_none_p4(cipher):
         assert end.hears(request) == FRESH
         response = end.says()
         for _ in range(3):
-            assert end.hears(request) == REPEATED
+            assert end.hears(request) == RETRANSMITTED
             assert end.says() == response and end.says() is None
             for replayed in old:
                 assert end.hears(replayed) == IGNORED and end.says() is None
@@ -359,7 +359,7 @@ def test_a_request_that_waits_is_a_liveness_check_r3_l4(end):
     assert end.says(10) is None and end.sa.next_timer(10) == -1
 
 
-def test_a_hint_before_a_wayward_packet_is_one_request_r3(end):
+def test_a_hint_before_an_unknown_spi_is_one_request_r3(end):
     end.sa.hint(0)
     end.sa.report_unknown_spi(WAYWARD, 0)
     assert end.opened(end.says())[4] == INVALID_SPI

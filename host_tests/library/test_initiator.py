@@ -169,7 +169,7 @@ def test_requests_are_repeated_bit_identical_n2(exchange):
     made.wire = lambda to_gateway, octets: (
         [] if to_gateway and octets[18 + 4 * (octets[:4] == bytes(4))] == exchange else [octets]
     )
-    failed(made, "no answer to " + ("IKE_SA_INIT" if exchange == 34 else "IKE_AUTH"))
+    failed(made, "no response to " + ("IKE_SA_INIT" if exchange == 34 else "IKE_AUTH"))
     sent = [(at, octets) for at, _, _, octets in made.sent if octets[18 + 4 * (octets[:4] == bytes(4))] == exchange]
     begun = sent[0][0]
     assert [at - begun for at, _ in sent] == SCHEDULE
@@ -197,7 +197,7 @@ def test_lost_answers_are_answered_again_n2():
 def test_the_clock_may_wrap_n2():
     made = Attempt(gate(), now=(1 << 30) - 1000)
     made.wire = lambda to_gateway, octets: []
-    failed(made, "no answer to IKE_SA_INIT")
+    failed(made, "no response to IKE_SA_INIT")
     assert [at - made.sent[0][0] for at, _, _, _ in made.sent] == SCHEDULE
 
 
@@ -360,15 +360,15 @@ def test_what_was_said_in_clear_is_the_reason_once_time_is_over_n5():
     says(made, notify(14))
     says(made)
     failed(made, "NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites")
-    assert "in clear" in made.initiator.reason and made.initiator.refused == reasons.IKE_SUITE
+    assert "unauthenticated" in made.initiator.reason and made.initiator.refused == reasons.IKE_SUITE
     made = silent()
     says(made, notify(5))
-    failed(made, "the gateway refuses")
+    failed(made, "the gateway seems to refuse")
     made = silent()
     says(made)
-    failed(made, "nonsense")
-    made = failed(silent(), "no answer to IKE_SA_INIT")
-    assert "clear" not in made.initiator.reason and not made.initiator.doubtful
+    failed(made, "malformed response")
+    made = failed(silent(), "no response to IKE_SA_INIT")
+    assert "unauthenticated" not in made.initiator.reason and not made.initiator.doubtful
 
 
 def good_answer(made):
@@ -426,7 +426,7 @@ def test_a_minor_version_and_reserved_flags_are_ignored_n6():
 def test_nonces_of_other_sizes_n7(size):
     made = attempt()
     made.gateway.tamper = tampering("IKE_SA_INIT response", replaced(40, bytes(size)))
-    failed(made, "nonsense")
+    failed(made, "malformed response")
 
 
 @pytest.mark.parametrize("size", [16, 256])
@@ -454,14 +454,14 @@ def test_two_payloads_of_a_type_and_none_n7(kind):
     for change in (two_of(kind), replaced(kind, None)):
         made = attempt()
         made.gateway.tamper = tampering("IKE_SA_INIT response", change)
-        failed(made, "nonsense")
+        failed(made, "malformed response")
 
 
 def test_a_group_other_than_sent_n7():
     made = attempt()
     sa = scripted_gateway.proposal(1, 1, b"", scripted_gateway.transforms(1, "aes-cbc-256", 14))
     made.gateway.tamper = tampering("IKE_SA_INIT response", replaced(33, sa))
-    failed(made, "nonsense")
+    failed(made, "malformed response")
 
 
 @pytest.mark.parametrize(
@@ -475,7 +475,7 @@ def test_a_group_other_than_sent_n7():
 def test_values_that_give_the_secret_away_n8(group, value):
     made = attempt({"groups": (group,)})
     made.gateway.tamper = tampering("IKE_SA_INIT response", replaced(34, bytes((0, group, 0, 0)) + value))
-    failed(made, "nonsense")
+    failed(made, "malformed response")
     assert not requests(made, 35)
 
 
@@ -510,7 +510,7 @@ def test_a_forged_answer_costs_one_attempt_n9():
     made.gateway.psk = b"of somebody else"
     made.receive(good_answer(made))
     assert believed(made)
-    failed(made, "no answer to IKE_AUTH")
+    failed(made, "no response to IKE_AUTH")
     made.gateway = gate()
     made.events.clear()
     made.wire = lambda to_gateway, octets: [octets]
@@ -646,7 +646,7 @@ def test_an_error_without_auth_is_the_reason_n13():
     assert not requests(made, 37)
     made = attempt()
     made.gateway.tamper = tampering("IKE_AUTH response", lambda parts: [])
-    failed(made, "nonsense")
+    failed(made, "malformed response")
 
 
 BAD_SELECTORS = [
@@ -679,7 +679,7 @@ def test_a_child_sa_needs_all_of_its_payloads_n16(kind):
     for change in (replaced(kind, None), two_of(kind)):
         made = attempt()
         made.gateway.tamper = tampering("IKE_AUTH response", change)
-        failed(made, "nonsense")
+        failed(made, "malformed response")
         assert made.gateway.said[-1] == "deleted by the peer"
 
 

@@ -8,7 +8,7 @@ import tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ikev2.budget import Budget
-from inside.stack import DROPPED, OVERHEAD, Inner
+from inside.stack import DROPPED, OVERHEAD, Stack
 from scapy.layers.inet import ICMP, IP, UDP, ICMPerror, IPerror, IPOption_NOP, IPOption_RR, UDPerror
 from scapy.packet import Raw
 
@@ -18,7 +18,7 @@ HOST = bytes((10, 77, 0, 9))
 
 def inside(**limits):
     limits = {"answers_per_s": 1000, "burst": 1000, "per_source_ms": 0, **limits}
-    return Inner(bytes((10, 77, 0, 2)), Budget(**limits))
+    return Stack(bytes((10, 77, 0, 2)), Budget(**limits))
 
 
 def udp(data=b"21.5", sport=5683, dport=40000, source=THEIRS, to=OURS, sum=None, **fields):
@@ -83,7 +83,7 @@ def test_a_checksum_that_comes_out_as_zero_is_sent_as_ones():
     total = int.from_bytes(out[26:28], "big")
     inner.send(out, 0, 1, HOST, 2, total.to_bytes(2, "big"))
     assert out[26:28] == b"\xff\xff" and sums(IP(bytes(out[:30]))) is not None
-    other = Inner(HOST)
+    other = Stack(HOST)
     sock = other.bind(2)
     assert not other.receive(bytearray(out), 30, 0) and sock.take()
 
@@ -202,7 +202,7 @@ def test_answers_have_a_budget():
 
 def test_without_a_budget_nothing_is_answered():
     """T2, T3: and it has no timer."""
-    inner = Inner(bytes((10, 77, 0, 2)))
+    inner = Stack(bytes((10, 77, 0, 2)))
     assert receive(inner, echo()) is None and inner.next_timer(0) == -1
 
 
@@ -280,18 +280,18 @@ def test_bad_local_values_are_named(arguments, named):
     assert out == bytes(103)
     with pytest.raises(ValueError, match="port 65536"):
         inside().bind(65536)
-    with pytest.raises(ValueError, match="Inner"):
-        Inner(b"abc")
+    with pytest.raises(ValueError, match="Stack"):
+        Stack(b"abc")
 
 
 HEAP = """
 import micropython
 from ikev2.budget import Budget
-from inside.stack import Inner
-inner = Inner(b"\\x0a\\x4d\\0\\2", Budget(1000, 1000, 0, 1))
+from inside.stack import Stack
+inner = Stack(b"\\x0a\\x4d\\0\\2", Budget(1000, 1000, 0, 1))
 inner.bind(40000)
 host = b"\\x0a\\x4d\\0\\x09"
-there = Inner(host)
+there = Stack(host)
 head = b"\\x45\\0\\0\\x1c\\0\\0\\0\\0\\x40\\1\\x66\\x3d"
 echo = bytearray(head + host + inner.address + b"\\x08\\0\\xf7\\xff" + bytes(84))
 mine = bytearray(200)

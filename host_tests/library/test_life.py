@@ -82,7 +82,7 @@ def one_pair(world):
     assert ours == gateway_spis and len(ours) == 1 and len(ours[0][2]) == 1
     assert list(world.life.ours) == [world.life.ike] == table.ike_sas()
     assert [traffic.child.slot for traffic in world.life.traffics] == table.children(world.life.ike)
-    assert world.life.current is world.life.traffics[0] and world.life.heir == -1
+    assert world.life.current is world.life.traffics[0] and world.life.successor == -1
     return True
 
 
@@ -148,10 +148,10 @@ def test_k2_our_requests_go_over_the_old_one_until_the_new_one_has_proved_itself
     old = world.life.ike
     world.says(world.gateway.rekey_ike(world.sa))
     world.run(500)
-    assert world.life.ike == old and world.life.heir >= 0 and world.node.table.children(old) == []
+    assert world.life.ike == old and world.life.successor >= 0 and world.node.table.children(old) == []
     world.says(world.gateway.check(world.sa))
     world.run(100)
-    assert world.life.ike != old and world.life.heir == -1
+    assert world.life.ike != old and world.life.successor == -1
     world.says(world.gateway.delete(world.gateway.sas[0]))
     world.run(500)
     assert one_pair(world) and len(world.begun) == 1
@@ -161,7 +161,7 @@ def test_k2_or_the_old_one_is_deleted():
     world = living(echo_ms=0)
     world.says(world.gateway.rekey_ike(world.sa))
     world.run(500)
-    assert one_pair(world) and world.life.heir == -1
+    assert one_pair(world) and world.life.successor == -1
 
 
 def test_k2_esp_over_the_new_one_is_proof_of_life_while_a_request_over_the_old_one_waits():
@@ -290,7 +290,7 @@ def test_k5_the_request_names_the_address_that_we_have_and_another_one_is_told()
     world.run(3000)
     assert asked[0][4:] == bytes((0, 1, 0, 0)) and asked[1][4:] == bytes((0, 1, 0, 4, 10, 77, 0, 2))
     assert world.events[-1][1:] == ("moved", "10.77.0.9")
-    assert world.lost == 0 and world.life.inner.address == bytes((10, 77, 0, 9))
+    assert world.lost == 0 and world.life.stack.address == bytes((10, 77, 0, 9))
 
 
 @pytest.mark.parametrize("error", [INTERNAL_ADDRESS_FAILURE, FAILED_CP_REQUIRED])
@@ -671,8 +671,8 @@ def test_k10_one_for_another_spi_is_ignored(spi):
     world.says(world.gateway.rekey_child(world.sa))
     world.run(1000)
     told = []
-    tell = world.node.tell
-    world.node.tell = lambda kind, *more: told.append(kind) or tell(kind, *more)
+    emit = world.node.emit
+    world.node.emit = lambda kind, *more: told.append(kind) or emit(kind, *more)
     world.says(world.gateway.inform(world.sa, notify(11, old if spi == "older" else b"\1\2\3\4")))
     world.run(2000)
     assert UNKNOWN_SPI in told and world.lost == 0 and one_pair(world) and len(world.begun) == 1
@@ -838,8 +838,8 @@ def test_forged_hints_about_an_sa_that_works_cost_a_liveness_check_at_most():
     world = living()
     began = world.now
     told = []
-    tell = world.node.tell
-    world.node.tell = lambda kind, *more: told.append(kind) or tell(kind, *more)
+    emit = world.node.emit
+    world.node.emit = lambda kind, *more: told.append(kind) or emit(kind, *more)
     world.node._seen[world.life.ike] = -1
     spi = world.sa.children[0].spi_in
     forged = bytes(range(1, 17)) + bytes((41, 0x20, 37, 8, 0, 0, 0, 0, 0, 0, 0, 40, 0, 0, 0, 12, 0, 0, 0, 11)) + spi

@@ -22,7 +22,7 @@ from ikev2.node import Node
 from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
 from ipsec.esp import ROOM
-from inside.stack import Inner
+from inside.stack import Stack
 from ipsec.life import Life
 import ikev2.initial.initiator, ikev2.sa.rekey, hashlib
 HOST = bytes((198, 51, 100, 1))
@@ -39,7 +39,7 @@ node._make_room(1480)
 buffer = bytearray(1520)
 def fresh():
     global life
-    life = Life(node, Policy("sensor-7", %r), Inner(bytes(4), Budget(10, 20, 0, 1)), lifetime_ms=1500000)
+    life = Life(node, Policy("sensor-7", %r), Stack(bytes(4), Budget(10, 20, 0, 1)), lifetime_ms=1500000)
 def flush(said, now):
     length = node.outgoing(now)
     while length:
@@ -51,7 +51,7 @@ def step(now, datagrams, echo):
         node.receive(via, HOST + bytes((via >> 8, via & 255)), octets, len(octets), now)
         flush(said, now)
     if echo and life.up:
-        length = life.seal(buffer, life.inner.ping(buffer, ROOM, bytes((10, 0, 0, 5)), echo), now)
+        length = life.seal(buffer, life.stack.ping(buffer, ROOM, bytes((10, 0, 0, 5)), echo), now)
         said.append((4500, bytes(buffer[:length])))
     if life.wanted:
         life.begin(HOST, now)
@@ -62,7 +62,7 @@ def step(now, datagrams, echo):
         flush(said, now)
     while life.event():
         pass
-    print((said, node.next_timer(now), life.up, life.inner.pongs(), len(life.ours), len(life.traffics)))
+    print((said, node.next_timer(now), life.up, life.stack.pongs(), len(life.ours), len(life.traffics)))
 def used():
     for _ in range(3):
         gc.collect()

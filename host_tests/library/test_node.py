@@ -176,7 +176,7 @@ def test_no_unprotected_message_changes_the_table_r2(node):
     assert node.table.snapshot() == before
 
 
-def test_wayward_packet_goes_to_the_owner_s1_1(node):
+def test_packet_without_an_sa_goes_to_the_owner_s1_1(node):
     packet = bytes.fromhex("c0ffee9900000001") + bytes(84)
     assert ask(node, packet, via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected"
     assert owner_of(node).told == [("unknown SPI", bytes.fromhex("c0ffee99"))] and sent(node) == []
@@ -256,7 +256,7 @@ def test_constants_repeated_for_the_compiler_are_those_of_wire():
 
 
 def test_answers_of_an_original_responder_loop_nowhere_l3():
-    """Two nodes wired together exchange at most one message for one wayward packet."""
+    """Two nodes wired together exchange at most one message for one packet without an SA."""
     nodes = [Node(SpiTable(), counting, answers_per_s=1000, burst=1000, per_source_ms=0) for _ in range(2)]
     addresses = [PEER, STRANGER]
     for via, packet in ((500, message()), (500, message(flags=0)), (4500, bytes(4) + message()),

@@ -127,9 +127,9 @@ def test_scapy_does_not_build_a_wrong_length():
     assert rebuilt(wrong) == wrong[:27] + b"\x24" + wrong[28:]
 
 
-def test_wayward_packets_as_a_capture(tmp_path):
+def test_packets_without_an_sa_as_a_capture(tmp_path):
     """make capture: every question of the demo and every answer, none of which tshark complains of."""
-    capture.write(tmp_path / "demo.pcap", *zip(*capture.wayward(), strict=True))
+    capture.write(tmp_path / "demo.pcap", *zip(*capture.without_sa(), strict=True))
     packets = capture.dissected(tmp_path / "demo.pcap")
     questions = len(capture.shown_cases())
     assert len(packets) > questions

@@ -68,22 +68,22 @@ def test_an_owner_that_fails_takes_its_sa_along_p7(node):
 
 
 def test_without_an_owner_nobody_can_speak_over_it_s1_1_s1_4(node):
-    wayward = b"\xc0\xff\xee\x99" + bytes(90)
-    assert ask(node, wayward, via=4500) == "invalid-spi-protected"
+    unknown = b"\xc0\xff\xee\x99" + bytes(90)
+    assert ask(node, unknown, via=4500) == "invalid-spi-protected"
     node.detach(node.table.ike_sas()[0])
-    assert ask(node, wayward, 60000, via=4500) == "invalid-spi"
+    assert ask(node, unknown, 60000, via=4500) == "invalid-spi"
 
 
 def test_after_restore_nobody_can_until_an_owner_is_there_s1_1(node):
     again = SpiTable(3, 3)
     assert again.restore(node.table.snapshot())
     woken = Node(again, Random())
-    wayward = b"\xc0\xff\xee\x99" + bytes(90)
-    assert ask(woken, wayward, via=4500) == "invalid-spi"
+    unknown = b"\xc0\xff\xee\x99" + bytes(90)
+    assert ask(woken, unknown, via=4500) == "invalid-spi"
     slot = again.ike_sas()[0]
     again.update_ike(slot, established=True)
     woken.attach(slot, Owner())
-    assert ask(woken, wayward, 60000, via=4500) == "invalid-spi-protected"
+    assert ask(woken, unknown, 60000, via=4500) == "invalid-spi-protected"
 
 
 def test_a_hint_is_an_event_r3(node):
@@ -93,7 +93,7 @@ def test_a_hint_is_an_event_r3(node):
 
 def test_nobody_reads_and_nothing_grows(node):
     for number in range(100):
-        node.tell(HINT, 0, number)
+        node.emit(HINT, 0, number)
     found = events(node)
     assert [detail for _, _, detail in found] == list(range(84, 100)) and node.missed == 84
 

@@ -30,7 +30,7 @@ class Node:
             self.table.adopt_child(0, 51, bytes((8, 8, 8, number)), spi(number))
         self.told = []
 
-    def tell(self, kind, slot, detail):
+    def emit(self, kind, slot, detail):
         self.told.append((kind, slot, detail))
 
     def answer(self, first, octets, exchange=37, deleting=()):
@@ -82,10 +82,10 @@ def test_the_parts_of_a_notify():
         _, start, end = found[1]
         assert payloads.notify_type(octets, start) == kind
         assert payloads.notify_data(octets, start, end) == data
-        assert payloads.says(found, octets, kind)
-        assert not payloads.says(found, octets, kind ^ 1) and not payloads.says(found, octets, kind ^ 0x100)
+        assert payloads.has_notify(found, octets, kind)
+        assert not payloads.has_notify(found, octets, kind ^ 1) and not payloads.has_notify(found, octets, kind ^ 0x100)
     octets = payload(b"\0\0\0\x0b")
-    assert not payloads.says(payloads.chain(VENDOR, octets), octets, 11)
+    assert not payloads.has_notify(payloads.chain(VENDOR, octets), octets, 11)
 
 
 def test_what_we_compose_is_read_back():
@@ -101,7 +101,7 @@ def test_what_we_compose_is_read_back():
         octets = payloads.notify(14, data)
         found = payloads.chain(NOTIFY, octets)
         assert found == [(NOTIFY, 4, len(octets))] and octets[4:] == b"\0\0\0\x0e" + data
-        assert payloads.says(found, octets, 14) and payloads.notify_data(octets, 4, len(octets)) == data
+        assert payloads.has_notify(found, octets, 14) and payloads.notify_data(octets, 4, len(octets)) == data
 
 
 def test_unknown_critical_payloads_and_no_others_n17():

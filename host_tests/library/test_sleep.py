@@ -48,7 +48,7 @@ class Board(Simulation):
 
 @pytest.fixture(autouse=True)
 def _another_board():
-    sleep._woken.clear()
+    sleep._restored.clear()
 
 
 @pytest.fixture
@@ -269,6 +269,6 @@ def test_a_gateway_that_forgot_does_not_keep_us_awake(board):
     board.life.check(board.clock)
     board.until(lambda: board.tunnels() == 2)
     assert not sleep.keep(board.life, board.clock)
-    board.life.let_go(board.clock, 0)
+    board.life.expire(board.clock, 0)
     board.life.attend(board.clock)
     assert board.tunnels() == 1 and board.sleeps(600000) and board.reading()

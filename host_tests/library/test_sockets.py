@@ -105,7 +105,7 @@ def test_a_broadcast_is_for_nobody_s2_4(host):
             sock.sendto(canary(1), ("127.255.255.255", PORTS[500]))
             sock.connect(to)
             assert answered(sock, 2)
-        assert counted(node) == {"invalid-ike-spi": 1, "astray": 1, "socket errors": 0}
+        assert counted(node) == {"invalid-ike-spi": 1, "misdirected": 1, "socket errors": 0}
 
 
 @needs_root
@@ -126,7 +126,11 @@ def test_no_kind_of_broadcast_on_a_lan_s2_4(lan):
             for sock, to in ((four, HOME), (six, HOME6)):
                 sock.connect((to, 500))
                 assert answered(sock, 2)
-        assert counted(node) == {"invalid-ike-spi": 2, "astray": 4, "socket errors": 0}  # Linux itself drops 224.0.0.1
+        assert counted(node) == {
+            "invalid-ike-spi": 2,
+            "misdirected": 4,
+            "socket errors": 0,
+        }  # Linux itself drops 224.0.0.1
 
 
 @needs_root
@@ -182,11 +186,11 @@ def test_a_raw_socket_hears_its_own_address_only_s1_5_s2_4(lan, interpreter, hos
                 assert answer[36:] == ESP[:4]
                 answered_from.append(address)
             counts = counted(node)
-    astray = counts.pop("astray", 0)
+    misdirected = counts.pop("misdirected", 0)
     if host == HOME:
         assert answered_from == [(HOME, 500)] and counts == {"invalid-spi": 1, "socket errors": 0}
     else:
-        assert astray == 2 and counts == {"invalid-spi": 2, "socket errors": 0}
+        assert misdirected == 2 and counts == {"invalid-spi": 2, "socket errors": 0}
         if interpreter == cpython:
             assert answered_from == [(OTHER, 500), (HOME, 500)]
 

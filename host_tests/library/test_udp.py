@@ -228,7 +228,7 @@ def test_a_port_that_is_taken_is_said_at_once(monkeypatch):
 
 
 def test_no_raw_sockets_are_left_out(monkeypatch):
-    assert udp.Udp(Bench(monkeypatch).node).left_out == [50, 51]
+    assert udp.Udp(Bench(monkeypatch).node).unavailable == [50, 51]
 
 
 LOCAL = {500: 15510, 4500: 14510}

@@ -9,7 +9,7 @@ import gc, hashlib, os, time
 from cryptolib import aes
 from ikev2.crypto import key_size
 from ipsec.esp import ROOM, ChildSa
-from inside.stack import Inner
+from inside.stack import Stack
 ALL = b"\\0\\0\\0\\xff\\xff\\0\\0\\0\\0\\xff\\xff\\xff\\xff"
 US, THEM = b"\\x0a\\x4d\\0\\2", b"\\x0a\\x4d\\0\\x09"
 def clock(function, *arguments):
@@ -35,7 +35,7 @@ def cost(cipher, size):
     selectors = ALL[:5] + US + US
     here = ChildSa(cipher, key, key, b"abcd", selectors, ALL, os.urandom)
     there = ChildSa(cipher, key, key, b"abcd", ALL, selectors, os.urandom)
-    ours, theirs = Inner(US), Inner(THEM)
+    ours, theirs = Stack(US), Stack(THEM)
     sock = theirs.bind(5683)
     data = bytes(size - 28)
     out = bytearray(1472)

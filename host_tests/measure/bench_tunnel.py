@@ -64,11 +64,11 @@ _TRAFFIC = """
 import hashlib, os, time
 from cryptolib import aes
 from ipsec.esp import ROOM, ChildSa
-from inside.stack import Inner
+from inside.stack import Stack
 ALL = b"\\0\\0\\0\\xff\\xff\\0\\0\\0\\0\\xff\\xff\\xff\\xff"
 key = bytes(64)
 there = ChildSa("aes-cbc-256", key, key, b"abcd", ALL, ALL, os.urandom)
-ours, theirs = Inner(bytes((10, 0, 0, 1))), Inner(bytes((10, 0, 0, 2)))
+ours, theirs = Stack(bytes((10, 0, 0, 1))), Stack(bytes((10, 0, 0, 2)))
 sock = theirs.bind(7)
 out = bytearray(1520)
 def tunnel(data, n):

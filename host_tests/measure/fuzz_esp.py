@@ -23,7 +23,7 @@ from measure import fuzz
 
 ALL = b"\0\0\0\xff\xff\0\0\0\0\xff\xff\xff\xff"
 OURS = ALL[:5] + bytes((10, 77, 0, 2)) * 2
-INNER = inner.Inner(bytes((10, 77, 0, 2)), Budget(1000000, 1000000, 0, 1))
+INNER = inner.Stack(bytes((10, 77, 0, 2)), Budget(1000000, 1000000, 0, 1))
 SOCKET = INNER.bind(40000)
 SPI = bytes.fromhex(SPI_OUT)
 SAS = [esp.ChildSa(name, key(name, True), key(name, False), SPI, OURS, ALL, os.urandom, seen=100) for name in CIPHERS]

@@ -23,7 +23,7 @@ from ikev2.budget import Budget
 from ikev2.node import Node
 from ikev2.sa.proposals import Policy
 from ikev2.spi_table import SpiTable
-from inside.stack import Inner
+from inside.stack import Stack
 from ipsec.life import Life
 from ipsec import esp, sleep
 spent = 0
@@ -32,7 +32,7 @@ def build(keep=True):
     policy = Policy("sensor-7", b"of no value, but long enough", groups=GROUPS, ciphers=CIPHERS)
     policy.keep_keys = keep
     node = Node(SpiTable(4, 8), os.urandom)
-    life = Life(node, policy, Inner(bytes(4), Budget(10, 20, 0, 1)))
+    life = Life(node, policy, Stack(bytes(4), Budget(10, 20, 0, 1)))
 def timed(call, *arguments):
     global spent
     start = _ticks()
@@ -61,7 +61,7 @@ def begin():
     go_on()
 buffer = bytearray(1520)
 def send(n):
-    size = life.inner.send(buffer, esp.ROOM, 5683, bytes((10, 0, 0, 5)), 5683, bytes(n))
+    size = life.stack.send(buffer, esp.ROOM, 5683, bytes((10, 0, 0, 5)), 5683, bytes(n))
     return life.seal(buffer, size, 1000)
 """
 

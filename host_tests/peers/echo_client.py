@@ -89,7 +89,7 @@ async def main(given):
     await tunnel.up()
     result = await Sender(tunnel, given).send()
     result["esp"] = counted(REASONS, tunnel.life.current.esp.counters) if tunnel.is_up else {}
-    result["inner"] = counted(DROPPED, tunnel.inner.counters)
+    result["inner"] = counted(DROPPED, tunnel.stack.counters)
     result["errors"] = tunnel.udp.errors
     await tunnel.close()
     print(json.dumps(result))

@@ -89,7 +89,7 @@ REFUSED = {
         POOL, {"connection": {"pools": None}}, says="INTERNAL_ADDRESS_FAILURE: .*; look at its pool"
     ),
     "addresses to give": Case({"inside": "10.77.0.2"}, says="FAILED_CP_REQUIRED: .*leave inside empty", known=POOL),
-    "another host": Case({"gateway": "10.66.0.77"}, says="no answer to IKE_SA_INIT: look at gateway"),
+    "another host": Case({"gateway": "10.66.0.77"}, says="no response to IKE_SA_INIT: look at gateway"),
 }
 CASES = {**GOOD, **REFUSED}
 _SOME = {

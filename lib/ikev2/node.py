@@ -70,10 +70,10 @@ class Node(Owners):
         if verdict >= _INVALID_SPI_PROTECTED:
             if verdict <= _DELIVER_AH:
                 if int(self._notifier.slot) >= 0:  # N19
-                    self._tell_owner(verdict, via, source, datagram, length, now)
+                    self._dispatch(verdict, via, source, datagram, length, now)
         return verdict
 
-    def _tell_owner(self, verdict, via, source, datagram, length, now):
+    def _dispatch(self, verdict, via, source, datagram, length, now):
         """Tell the owner of an SA what came for it."""
         slot = self._notifier.slot
         if verdict >= _DELIVER_ESP:
@@ -84,15 +84,15 @@ class Node(Owners):
             return
         owner = self.owners[slot]
         if verdict == _DELIVER_IKE or verdict == _DELIVER_INIT:
-            heard = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now) if owner else 0
-            if heard:
+            received = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now) if owner else 0
+            if received:
                 self._reply_slot = slot
                 self._reply_via = via
                 self._reply_to = source
                 self._unattended = True
                 if owner.successor:
                     self.attach(slot, owner.successor)
-                if heard == 1:
+                if received == 1:
                     self.alive(slot, now)
                     if verdict == _DELIVER_IKE and owner.follows and not self.table.is_at(slot, source, via):
                         self._moved = slot  # P6
@@ -131,7 +131,7 @@ class Node(Owners):
             decided.out = None  # S1.8
             return len(self.out)
         if self._hinted:
-            self.tell(HINT, self._hinted & 0xFF, notifier.VERDICTS[self._hinted >> 8])
+            self.emit(HINT, self._hinted & 0xFF, notifier.VERDICTS[self._hinted >> 8])
             self._hinted = 0
         if self._moved >= 0:
             slot, self._moved = self._moved, -1

@@ -108,14 +108,14 @@ class Owners:
     def ike_gone(self, slot):
         """The table has no IKE SA `slot` any longer."""
         self._forget(slot)
-        self.tell(GONE, slot, self._why or "removed from the table")
+        self.emit(GONE, slot, self._why or "removed from the table")
 
     def child_gone(self, slot, ike):
         """The table has no Child SA `slot` any longer; it belonged to IKE SA `ike`."""
         self.child_owners.pop(slot, None)
-        self.tell(CHILD_GONE, slot, ike)
+        self.emit(CHILD_GONE, slot, ike)
 
-    def tell(self, kind, slot, detail=None):
+    def emit(self, kind, slot, detail=None):
         """Enter an event; the oldest makes room."""
         if len(self._events) >= _EVENTS:
             self._events.pop(0)

@@ -1,18 +1,18 @@
 """What is inside a tunnel: IPv4 with UDP sockets by port, and ICMP echo. No I/O, no clock, and no idea of ESP.
 
-    inner = Inner(address)                                          our address in the tunnel, 4 octets
-    sock = inner.bind(5683)                                         0: a free port
-    size = inner.send(out, at, sock.port, host, port, data)         a whole IPv4 packet in out[at:at+size]
-    size = inner.receive(packet, size, now)                         0, or an answer to send: packet[:size]
+    stack = Stack(address)                                          our address in the tunnel, 4 octets
+    sock = stack.bind(5683)                                         0: a free port
+    size = stack.send(out, at, sock.port, host, port, data)         a whole IPv4 packet in out[at:at+size]
+    size = stack.receive(packet, size, now)                         0, or an answer to send: packet[:size]
     data, host, port = sock.take()                                  None if nothing has come
-    inner.close(sock)
-    size = inner.ping(out, at, host, number); inner.pongs()         an echo request; the numbers that were answered
+    stack.close(sock)
+    size = stack.ping(out, at, host, number); stack.pongs()         an echo request; the numbers that were answered
 
 A host is 4 octets; data is octets, of its own what `take` gives. `packet` is a bytearray of at least 96 octets in which
 an IPv4 packet from the tunnel stands; an echo reply or a port unreachable takes its place. `sock.ready`, if set, is
 called without arguments when something has come: an asyncio.Event's `set`, say. Both kinds of answers are paid for out
 of one budget, whose time goes on by `next_timer` and `tick`. What is dropped is counted in
-`inner.counters` by its place in DROPPED, and for each socket in `sock.dropped` what its queue had no room for.
+`stack.counters` by its place in DROPPED, and for each socket in `sock.dropped` what its queue had no room for.
 Fragments are not put together (E7); options are skipped, and go back in an echo reply as no-operations.
 """
 
@@ -72,7 +72,7 @@ class Socket:
             self.ready()
 
 
-class Inner:
+class Stack:
     """The sockets of one address, `queue` datagrams each.
 
     `budget` pays for echo replies and port unreachable: allow, next_timer and tick as ikev2.budget has them; None:
@@ -81,7 +81,7 @@ class Inner:
 
     def __init__(self, address, budget=None, queue=4):
         if len(address) != 4 or queue < 1:
-            raise ValueError("Inner(%r, queue=%r)" % (address, queue))
+            raise ValueError("Stack(%r, queue=%r)" % (address, queue))
         self.address = address
         self.counters = array("I", [0] * len(DROPPED))
         self._budget = budget

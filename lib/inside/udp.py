@@ -52,6 +52,6 @@ class Socket:
     def close(self):
         """Give the port back; whoever waits gets OSError."""
         if self._queue:
-            self._tunnel.inner.close(self._queue)
+            self._tunnel.stack.close(self._queue)
             self._queue = None
             self._ready.set()

@@ -11,7 +11,7 @@ from portable import const, elapsed, sooner
 AUTHENTICATION_FAILED = const(24)
 INTERNAL_ADDRESS_FAILURE = const(36)
 FAILED_CP_REQUIRED = const(37)
-SILENCE_AUTH = const(-2)
+NO_RESPONSE_AUTH = const(-2)
 NO_ROOM = const(-9)
 
 PAUSE_MS = const(1000)  # between two attempts, from beginning to beginning, at least
@@ -28,10 +28,10 @@ class Attempts:
 
     closed = False
 
-    def __init__(self, node, policy, inner, contact):
+    def __init__(self, node, policy, stack, contact):
         self.node = node
         self.policy = policy
-        self.inner = inner
+        self.stack = stack
         self.changed = None
         self.wanted = True
         self.failures = 0
@@ -62,7 +62,7 @@ class Attempts:
             return
         self.wanted = False
         self._rest(_ALONE_MS, now)
-        address = self.inner.address if self.policy.inside is None and any(self.inner.address) else None
+        address = self.stack.address if self.policy.inside is None and any(self.stack.address) else None
         try:
             self._slot = self.node.table.add_ike(self.node.random, True, host + b"\1\xf4")
         except ValueError as error:
@@ -98,7 +98,7 @@ class Attempts:
         """True if an attempt is on its way, or its time is settled."""
         return bool(self.attempt or self.wanted or self._pause)
 
-    def say(self, word, text):
+    def emit(self, word, text):
         """Enter an event; the oldest makes room."""
         if len(self._events) >= _EVENTS:
             self._events.pop(0)
@@ -135,9 +135,9 @@ class Attempts:
         self.failures += 1
         self.reason = reason
         self.refused = refused
-        self.say("failed", reason)
+        self.emit("failed", reason)
         attempt, self.attempt, self._slot = self.attempt, None, -1
-        answered = attempt is not None and attempt.authenticating and refused != SILENCE_AUTH
+        answered = attempt is not None and attempt.authenticating and refused != NO_RESPONSE_AUTH
         rejected = answered and refused == AUTHENTICATION_FAILED
         if self.ours and self._due(now) and self._in_the_way(attempt, refused):
             self._give_up(now)
@@ -154,7 +154,7 @@ class Attempts:
         """True if what there is may be why the gateway takes nothing new: `unique = keep`, a pool of one; no room."""
         if self._silent:  # K6
             return refused in _NO_ADDRESS or refused in (AUTHENTICATION_FAILED, NO_ROOM)
-        return refused == NO_ROOM or (refused in _NO_ADDRESS and attempt.proven)  # K5
+        return refused == NO_ROOM or (refused in _NO_ADDRESS and attempt.authenticated)  # K5
 
     def _give_up(self, now):
         """K5: what there is is deleted before the next attempt; K6: or as if it had never been."""
@@ -170,11 +170,11 @@ class Attempts:
             owner.delete()
             self.ours[slot] = now
 
-    def let_go(self, now, patience_ms=_LEAVING_MS):
+    def expire(self, now, patience_ms=_LEAVING_MS):
         """SAs whose Delete has not been answered for that long go without."""
         for slot in list(self.ours):
             if self.ours[slot] >= 0 and elapsed(now, self.ours[slot]) >= patience_ms:
-                self.node.remove(slot, "no answer to our Delete")
+                self.node.remove(slot, "no response to our Delete")
 
     def _timer(self, now):
         """Milliseconds until a pause is over, or somebody's time; -1."""

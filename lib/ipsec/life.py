@@ -22,20 +22,20 @@ _LAST_IDS = 0xFFFFFF00
 
 
 class Life(Attempts, Carriers):
-    """A tunnel with what `policy` says (ikev2.sa.proposals.Policy), over `node`; packets from it go to `inner`.
+    """A tunnel with what `policy` says (ikev2.sa.proposals.Policy), over `node`; packets from it go to `stack`.
 
     contact: N11, INITIAL_CONTACT until an attempt has succeeded. `changed` is called without arguments when `wanted`,
     `up` or the events may have changed. `failures` counts attempts without a tunnel, `reason` says why the last one
     failed or the tunnel went down, `refused` is its number in ikev2.sa.reasons.
     """
 
-    def __init__(self, node, policy, inner, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000):
+    def __init__(self, node, policy, stack, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000):
         if not 0 < lifetime_ms <= _LIFETIME_MAX_MS:
             raise ValueError("lifetime of %r ms" % lifetime_ms)
-        Attempts.__init__(self, node, policy, inner, contact)
+        Attempts.__init__(self, node, policy, stack, contact)
         Carriers.__init__(self, keepalive_ms)
         self.ike = -1  # slot of the IKE SA over which we ask
-        self.heir = -1  # slot of the one that the gateway has made in its place, until it has proved itself
+        self.successor = -1  # slot of the one that the gateway has made in its place, until it has proved itself
         self._liveness_ms = liveness_ms
         self._lifetime_ms = lifetime_ms
         self._waits_at = -1  # since when a request of ours waits and nothing has come
@@ -43,10 +43,10 @@ class Life(Attempts, Carriers):
 
     # For whoever uses the tunnel.
 
-    def proven(self, since, now):
+    def verified(self, since, now):
         """True if the gateway has proved since then that the tunnel works."""
         owner = self.node.owners[self.ike] if self.ike >= 0 and self.up else None
-        return owner is not None and elapsed(now, owner.heard_at) <= elapsed(now, since)
+        return owner is not None and elapsed(now, owner.verified_at) <= elapsed(now, since)
 
     def check(self, now):
         """K7: our address has changed, perhaps. A liveness check at once, or the next attempt without a long pause."""
@@ -79,7 +79,7 @@ class Life(Attempts, Carriers):
             self._take(event, now)
             event = self.node.event()
         if up and not self.up:
-            self.say("down", self.reason)
+            self.emit("down", self.reason)
             if self.lived(now) >= _LIVED_MS:  # K4
                 self._hurry()
             else:
@@ -91,15 +91,15 @@ class Life(Attempts, Carriers):
     def tick(self, now):
         """Let time pass."""
         self.attend(now)
-        self.inner.tick(now)
-        self.let_go(now)
+        self.stack.tick(now)
+        self.expire(now)
         if self._asking:
             self._look_after(now)
         self.attend(now)
 
     def next_timer(self, now):
         """Milliseconds until `tick` has something to do; -1."""
-        wait = sooner(self.inner.next_timer(now), self._timer(now))
+        wait = sooner(self.stack.next_timer(now), self._timer(now))
         if self.current and self.keepalive_ms:
             wait = sooner(wait, self.current.keepalive_in(now))
         if not self._asking:
@@ -140,8 +140,8 @@ class Life(Attempts, Carriers):
             self.node.alive(detail, now)
             if self.ours[slot] >= 0:  # K9
                 self._delete(detail, now)
-            elif slot == self.ike or slot == self.heir:
-                self.heir = detail
+            elif slot == self.ike or slot == self.successor:
+                self.successor = detail
         elif kind == LIFETIME and self.ours.get(slot, 0) < 0:  # K5
             lived = self.lived(now)
             seconds = min(int.from_bytes(detail, "big"), _LIFETIME_MAX_MS // 1000)
@@ -154,16 +154,16 @@ class Life(Attempts, Carriers):
             self._delete(other, now)
         self.ours[slot] = -1
         self.ike = slot
-        self.heir = -1
+        self.successor = -1
         self.born_at = now
         self.life_ms = max(_LIVED_MS, self._lifetime_ms - self._lifetime_ms * self.node.random(1)[0] // 2560)
-        self.woken = False
+        self.after_sleep = False
         self._asked_at = self._waits_at = -1
         address = child.inside[5:9]
-        moved = any(self.inner.address) and self.inner.address != address
+        moved = any(self.stack.address) and self.stack.address != address
         if moved or not self.up:
-            self.say("moved" if moved else "up", "%d.%d.%d.%d" % tuple(address))
-        self.inner.address = address
+            self.emit("moved" if moved else "up", "%d.%d.%d.%d" % tuple(address))
+        self.stack.address = address
         self.current = self._carry(child, False, now)
 
     def _lose(self, slot, why):
@@ -173,12 +173,12 @@ class Life(Attempts, Carriers):
             self.contact = True
         if not self.up:
             self.reason = why
-        if slot == self.heir:
-            self.heir = -1
+        if slot == self.successor:
+            self.successor = -1
         if slot == self.ike:
             left = [other for other in self.ours if self.ours[other] < 0]
-            self.ike = self.heir if self.heir >= 0 else left[0] if left else -1
-            self.heir = -1
+            self.ike = self.successor if self.successor >= 0 else left[0] if left else -1
+            self.successor = -1
             self._waits_at = -1
 
     @property
@@ -189,20 +189,20 @@ class Life(Attempts, Carriers):
     @property
     def _patience(self):
         """Milliseconds without an answer until the gateway is asked whether it is there: few after sleep (Z4)."""
-        return _AFTER_SLEEP_MS if self.woken else self._liveness_ms
+        return _AFTER_SLEEP_MS if self.after_sleep else self._liveness_ms
 
     def _look_after(self, now):
         """Liveness (K6)."""
         owners = self.node.owners
-        heard = elapsed(now, owners[self.ike].heard_at)
-        if self.heir >= 0:
-            heard = min(heard, elapsed(now, owners[self.heir].heard_at))
-            if owners[self.heir].message_ids[1]:  # K2: it has proved itself
-                self.ike, self.heir = self.heir, -1
+        heard = elapsed(now, owners[self.ike].verified_at)
+        if self.successor >= 0:
+            heard = min(heard, elapsed(now, owners[self.successor].verified_at))
+            if owners[self.successor].message_ids[1]:  # K2: it has proved itself
+                self.ike, self.successor = self.successor, -1
         owner = owners[self.ike]
         if self._asked_at >= 0 and heard < elapsed(now, self._asked_at):
             self._asked_at = -1
-            self.woken = False
+            self.after_sleep = False
         if not owner.waiting or (self._waits_at >= 0 and heard < elapsed(now, self._waits_at)):
             self._waits_at = -1
             if self._silent and self.up:
@@ -214,8 +214,8 @@ class Life(Attempts, Carriers):
         if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._patience:
             owner.hint(now)
         if self._waits_at >= 0 and elapsed(now, self._waits_at) >= _UNANSWERED_MS and not self._busy:
-            if self.woken:  # Z4: the gateway has given it up
-                self.node.remove(self.ike, "no answer after sleep")
+            if self.after_sleep:  # Z4: the gateway has given it up
+                self.node.remove(self.ike, "no response after sleep")
             else:
                 self._silent = True
 

@@ -48,7 +48,7 @@ class _Rekeys:
         return ike.rekeys.begin(ike, found, octets)
 
 
-_woken = []  # checks of what has been read since the board began
+_restored = []  # checks of what has been read since the board began
 
 
 def _digest(*parts):
@@ -84,7 +84,7 @@ def keep(life, now):
     cipher, keys = owner.sa.keys
     octets = struct.pack(
         _FORM, _VERSION, life.ike, child.slot, _NAMES.index(cipher), _NAMES.index(child.cipher), *owner.message_ids,
-        esp.next & 0xFFFFFFFF, esp.seen, life.inner.address, life.left(now), lived, len(child.inside) // _SELECTOR,
+        esp.next & 0xFFFFFFFF, esp.seen, life.stack.address, life.left(now), lived, len(child.inside) // _SELECTOR,
         len(child.remote) // _SELECTOR, _policy(policy),
     )  # fmt: skip
     octets += owner.rekeys.sk_d + keys + child.key_in + child.key_out + child.inside + child.remote
@@ -115,7 +115,7 @@ def wake(life, octets, slept_ms, now):
 
 def _wake(life, octets, slept_ms, now):
     size = struct.calcsize(_FORM)
-    if len(octets) < _CHECK + size or octets[_CHECK] != _VERSION or octets[:_CHECK] in _woken:
+    if len(octets) < _CHECK + size or octets[_CHECK] != _VERSION or octets[:_CHECK] in _restored:
         return False
     fields = struct.unpack_from(_FORM, octets, _CHECK)
     _, slot, child_slot, ike_cipher, child_cipher, send_id, receive_id, number, seen = fields[:9]
@@ -139,7 +139,7 @@ def _wake(life, octets, slept_ms, now):
     said = repr(((spi_i, spi_r, initiator, peer), table.child_sa(child_slot))).encode()
     if _digest(octets[_CHECK:], said) != octets[:_CHECK]:
         return False
-    _woken.append(bytes(octets[:_CHECK]))
+    _restored.append(bytes(octets[:_CHECK]))
     trust(ike_cipher)
     trust(child_cipher)
     sa = sk.protection(ike_cipher, initiator, *sk.split(ike_cipher, keys))
@@ -148,8 +148,8 @@ def _wake(life, octets, slept_ms, now):
     rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
     life.node.attach(slot, IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys))
     _resume(life, slot, Traffic(life, child, now, number, seen), now)  # Z3
-    life.inner.address = address
-    life.say("up", "%d.%d.%d.%d" % tuple(address))
+    life.stack.address = address
+    life.emit("up", "%d.%d.%d.%d" % tuple(address))
     life.born_at = (now - lived - slept_ms) & _WRAP
     life.life_ms = lived + max(slept_ms, left)
     return True
@@ -173,7 +173,7 @@ def _mute(life):
 def _resume(life, slot, traffic, now):
     """Go on with SAs that have outlived sleep."""
     life.wanted = False
-    life.woken = True
+    life.after_sleep = True
     life.ike = slot
     life.ours = {slot: -1}
     life.contact = False

@@ -9,7 +9,7 @@ from .esp import REASONS, ROOM, ChildSa
 
 _LONGEST = const(1480)  # octets of a datagram, and what seal needs behind it
 _KEEPALIVE = const(0xFF)
-_UNPROVEN = [REASONS.index(reason) for reason in ("replay", "integrity", "malformed")]
+_UNVERIFIED = [REASONS.index(reason) for reason in ("replay", "integrity", "malformed")]
 
 
 class Traffic:
@@ -33,11 +33,11 @@ class Traffic:
         """True if the packet is the gateway's; what is inside goes to its socket."""
         esp = self.esp
         reason = esp.open(packet, at, length)
-        if reason in _UNPROVEN:
+        if reason in _UNVERIFIED:
             return False  # E6
         self._life.prove(self)
         if not reason:
-            self._answer = self._life.inner.receive(esp.packet, esp.size, now)  # T6
+            self._answer = self._life.stack.receive(esp.packet, esp.size, now)  # T6
         return True
 
     def outgoing(self, out, at, now):
@@ -69,7 +69,7 @@ class Carriers:
         self.keepalive_ms = keepalive_ms
         self.current = None
         self.traffics = []  # the newest last
-        self.woken = False  # from sleep, and nothing has come since
+        self.after_sleep = False  # from sleep, and nothing has come since
         self._asked_at = -1  # when something was sent inside to which nothing has come yet
 
     @property
@@ -94,7 +94,7 @@ class Carriers:
     def prove(self, traffic):
         """Something verified has come on it: K1, what is newer than what we send on takes its place."""
         self._asked_at = -1
-        self.woken = False
+        self.after_sleep = False
         if self.current is not traffic and traffic in self.traffics:
             if not self.current or self.traffics.index(traffic) > self.traffics.index(self.current):
                 self.current = traffic

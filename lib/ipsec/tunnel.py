@@ -23,7 +23,7 @@ from ikev2.sa.policy import GROUPS, Policy
 from ikev2.sa.selectors import network
 from ikev2.spi_table import SpiTable
 from ikev2.wire import PORT, PORT_NAT
-from inside.stack import OVERHEAD, Inner
+from inside.stack import OVERHEAD, Stack
 from inside.udp import Socket, octets_of
 from portable import const
 
@@ -31,7 +31,7 @@ from . import sleep
 from .esp import ROOM
 from .life import Life
 
-_SILENCES = (-1, -2)  # reasons.SILENCE and SILENCE_AUTH
+_SILENCES = (-1, -2)  # reasons.NO_RESPONSE and NO_RESPONSE_AUTH
 _FAREWELL_MS = const(2000)
 _LOOK_MS = const(20)
 _SETTLE_MS = const(1000)
@@ -62,9 +62,9 @@ class Tunnel:
         self.gateway = gateway
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
         self.udp = udp or Udp(self.node, raw=(), local=local or {PORT: 0, PORT_NAT: 0})
-        self.inner = Inner(policy.inside or bytes(4), Budget(10, 20, 0, 1))
+        self.stack = Stack(policy.inside or bytes(4), Budget(10, 20, 0, 1))
         times = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s)]
-        self.life = Life(self.node, policy, self.inner, contact, *times)
+        self.life = Life(self.node, policy, self.stack, contact, *times)
         self.life.changed = self._changed
         self._own = udp is None
         self._out = bytearray(_BUFFER)
@@ -75,7 +75,7 @@ class Tunnel:
     @property
     def address(self):
         """Our address inside the tunnel, as text; "" while there is none."""
-        return "%d.%d.%d.%d" % tuple(self.inner.address) if any(self.inner.address) else ""
+        return "%d.%d.%d.%d" % tuple(self.stack.address) if any(self.stack.address) else ""
 
     @property
     def child(self):
@@ -121,7 +121,7 @@ class Tunnel:
 
     def socket(self, port=0):
         """A UDP socket inside the tunnel, bound to that port, or to a free one."""
-        return Socket(self, self.inner.bind(port))
+        return Socket(self, self.stack.bind(port))
 
     def room(self):
         """Octets of the longest datagram that a socket sends now."""
@@ -131,16 +131,16 @@ class Tunnel:
         """Send a datagram through the tunnel, from that port of ours to (host, port)."""
         host, port = address
         self._fits(len(data))
-        self._carry(self.inner.send(self._out, ROOM, source_port, octets_of(host), port, data), host)
+        self._carry(self.stack.send(self._out, ROOM, source_port, octets_of(host), port, data), host)
 
     def ping(self, host, number):
         """Send an ICMP echo request with that sequence number."""
         self._fits(0)
-        self._carry(self.inner.ping(self._out, ROOM, octets_of(host), number), host)
+        self._carry(self.stack.ping(self._out, ROOM, octets_of(host), number), host)
 
     def pongs(self):
         """Sequence numbers of the echo replies that have come since the last call."""
-        return self.inner.pongs()
+        return self.stack.pongs()
 
     def moved(self):
         """Our own address has changed, perhaps: the gateway is told (K7)."""
@@ -154,7 +154,7 @@ class Tunnel:
         """
         began = ticks_ms()
         self.moved()
-        while not self.life.proven(began, ticks_ms()):
+        while not self.life.verified(began, ticks_ms()):
             await self.up()
             self._news.clear()
             await self._news.wait()
@@ -170,7 +170,7 @@ class Tunnel:
             await sleep_ms(_LOOK_MS)
             waited += _LOOK_MS
             if waited >= _SETTLE_MS:
-                self.life.let_go(ticks_ms(), 0)
+                self.life.expire(ticks_ms(), 0)
                 self.life.attend(ticks_ms())
             octets = sleep.keep(self.life, ticks_ms())
         if not octets:
@@ -192,14 +192,14 @@ class Tunnel:
         self.life.close(ticks_ms())
         self._changed()
         self.udp.wake()
-        self.inner.wake()
+        self.stack.wake()
         waited = 0
         try:
             while self._tasks and not self.life.over and waited < _FAREWELL_MS:
                 await sleep_ms(_LOOK_MS)
                 waited += _LOOK_MS
         finally:
-            self.life.let_go(ticks_ms(), 0)
+            self.life.expire(ticks_ms(), 0)
             if self._own:
                 self.udp.close()
             for task in self._tasks:

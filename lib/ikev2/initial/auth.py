@@ -49,13 +49,13 @@ _DELETE = const(0)
 class Authentication:
     """From an InitialExchange that has its secret, and both SPIs; `spi_in` is to be our SPI of the Child SA.
 
-    After `judge`: child, lifetime (the data of AUTH_LIFETIME: seconds, four octets), proven, True if the gateway's AUTH
-    was right, and what is to be said over the IKE SA if it must end: farewell, a notify type, 0 for Delete, -1 for
-    nothing.
+    After `judge`: child, lifetime (the data of AUTH_LIFETIME: seconds, four octets), authenticated, True if the
+    gateway's AUTH was right, and what is to be sent over the IKE SA if it must end: farewell, a notify type, 0 for
+    Delete, -1 for nothing.
     """
 
     child = None
-    proven = False
+    authenticated = False
     lifetime = b""
     farewell = _NO_FAREWELL
 
@@ -115,9 +115,9 @@ class Authentication:
                 found[kind] = start, stop
         if malformed:
             self.farewell = _DELETE
-            return reasons.NONSENSE
+            return reasons.MALFORMED
         if AUTH not in found:
-            return error or reasons.NONSENSE
+            return error or reasons.MALFORMED
         self.farewell = reasons.AUTHENTICATION_FAILED
         if ID_R not in found or (
             self._policy.gateway_id and not same_id(octets, *found[ID_R], self._policy.gateway_id)
@@ -126,7 +126,7 @@ class Authentication:
         if not self._is_signed(octets, found):
             return reasons.WRONG_AUTH
         self.farewell = _DELETE
-        self.proven = True
+        self.authenticated = True
         return error or self._make(octets, found)
 
     def _is_signed(self, octets, found):
@@ -142,7 +142,7 @@ class Authentication:
         """N16, N20: the Child SA, or what is wrong with it."""
         policy = self._policy
         if SA not in found or TS_I not in found or TS_R not in found:
-            return reasons.NONSENSE
+            return reasons.MALFORMED
         refusal, _, cipher, _, spi_out = choose(octets, *found[SA], PROTOCOL_ESP, 4, policy.ciphers, (), exact=True)
         if refusal:
             return reasons.WRONG_SUITE

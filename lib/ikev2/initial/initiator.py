@@ -99,9 +99,9 @@ class Initiator:
         return self._auth is not None
 
     @property
-    def proven(self):
+    def authenticated(self):
         """True if the gateway has proved who it is."""
-        return self.authenticating and self._auth.proven
+        return self.authenticating and self._auth.authenticated
 
     def report_unknown_spi(self, packet, at):
         """There is nobody yet to tell."""
@@ -125,7 +125,7 @@ class Initiator:
                 if init.secret:
                     self._authenticate()
                 elif not init.accepted and init.message is not self._message:
-                    self._say(init.message)
+                    self._request(init.message)
         except (MemoryError, NotImplementedError) as error:  # a wrong known answer is one
             self.refused = reasons.NO_KEYS
             self._fail(because=": %s" % error)
@@ -154,8 +154,8 @@ class Initiator:
             return IGNORED
         if self._state == _INIT:
             init = self._init
-            if not init.secret and init.hear(message, at, length, self._tries) and not init.busy:
-                self._say(init.message)
+            if not init.secret and init.receive(message, at, length, self._tries) and not init.busy:
+                self._request(init.message)
             return IGNORED
         octets = self._auth.sa.open(message, at, length)
         if octets is None:
@@ -171,12 +171,12 @@ class Initiator:
     def _left(self, now):
         return max(0, (_FIRST_MS << self._tries - 1) - elapsed(now, self._sent_at)) if self._tries else 0
 
-    def _say(self, message):
+    def _request(self, message):
         """A new request."""
         self._message = message
         self._tries = 0
 
-    def _say_protected(self, state, first, octets):
+    def _request_protected(self, state, first, octets):
         spi_i, spi_r, _, _, _ = self._node.table.ike_sa(self._slot)
         sa = self._auth.sa
         message = bytearray(sa.length(len(octets)))
@@ -185,12 +185,12 @@ class Initiator:
         )
         sa.seal(message, 0, first, octets, sa.iv(self._node.random, False, state))
         self._state = state
-        self._say(message)
+        self._request(message)
 
     def _time_is_over(self):
         hinted = self._state == _INIT and self._init.hinted
         if self._state != _FAREWELL:
-            self.refused = hinted or (reasons.SILENCE_AUTH if self._state == _AUTH else reasons.SILENCE)
+            self.refused = hinted or (reasons.NO_RESPONSE_AUTH if self._state == _AUTH else reasons.NO_RESPONSE)
         self._fail(hinted)
 
     def _fail(self, said_in_clear=False, because=""):
@@ -198,7 +198,7 @@ class Initiator:
         self._message = b""
         self.failed = True
         self.reason = reasons.reason(self.refused, said_in_clear) + because
-        self._node.tell(FAILED, self._slot, self.reason)
+        self._node.emit(FAILED, self._slot, self.reason)
 
     def _authenticate(self):
         """The shared secret is there. From here on everything goes from 4500 to 4500 (N10)."""
@@ -214,7 +214,7 @@ class Initiator:
         peer = peer[:-2] + bytes((wire.PORT_NAT >> 8, wire.PORT_NAT & 0xFF))
         node.table.update_ike(self._slot, spi_peer=spi_r, peer=peer, via=wire.PORT_NAT)
         self._auth = Authentication(self._policy, init, spi_i, spi_r, spi_in)
-        self._say_protected(_AUTH, *self._auth.request(self._contact, self._address))
+        self._request_protected(_AUTH, *self._auth.request(self._contact, self._address))
         init.message = init.accepted = init.secret = b""
 
     def _conclude(self, first, octets, now):
@@ -234,11 +234,11 @@ class Initiator:
             rekeys = Rekeys(self._policy, auth.sk_d, {child.spi_in: (child.inside, child.remote)})
             self.successor = IkeSa(self._node, self._slot, auth.sa, 2, 0, follows=False, rekeys=rekeys)
             self._state = _OVER
-            self._node.tell(ESTABLISHED, self._slot, child)
+            self._node.emit(ESTABLISHED, self._slot, child)
             if auth.lifetime:
-                self._node.tell(LIFETIME, self._slot, auth.lifetime)
+                self._node.emit(LIFETIME, self._slot, auth.lifetime)
         elif auth.farewell < 0:
             self._fail()
         else:  # N13, N15
             said = (NOTIFY, notify(auth.farewell)) if auth.farewell else (DELETE, delete())
-            self._say_protected(_FAREWELL, *said)
+            self._request_protected(_FAREWELL, *said)

@@ -69,7 +69,7 @@ class InitialExchange:
             self._compose()
         elif self._dh.value is None:  # N8: that was no response, and another one may come
             self.accepted = b""
-            self.hint(reasons.NONSENSE)
+            self.hint(reasons.MALFORMED)
         else:
             self.secret = self._dh.value
             self._values = self._dh = None
@@ -78,10 +78,10 @@ class InitialExchange:
     def hint(self, kind):
         """N5: perhaps the reason why nothing will come of it."""
         self.doubtful = True
-        if not self.hinted or kind not in (reasons.NONSENSE, reasons.HINT):
+        if not self.hinted or kind not in (reasons.MALFORMED, reasons.HINT):
             self.hinted = kind
 
-    def hear(self, message, at, length, sent):
+    def receive(self, message, at, length, sent):
         """A response message[at:length] to IKE_SA_INIT, Message ID 0, after `sent` repetitions of the present form.
 
         True if the request is to be sent in another form from now on.
@@ -93,7 +93,7 @@ class InitialExchange:
             if kind == UNKNOWN_CRITICAL:  # N17
                 return self.hint(reasons.UNSUPPORTED_CRITICAL_PAYLOAD)
             if kind == MALFORMED or kind in found or length - at > _RESPONSE_MAX:
-                return self.hint(reasons.NONSENSE)
+                return self.hint(reasons.MALFORMED)
             if kind == SA or kind == KE or kind == NONCE:
                 found[kind] = start, stop
             elif kind == NOTIFY and not said:
@@ -109,7 +109,7 @@ class InitialExchange:
             return self._change_group(two(data, 0), sent)
         if said == reasons.NO_PROPOSAL_CHOSEN:
             said = reasons.IKE_SUITE
-        return self.hint(reasons.NONSENSE if said == _COOKIE else said or reasons.NONSENSE)
+        return self.hint(reasons.MALFORMED if said == _COOKIE else said or reasons.MALFORMED)
 
     # The rest is private.
 
@@ -149,7 +149,7 @@ class InitialExchange:
         if self._is_stale() or cookie == self._cookie:
             return False
         if self._rounds == _COOKIES:
-            return self.hint(reasons.NONSENSE)
+            return self.hint(reasons.MALFORMED)
         self._rounds += 1
         self._stale = sent - 1
         self._cookie = cookie
@@ -185,7 +185,7 @@ class InitialExchange:
             or two(message, value) != number
             or not _NONCE_MIN <= nonce_stop - nonce <= _NONCE_MAX
         ):
-            return self.hint(reasons.NONSENSE)
+            return self.hint(reasons.MALFORMED)
         self.cipher = cipher
         self.accepted = bytes(message[at:length])
         self.nonce_of_peer = bytes(message[nonce:nonce_stop])

@@ -49,8 +49,8 @@ class Udp:
         self.errors = 0  # how often something could not be read, sent or done
         self.error = None  # the last reason
         self.cut = 0  # datagrams too long to be read, dropped
-        self.astray = 0  # datagrams to another address or a broadcast, dropped
-        self.left_out = []  # of `raw`, what this port has no socket for, or the user no right to
+        self.misdirected = 0  # datagrams to another address or a broadcast, dropped
+        self.unavailable = []  # of `raw`, what this port has no socket for, or the user no right to
         self._host = host
         self._own = b""
         self._local = local
@@ -73,7 +73,7 @@ class Udp:
             try:
                 self._open(via)
             except (OSError, AttributeError):
-                self.left_out.append(via)
+                self.unavailable.append(via)
         self._vias = list(self._sockets)
 
     def _open(self, via):
@@ -140,7 +140,7 @@ class Udp:
         """Let time pass and say what is due; how long nothing will be."""
         now = sockets.ticks_ms()
         self.node.tick(now)
-        self._say(now)
+        self._flush(now)
         wait = self.node.next_timer(now)
         return min(wait, _IDLE_MS) if wait >= 0 else _IDLE_MS
 
@@ -194,7 +194,7 @@ class Udp:
                     self._source = endpoint(address)
                     self._address = address
                 if at is None:
-                    self.astray += 1
+                    self.misdirected += 1
                 elif via > AH:
                     self._receive(via, self._source, got[0], len(got[0]), address, at)
                 else:
@@ -207,7 +207,7 @@ class Udp:
         if len(source) == 6:  # a raw socket of IPv4 gives the IP header first, one of IPv6 does not
             start = ipv4_payload(packet, len(packet))
             if start >= 0 and not sockets.sent_to(packet, self._own):
-                self.astray += 1
+                self.misdirected += 1
                 return
         if start < 0:
             self._receive(via, source, packet, 0)
@@ -219,13 +219,13 @@ class Udp:
         now = sockets.ticks_ms()
         verdict = self.node.receive(via, source, datagram, length, now)
         if verdict < _DROPS:
-            self._say(now, source, address, at)
+            self._flush(now, source, address, at)
             if INVALID_SPI_PROTECTED <= verdict <= DELIVER_INIT:
                 self.wake()  # its owner may have work to do, or wait for an answer
         if self.seen:
             self.seen(verdict, via, source, datagram, length)
 
-    def _say(self, now, source=None, address=None, at=()):
+    def _flush(self, now, source=None, address=None, at=()):
         """All that the node has to say now; what goes back to the host of `source` leaves from where it was asked."""
         node = self.node
         size = node.outgoing(now)

@@ -1,9 +1,9 @@
-"""What is said over one established IKE SA after both ends have their keys: INFORMATIONAL exchanges, in both roles.
+"""INFORMATIONAL exchanges over one established IKE SA, in both roles.
 
 RFC 7296 sections 1.4, 2.4, 2.21.3, 2.21.4. An `IkeSa` is the owner of an IKE SA that owners.py speaks of. While one
-request is on its way, what else must be said waits as one bit each, the INVALID_SPI with the newest SPI, for a hundred
-wayward packets are not worth a hundred exchanges. CREATE_CHILD_SA is answered by `rekeys` (rekey.py), which may take
-its time.
+request waits for its response, what else must be sent is pending as one bit each, the INVALID_SPI with the newest SPI,
+because a hundred packets with unknown SPIs are not worth a hundred exchanges. CREATE_CHILD_SA is answered by `rekeys`
+(rekey.py), which may take its time.
 """
 
 from portable import const
@@ -17,9 +17,9 @@ from .payloads import (
     TEMPORARY_FAILURE,
     answer_to,
     delete,
+    has_notify,
     notify,
     refusal,
-    says,
 )
 from .window import Window
 
@@ -87,7 +87,7 @@ class IkeSa(Window):
     def check(self, now):
         """Ask at once whether the peer lives, from a new address perhaps (K7); what waits for a response asks, too."""
         if self.waiting:
-            self.repeat(now)
+            self.retransmit(now)
         else:
             self._state[_WANTED] |= _CHECK
 
@@ -130,7 +130,7 @@ class IkeSa(Window):
     def _answered(self, found, octets):
         if self._state[_SAYS] == _DELETE_IKE:
             self._end("deleted")
-        elif says(found or (), octets, INVALID_SYNTAX):
+        elif has_notify(found or (), octets, INVALID_SYNTAX):
             self._end("INVALID_SYNTAX: the peer could not read our message")
         elif self._state[_SAYS] == _DELETE_CHILD:
             spi, self._unwanted = self._unwanted[0], self._unwanted[1:]

@@ -67,7 +67,7 @@ def notify_data(octets, start, end):
     return bytes(octets[start + 4 + octets[start + 1] : end])
 
 
-def says(found, octets, kind):
+def has_notify(found, octets, kind):
     """True if a Notify of that type is in a chain."""
     for payload, start, _ in found:
         if payload == NOTIFY and notify_type(octets, start) == kind:
@@ -113,7 +113,7 @@ def answer_to(node, slot, exchange, found, octets, deleting=()):
         elif kind == NOTIFY:  # P2, K10: no state changes here
             about, data = notify_type(octets, start), notify_data(octets, start, end)
             if len(data) == 4 and about in (INVALID_SPI, _AUTH_LIFETIME):
-                node.tell(UNKNOWN_SPI if about == INVALID_SPI else LIFETIME, slot, data)
+                node.emit(UNKNOWN_SPI if about == INVALID_SPI else LIFETIME, slot, data)
     answer = b""
     for protocol, of_packets in _CHILD_SAS:
         spis = b""

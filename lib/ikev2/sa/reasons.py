@@ -1,7 +1,7 @@
 """Why an attempt or a tunnel has ended, for a person: the gateway's word first, then what to look at.
 
-Error types of RFC 7296 section 3.10.1 as gateways use them; rules N5, N13 to N16 and N20. What was said in clear may
-be anybody's, and is marked as such.
+Error types of RFC 7296 section 3.10.1 as gateways use them; rules N5, N13 to N16 and N20. What was not authenticated
+may be from anyone, and is marked as such.
 """
 
 from portable import const
@@ -19,9 +19,9 @@ TEMPORARY_FAILURE = const(43)
 CHILD_SA_NOT_FOUND = const(44)
 
 # Not the gateway's words: what was not said, or was not right.
-SILENCE = const(-1)
-SILENCE_AUTH = const(-2)
-NONSENSE = const(-3)
+NO_RESPONSE = const(-1)
+NO_RESPONSE_AUTH = const(-2)
+MALFORMED = const(-3)
 WRONG_ID = const(-4)
 WRONG_AUTH = const(-5)
 WRONG_SUITE = const(-6)
@@ -50,9 +50,9 @@ _WORDS = {
     FAILED_CP_REQUIRED: "FAILED_CP_REQUIRED: the gateway gives addresses itself; leave inside empty",
     TS_UNACCEPTABLE: "TS_UNACCEPTABLE: the gateway has no tunnel for our selectors; look at remote and inside",
     TEMPORARY_FAILURE: "TEMPORARY_FAILURE: the gateway is busy",
-    SILENCE: "no answer to IKE_SA_INIT: look at gateway, and at UDP port 500 on the way to it",
-    SILENCE_AUTH: "no answer to IKE_AUTH: look at UDP port 4500 on the way to the gateway, and at its log",
-    NONSENSE: "nonsense from the gateway: look at its log, and at who else answers for it",
+    NO_RESPONSE: "no response to IKE_SA_INIT: look at gateway, and at UDP port 500 on the way to it",
+    NO_RESPONSE_AUTH: "no response to IKE_AUTH: look at UDP port 4500 on the way to the gateway, and at its log",
+    MALFORMED: "malformed response from the gateway: look at its log, and at who else answers for it",
     WRONG_ID: "another IDr: the gateway has another id than gateway_id",
     WRONG_AUTH: "wrong AUTH: the gateway does not know our psk; look at psk, and at who answers for the gateway",
     WRONG_SUITE: "wrong ESP suite: the gateway chose what we did not offer",
@@ -60,7 +60,7 @@ _WORDS = {
     NO_ADDRESS: "no address from the gateway: look at its pool, or set inside",
     NO_ROOM: "no room for the SA in the table",
     NO_KEYS: "no keys could be made",
-    HINT: "the gateway refuses, it seems: look at its log",
+    HINT: "the gateway seems to refuse: look at its log",
     IKE_SUITE: "NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites, or knows no connection from here; look "
     "at ciphers and groups, and at its IKE proposals (PRF and integrity HMAC-SHA-256)",
 }  # fmt: skip
@@ -72,6 +72,6 @@ def is_error(notify):
 
 
 def reason(kind, clear=False):
-    """A sentence for a notify type or one of the constants above; `clear`: it was said without any proof."""
+    """A sentence for a notify type or one of the constants above; `clear`: it was not authenticated."""
     text = _WORDS.get(kind) or "error %d: look at the gateway's log" % kind
-    return text + " (said in clear, perhaps not by the gateway)" if clear else text
+    return text + " (unauthenticated, perhaps not from the gateway)" if clear else text

@@ -152,7 +152,7 @@ class Rekeys:
             self._selectors[spi] = inside, remote
             child = Child(cipher, spi, spi_out, key_in, key_out, inside, remote, slot)
             child.replaces = old
-            ike.node.tell(CHILD_NEW, slot, child)
+            ike.node.emit(CHILD_NEW, slot, child)
             sa = offer(PROTOCOL_ESP, spi, (cipher,), (its_group,) if its_group else (), number)
             parts = [(SA, sa), (NONCE, our_nonce)] + ([(KE, ke)] if ke else [])
             return _answer(parts + [(TS_I, ts_body(remote)), (TS_R, ts_body(inside))])
@@ -191,7 +191,7 @@ class Rekeys:
             for child in table.children(ike.slot):
                 table.move_child(child, slot)
             self._selectors = {}
-            node.tell(REPLACED, ike.slot, slot)
+            node.emit(REPLACED, ike.slot, slot)
             sa = offer(PROTOCOL_IKE, spi_r, (cipher,), (its_group,), number)
             return _answer([(SA, sa), (NONCE, our_nonce), (KE, ke)])
 

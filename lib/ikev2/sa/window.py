@@ -19,7 +19,7 @@ from .payloads import chain
 # What Window.receive says of a message: it proves nothing; it is the peer's and new; the peer's last request again.
 IGNORED = const(0)
 FRESH = const(1)
-REPEATED = const(2)
+RETRANSMITTED = const(2)
 
 _FIRST_MS = const(2000)
 _LONGEST_MS = const(60000)
@@ -33,7 +33,7 @@ _WRAP = const(0x3FFFFFFF)
 _SENT_ID = const(0)  # Message ID of our last request
 _ANSWERED_ID = const(4)  # of the last request that we answered
 _SENT_AT = const(8)
-_HEARD_AT = const(12)  # the last proof of life
+_VERIFIED_AT = const(12)  # the last proof of life
 _QUIET_MS = const(16)
 _IV = const(20)  # of our request
 _ANSWER_IV = const(36)
@@ -96,26 +96,26 @@ class Window:
         return self._get(_SENT_ID) + 1 & _LAST_ID, self._get(_ANSWERED_ID) + 1 & _LAST_ID
 
     @property
-    def heard_at(self):
+    def verified_at(self):
         """When the peer last proved its life."""
-        return self._get(_HEARD_AT)
+        return self._get(_VERIFIED_AT)
 
     def alive(self, now):
         """The peer has proved its life: silence begins anew."""
         self._state[_STATUS] |= _TIMED
-        self._put(_HEARD_AT, now)
+        self._put(_VERIFIED_AT, now)
 
-    def repeat(self, now):
+    def retransmit(self, now):
         """Send the request that waits at once, and then as if for the first time."""
         self._state[_TRIES] = 1
         self._put(_SENT_AT, now - _FIRST_MS & _WRAP)
 
     def receive(self, message, at, length, now):
-        """IGNORED, FRESH or REPEATED: the IKE message message[at:length], whole by its header (wire.header_fits)."""
-        heard = self._receive(message, at, length)
-        if heard == IGNORED and self.dropped < _COUNTER_MAX:
+        """IGNORED, FRESH or RETRANSMITTED: the IKE message message[at:length], whole (wire.header_fits)."""
+        verdict = self._receive(message, at, length)
+        if verdict == IGNORED and self.dropped < _COUNTER_MAX:
             self.dropped += 1
-        return heard
+        return verdict
 
     def outgoing(self, out, at, now):
         """Length of the IKE message to send now, written to out[at:], with room for `longest`; 0 if there is none."""
@@ -153,7 +153,7 @@ class Window:
         quiet_ms = self._get(_QUIET_MS)
         if quiet_ms and not state[_STATUS] & _TIMED:
             self.alive(now)
-        return max(0, quiet_ms - elapsed(now, self._get(_HEARD_AT))) if quiet_ms else -1
+        return max(0, quiet_ms - elapsed(now, self._get(_VERIFIED_AT))) if quiet_ms else -1
 
     def work(self, now):
         """A slice of an answer that takes long."""
@@ -214,7 +214,7 @@ class Window:
             return IGNORED
         if repeated:
             state[_STATUS] |= _ANSWER_DUE
-            return REPEATED
+            return RETRANSMITTED
         found = chain(message[at + wire.HEADER], octets)
         if response:
             state[_TRIES] = 0

@@ -66,28 +66,26 @@ class Watch:
     def __init__(self, node, say):
         self.quiet = False
         self._node = node
-        self._say = say
+        self._print = say
         self._last = b""
         self._receive, self._outgoing = node.receive, node.outgoing
-        node.receive, node.outgoing = self._heard, self._said
+        node.receive, node.outgoing = self._received, self._sent
 
-    def _heard(self, via, source, datagram, length, *more):
+    def _received(self, via, source, datagram, length, *more):
         at = self._message(via, datagram, length)
         if at >= 0:
             exchange = datagram[at + wire.EXCHANGE]
             says = in_clear(datagram, at, length) if exchange == wire.IKE_SA_INIT else ""
-            self._tell("received", exchange, length - at, ": " + says if says else "")
+            self._message_line("received", exchange, length - at, ": " + says if says else "")
         return self._receive(via, source, datagram, length, *more)
 
-    def _said(self, now):
+    def _sent(self, now):
         size = self._outgoing(now)
         out, via = self._node.out, self._node.out_via
         at = self._message(via, out, size)
         if at >= 0:
             message = bytes(out[at:size])
-            self._tell(
-                "sent", message[wire.EXCHANGE], size - at, " again, for want of an answer" * (message == self._last)
-            )
+            self._message_line("sent", message[wire.EXCHANGE], size - at, ", retransmission" * (message == self._last))
             self._last = message
         return size
 
@@ -98,5 +96,5 @@ class Watch:
             return -1
         return at
 
-    def _tell(self, done, exchange, size, more):
-        self._say("%s %s, %d octets%s" % (done, _EXCHANGES.get(exchange, "exchange %d" % exchange), size, more))
+    def _message_line(self, done, exchange, size, more):
+        self._print("%s %s, %d octets%s" % (done, _EXCHANGES.get(exchange, "exchange %d" % exchange), size, more))
