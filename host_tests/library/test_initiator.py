@@ -360,7 +360,7 @@ def test_what_was_said_in_clear_is_the_reason_once_time_is_over_n5():
     says(made, notify(14))
     says(made)
     failed(made, "NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites")
-    assert "unauthenticated" in made.initiator.reason and made.initiator.refused == reasons.IKE_SUITE
+    assert "unauthenticated" in made.initiator.reason and made.initiator.code == reasons.IKE_SUITE
     made = silent()
     says(made, notify(5))
     failed(made, "the gateway seems to refuse")
@@ -565,7 +565,7 @@ def test_a_wrong_psk_by_the_gateways_word_n14():
     made = failed(attempt({"psk": b"another psk of 16 octets"}), "AUTHENTICATION_FAILED: ")
     for what in ("id", "psk", "gateway_id"):
         assert what in made.initiator.reason
-    assert made.initiator.refused == 24 and not made.initiator.doubtful
+    assert made.initiator.code == 24 and not made.initiator.doubtful
     assert len(made.sent) == 2  # there is nothing to delete
 
 
@@ -627,7 +627,7 @@ def test_a_refused_child_sa_n15(kind):
     made = attempt()
     made.gateway.refuse = kind
     failed(made, "error 9999" if kind == 9999 else "").initiator.reason.index(": ")
-    assert made.initiator.refused == kind
+    assert made.initiator.code == kind
     assert made.gateway.said == [f"refused with {kind}", "deleted by the peer"]
     assert made.gateway.sas == []
 

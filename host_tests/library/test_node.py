@@ -23,7 +23,7 @@ class Owner:
     invalid_spi_length = 80
     longest = 160
     failed = False
-    reason = "as the test wants"
+    code = -32  # reasons.CLOSED
     successor = None
     follows = False
     waiting = True

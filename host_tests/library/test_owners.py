@@ -1,11 +1,15 @@
 """Life and death of an SA, its owner, what waits for a response, and who is told (P6, P7, S1.1)."""
 
+import re
+
 import pytest
 from ikev2 import owners
 from ikev2.node import Node
 from ikev2.owners import CHILD_GONE, GONE, HINT
+from ikev2.sa import reasons
 from ikev2.sa.informational import IkeSa
 from ikev2.spi_table import SpiTable
+from tools import ROOT
 
 from library.test_informational import End, Random, ask, sent, spi
 from library.test_node import HINT as HINT_MESSAGE
@@ -47,11 +51,11 @@ def test_an_ike_sa_goes_with_all_that_hangs_on_it_p7(node, how):
     if how == "table":
         node.table.remove_ike(slot)
     else:
-        node.remove(slot, "as the test wants")
+        node.remove(slot, reasons.CLOSED)
     assert node.owners[slot] is None and not node.hints.outstanding and node.lengths[slot] == 0
     assert node.table.ike_sas() == [] and node.table.find_outbound(PEER, OUTBOUND, 0) == -1
     assert events(node) == [
-        (CHILD_GONE, child, slot), (GONE, slot, "removed from the table" if how == "table" else "as the test wants"),
+        (CHILD_GONE, child, slot), (GONE, slot, reasons.REMOVED if how == "table" else reasons.CLOSED),
     ]  # fmt: skip
     # Whoever has the slot next has nothing of it.
     other = node.table.adopt_ike(bytes(range(8)), bytes(range(8, 16)), True, PEER, True)
@@ -64,7 +68,7 @@ def test_an_ike_sa_goes_with_all_that_hangs_on_it_p7(node, how):
 def test_an_owner_that_fails_takes_its_sa_along_p7(node):
     (slot,) = node.table.ike_sas()
     node.owners[slot].failed = True
-    assert sent(node) == [] and events(node)[-1] == (GONE, slot, Owner.reason)
+    assert sent(node) == [] and events(node)[-1] == (GONE, slot, Owner.code)
 
 
 def test_without_an_owner_nobody_can_speak_over_it_s1_1_s1_4(node):
@@ -269,7 +273,7 @@ def test_delete_of_the_ike_sa_k11():
     ((_, _, request),) = sent(node, 0)
     assert end.opened(request)[2:] == (2, 42, bytes.fromhex("0000000801000000"))
     ask(node, end.of_peer(2, response=True), 10)
-    assert sent(node, 10) == [] and events(node)[-1] == (GONE, end.slot, "deleted")
+    assert sent(node, 10) == [] and events(node)[-1] == (GONE, end.slot, reasons.DELETED)
 
 
 def test_while_we_delete_it_a_rekey_is_a_temporary_failure_k3():
@@ -325,3 +329,20 @@ def test_there_is_room_for_the_owner_of_every_ike_sa():
     assert slot == 7
     node.attach(slot, Owner())
     assert node.owners[slot]
+
+
+def test_codes_repeated_for_the_compiler_are_those_of_reasons():
+    """P7: a code that a module has of its own has the number, and so the words, that reasons.py gives it."""
+    checked = 0
+    for path in sorted((ROOT / "lib").glob("*/**/*.py")):
+        for name, number in re.findall(r"^_(\w+) = const\((-\d+)\)", path.read_text(), re.MULTILINE):
+            if hasattr(reasons, name):
+                assert getattr(reasons, name) == int(number), (path, name)
+                checked += 1
+    assert checked > 8
+
+
+def test_every_code_has_words():
+    """N5, P7: whoever reads why something ended reads a sentence, not a number."""
+    codes = {name: code for name, code in vars(reasons).items() if name.isupper() and name[0] != "_"}
+    assert {name for name, code in codes.items() if reasons.reason(code).startswith("error ")} == {"CHILD_SA_NOT_FOUND"}

@@ -128,7 +128,7 @@ def made():
         device.up()
         yield "a tunnel made, X25519, 96 KB of heap free", device.spent(), "instructions"
         up = device.heap()
-        device.board.exec("node.remove(life.ike, 'again'); said()")
+        device.board.exec("node.remove(life.ike, 0); said()")
         yield "RAM, a tunnel that is up", up - device.heap(), "octets"
         device.board.exec("build()")
         device.spent()

@@ -189,7 +189,7 @@ class Node(Owners):
             else:
                 out[:length] = out[MARKER : MARKER + length]
         if owner.failed:
-            self.remove(slot, owner.reason)
+            self.remove(slot, owner.code)
         elif not owner.waiting and self.hints.outstanding:
             self.hints.answered(slot)
         return length

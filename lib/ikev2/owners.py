@@ -13,7 +13,7 @@ next_timer(now) -- milliseconds until `outgoing` or `work` has something to do; 
 work(now) -- a slice of what takes long
 invalid_spi_length, longest -- octets of an INVALID_SPI request, and of its longest message
 waiting -- a request of its own has no response yet
-failed, reason -- the IKE SA is over, and why in words
+failed, code -- the IKE SA is over, and why: a code of sa/reasons.py
 successor -- None, or the owner that takes its place
 follows -- the peer is where its newest message came from (P6)
 
@@ -31,7 +31,7 @@ from .wire import MARKER
 ESTABLISHED = const(0)  # an IKE SA, with what else came of the attempt
 FAILED = const(1)  # an attempt, and why
 HINT = const(2)  # about an IKE SA; the verdict
-GONE = const(3)  # an IKE SA, and why
+GONE = const(3)  # an IKE SA, and why: a code of sa/reasons.py
 CHILD_NEW = const(4)  # a Child SA, and what it is made of
 CHILD_GONE = const(5)  # a Child SA, and the IKE SA that it belonged to
 UNKNOWN_SPI = const(6)  # the peer of an IKE SA has said INVALID_SPI over it; the SPI
@@ -41,6 +41,7 @@ LIFETIME = const(8)  # the peer of an IKE SA wants a new one within that time; s
 _EVENTS = const(16)
 _SATURATED = const(0x3FFFFFFF)
 _OUT = const(256)
+_REMOVED = const(-20)  # as sa/reasons.py has it
 
 
 class Owners:
@@ -108,7 +109,7 @@ class Owners:
     def ike_gone(self, slot):
         """The table has no IKE SA `slot` any longer."""
         self._forget(slot)
-        self.emit(GONE, slot, self._why or "removed from the table")
+        self.emit(GONE, slot, self._why or _REMOVED)
 
     def child_gone(self, slot, ike):
         """The table has no Child SA `slot` any longer; it belonged to IKE SA `ike`."""

@@ -13,6 +13,9 @@ INTERNAL_ADDRESS_FAILURE = const(36)
 FAILED_CP_REQUIRED = const(37)
 NO_RESPONSE_AUTH = const(-2)
 NO_ROOM = const(-9)
+_SUPERSEDED = const(-27)
+_NO_RESPONSE_DELETE = const(-28)
+_NOT_BEGUN = const(-31)
 
 PAUSE_MS = const(1000)  # between two attempts, from beginning to beginning, at least
 _ALONE_MS = const(15001)  # the same until the gateway has answered: N2, no third one in 30 s
@@ -74,7 +77,7 @@ class Attempts:
             self.node.attach(self._slot, self.attempt)
         except (NotImplementedError, MemoryError) as error:
             self.attempt = None
-            self.node.remove(self._slot, "not begun")
+            self.node.remove(self._slot, _NOT_BEGUN)
             self._fail(str(error) or "no room in the heap", 0, now)
 
     def unresolved(self, reason, now):
@@ -160,7 +163,7 @@ class Attempts:
         """K5: what there is is deleted before the next attempt; K6: or as if it had never been."""
         for slot in list(self.ours):
             if self._silent:
-                self.node.remove(slot, "given up for a new one")
+                self.node.remove(slot, _SUPERSEDED)
             else:
                 self._delete(slot, now)
 
@@ -174,7 +177,7 @@ class Attempts:
         """SAs whose Delete has not been answered for that long go without."""
         for slot in list(self.ours):
             if self.ours[slot] >= 0 and elapsed(now, self.ours[slot]) >= patience_ms:
-                self.node.remove(slot, "no response to our Delete")
+                self.node.remove(slot, _NO_RESPONSE_DELETE)
 
     def _timer(self, now):
         """Milliseconds until a pause is over, or somebody's time; -1."""

@@ -21,6 +21,23 @@ _LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
 _LAST_IDS = 0xFFFFFF00
 
 
+# As ikev2.sa.reasons has them.
+_DELETED = const(-21)
+_DELETED_BY_PEER = const(-22)
+_NO_RESPONSE_AFTER_SLEEP = const(-29)
+_CLOSED = const(-32)
+_RESPONDED = const(-33)
+_NO_CHILD_SA = const(-34)
+_CHILD_SA_LOST = const(-35)
+
+
+def words(code):
+    """The sentence of a reason; an attempt follows, which needs them anyway."""
+    from ikev2.sa.reasons import reason
+
+    return reason(code)
+
+
 class Life(Attempts, Carriers):
     """A tunnel with what `policy` says (ikev2.sa.proposals.Policy), over `node`; packets from it go to `stack`.
 
@@ -60,7 +77,7 @@ class Life(Attempts, Carriers):
         self.closed = True
         self.wanted = False
         if self.attempt:
-            self._end_attempt("closed")
+            self._end_attempt(_CLOSED)
         for slot in self.ours:
             self._delete(slot, now)
 
@@ -120,7 +137,7 @@ class Life(Attempts, Carriers):
         if kind == ESTABLISHED and slot == self._slot:
             self._establish(slot, detail, now)
         elif kind == FAILED and slot == self._slot:
-            self._fail(detail, self.attempt.refused, now)
+            self._fail(detail, self.attempt.code, now)
         elif kind == GONE and slot in self.ours:
             self._lose(slot, detail)
         elif kind == CHILD_NEW:
@@ -129,11 +146,11 @@ class Life(Attempts, Carriers):
                 self._carry(detail, self.ours[ike] >= 0, now)
         elif kind == CHILD_GONE:
             self._drop(slot)
-            self.reason = self.reason if self.up else "no Child SA is left"
+            self.reason = self.reason if self.up else words(_NO_CHILD_SA)
         elif kind == UNKNOWN_SPI and self.up and detail == self.current.child.spi_out:  # K10
             ike, _, spi_in, _ = self.node.table.child_sa(self.current.child.slot)
             self.node.owners[ike].delete_child(spi_in)
-            self.reason = "the gateway has lost the Child SA"
+            self.reason = words(_CHILD_SA_LOST)
             self._drop(self.current.child.slot)
         elif kind == REPLACED and slot in self.ours:  # K2
             self.ours[detail] = -1
@@ -169,10 +186,10 @@ class Life(Attempts, Carriers):
     def _lose(self, slot, why):
         """An IKE SA is gone."""
         del self.ours[slot]
-        if not why.startswith("deleted"):  # N11: the gateway may have it still
+        if why not in (_DELETED, _DELETED_BY_PEER):  # N11: the gateway may have it still
             self.contact = True
         if not self.up:
-            self.reason = why
+            self.reason = words(why)
         if slot == self.successor:
             self.successor = -1
         if slot == self.ike:
@@ -208,14 +225,14 @@ class Life(Attempts, Carriers):
             if self._silent and self.up:
                 self._silent = self.wanted = False
                 if self.attempt and not self.attempt.authenticating:  # K6
-                    self._end_attempt("the gateway answers after all")
+                    self._end_attempt(_RESPONDED)
         if owner.waiting and self._waits_at < 0:
             self._waits_at = now
         if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._patience:
             owner.hint(now)
         if self._waits_at >= 0 and elapsed(now, self._waits_at) >= _UNANSWERED_MS and not self._busy:
             if self.after_sleep:  # Z4: the gateway has given it up
-                self.node.remove(self.ike, "no response after sleep")
+                self.node.remove(self.ike, _NO_RESPONSE_AFTER_SLEEP)
             else:
                 self._silent = True
 

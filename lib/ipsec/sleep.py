@@ -29,6 +29,7 @@ _FORM = ">BBBBBIIII4sIIBB8s"
 _NAMES = tuple(sorted(CIPHERS))
 _SELECTOR = const(13)
 _SK_D = const(32)
+_NOT_KEPT = const(-30)  # as ikev2.sa.reasons has it
 
 
 class _Rekeys:
@@ -96,7 +97,7 @@ def keep(life, now):
 def forget(life):
     """What could not be kept is gone from the table, too: nobody will ever speak for it."""
     for slot in list(life.ours):
-        life.node.remove(slot, "not kept")
+        life.node.remove(slot, _NOT_KEPT)
 
 
 def wake(life, octets, slept_ms, now):
@@ -109,7 +110,7 @@ def wake(life, octets, slept_ms, now):
     node = life.node
     for slot in node.table.ike_sas() if octets else ():
         if not node.owners[slot]:
-            node.remove(slot, "without its keys")
+            node.remove(slot, _NOT_KEPT)
     return False
 
 

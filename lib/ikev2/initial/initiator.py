@@ -51,7 +51,7 @@ class Initiator:
     """The attempt to make what `policy` says of the IKE SA in `slot`, which is ours and whose peer is at port 500.
 
     initial_contact -- we have lost all that we had with this gateway (N11); address -- the one inside that we have
-    Afterwards: failed and reason, refused, which is the notify type or one of reasons.py's numbers, and doubtful,
+    Afterwards: failed, code of reasons.py, reason in words, and doubtful,
     True if somebody may have meddled (N14); or successor and child.
     """
 
@@ -59,7 +59,7 @@ class Initiator:
     follows = False  # N10
     failed = False
     reason = ""
-    refused = 0
+    code = 0
     successor = None
     child = None
 
@@ -127,7 +127,7 @@ class Initiator:
                 elif not init.accepted and init.message is not self._message:
                     self._request(init.message)
         except (MemoryError, NotImplementedError) as error:  # a wrong known answer is one
-            self.refused = reasons.NO_KEYS
+            self.code = reasons.NO_KEYS
             self._fail(because=": %s" % error)
 
     def outgoing(self, out, at, now):
@@ -190,14 +190,14 @@ class Initiator:
     def _time_is_over(self):
         hinted = self._state == _INIT and self._init.hinted
         if self._state != _FAREWELL:
-            self.refused = hinted or (reasons.NO_RESPONSE_AUTH if self._state == _AUTH else reasons.NO_RESPONSE)
+            self.code = hinted or (reasons.NO_RESPONSE_AUTH if self._state == _AUTH else reasons.NO_RESPONSE)
         self._fail(hinted)
 
     def _fail(self, said_in_clear=False, because=""):
         self._state = _OVER
         self._message = b""
         self.failed = True
-        self.reason = reasons.reason(self.refused, said_in_clear) + because
+        self.reason = reasons.reason(self.code, said_in_clear) + because
         self._node.emit(FAILED, self._slot, self.reason)
 
     def _authenticate(self):
@@ -209,7 +209,7 @@ class Initiator:
         try:
             spi_in = node.table.child.choose(node.random)
         except ValueError:
-            self.refused = reasons.NO_ROOM
+            self.code = reasons.NO_ROOM
             return self._fail()
         peer = peer[:-2] + bytes((wire.PORT_NAT >> 8, wire.PORT_NAT & 0xFF))
         node.table.update_ike(self._slot, spi_peer=spi_r, peer=peer, via=wire.PORT_NAT)
@@ -221,14 +221,14 @@ class Initiator:
         """The gateway's verified answer to IKE_AUTH: an IKE SA with its Child SA, or none (N13 to N16)."""
         auth = self._auth
         table = self._node.table
-        self.refused = auth.judge(first, octets)
+        self.code = auth.judge(first, octets)
         child = auth.child
-        if not self.refused:
+        if not self.code:
             try:
                 child.slot = table.adopt_child(self._slot, wire.ESP, child.spi_in, child.spi_out)
             except ValueError:
-                self.refused = reasons.NO_ROOM
-        if not self.refused:
+                self.code = reasons.NO_ROOM
+        if not self.code:
             table.update_ike(self._slot, established=True)
             self.child = child
             rekeys = Rekeys(self._policy, auth.sk_d, {child.spi_in: (child.inside, child.remote)})

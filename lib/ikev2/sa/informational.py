@@ -31,6 +31,9 @@ _SAYS = const(57)  # what our request says
 _SPI = const(58)  # the SPI in it
 _NEXT_SPI = const(62)  # that of the next INVALID_SPI
 
+_DELETED = const(-21)  # as reasons.py has them
+_SYNTAX_RECEIVED = const(-26)
+
 # What a request says; the lowest bit first.
 _DELETE_IKE = const(0x01)
 _DELETE_CHILD = const(0x02)
@@ -129,9 +132,9 @@ class IkeSa(Window):
 
     def _answered(self, found, octets):
         if self._state[_SAYS] == _DELETE_IKE:
-            self._end("deleted")
+            self._end(_DELETED)
         elif has_notify(found or (), octets, INVALID_SYNTAX):
-            self._end("INVALID_SYNTAX: the peer could not read our message")
+            self._end(_SYNTAX_RECEIVED)
         elif self._state[_SAYS] == _DELETE_CHILD:
             spi, self._unwanted = self._unwanted[0], self._unwanted[1:]
             self._state[_WANTED] |= _DELETE_CHILD if self._unwanted else 0

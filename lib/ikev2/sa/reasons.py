@@ -18,7 +18,7 @@ TS_UNACCEPTABLE = const(38)
 TEMPORARY_FAILURE = const(43)
 CHILD_SA_NOT_FOUND = const(44)
 
-# Not the gateway's words: what was not said, or was not right.
+# Ours: what an attempt did not get, or what was not right.
 NO_RESPONSE = const(-1)
 NO_RESPONSE_AUTH = const(-2)
 MALFORMED = const(-3)
@@ -31,6 +31,23 @@ NO_ROOM = const(-9)
 HINT = const(-10)
 NO_KEYS = const(-11)
 IKE_SUITE = const(-14)  # NO_PROPOSAL_CHOSEN in IKE_SA_INIT
+# Why an IKE SA is gone, or no longer carries anything.
+REMOVED = const(-20)
+DELETED = const(-21)
+DELETED_BY_PEER = const(-22)
+DEAD_PEER = const(-23)
+NO_MESSAGE_ID = const(-24)
+SYNTAX_SENT = const(-25)
+SYNTAX_RECEIVED = const(-26)
+SUPERSEDED = const(-27)
+NO_RESPONSE_DELETE = const(-28)
+NO_RESPONSE_AFTER_SLEEP = const(-29)
+NOT_KEPT = const(-30)
+NOT_BEGUN = const(-31)
+CLOSED = const(-32)
+RESPONDED = const(-33)
+NO_CHILD_SA = const(-34)
+CHILD_SA_LOST = const(-35)
 
 _ERRORS = const(16384)  # all types below are errors
 
@@ -63,6 +80,22 @@ _WORDS = {
     HINT: "the gateway seems to refuse: look at its log",
     IKE_SUITE: "NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites, or knows no connection from here; look "
     "at ciphers and groups, and at its IKE proposals (PRF and integrity HMAC-SHA-256)",
+    REMOVED: "removed from the table",
+    DELETED: "deleted",
+    DELETED_BY_PEER: "deleted by the peer",
+    DEAD_PEER: "no response: the peer is dead",
+    NO_MESSAGE_ID: "no Message ID left",
+    SYNTAX_SENT: "INVALID_SYNTAX: the peer's message was malformed",
+    SYNTAX_RECEIVED: "INVALID_SYNTAX: the peer could not read our message",
+    SUPERSEDED: "given up for a new one",
+    NO_RESPONSE_DELETE: "no response to our Delete",
+    NO_RESPONSE_AFTER_SLEEP: "no response after sleep",
+    NOT_KEPT: "not kept over sleep",
+    NOT_BEGUN: "the attempt could not begin",
+    CLOSED: "closed",
+    RESPONDED: "the gateway has responded",
+    NO_CHILD_SA: "no Child SA is left",
+    CHILD_SA_LOST: "the gateway has lost the Child SA",
 }  # fmt: skip
 
 

@@ -29,6 +29,12 @@ _LAST_ID = 0xFFFFFFFF
 _COUNTER_MAX = const(0x3FFFFFFF)
 _WRAP = const(0x3FFFFFFF)
 
+# As reasons.py has them; its words are loaded by whoever needs them.
+_DELETED_BY_PEER = const(-22)
+_DEAD_PEER = const(-23)
+_NO_MESSAGE_ID = const(-24)
+_SYNTAX_SENT = const(-25)
+
 # Where the parts of the state lie in _state.
 _SENT_ID = const(0)  # Message ID of our last request
 _ANSWERED_ID = const(4)  # of the last request that we answered
@@ -64,7 +70,7 @@ class Window:
     """
 
     dropped = 0  # messages that were not the peer's, or not in the window
-    reason = ""
+    code = 0  # a number of reasons.py, once failed
 
     def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms, random):
         node.table.ike_sa(slot)
@@ -134,7 +140,7 @@ class Window:
         elif self._left(now):
             return 0
         elif state[_TRIES] == _TRIES_AT_MOST:  # P3
-            self._end("no answer: the peer is gone")
+            self._end(_DEAD_PEER)
             return 0
         state[_TRIES] += 1
         self._put(_SENT_AT, now)
@@ -173,9 +179,9 @@ class Window:
         wait = min(_FIRST_MS << self._state[_TRIES] - 1, _LONGEST_MS)
         return max(0, wait - elapsed(now, self._get(_SENT_AT)))
 
-    def _end(self, reason):
+    def _end(self, code):
         self._state[_STATUS] |= _OVER
-        self.reason = reason
+        self.code = code
 
     def _begin(self):
         """Make up our next request."""
@@ -220,7 +226,7 @@ class Window:
             state[_TRIES] = 0
             self._answered(found, octets)
             if message_id == _LAST_ID:
-                self._end("no Message ID left")
+                self._end(_NO_MESSAGE_ID)
             return FRESH
         iv = self.sa.iv(self._random, True, message_id)
         made = self._answer_to(exchange, found, octets)
@@ -243,6 +249,4 @@ class Window:
         last = self._get(_ANSWERED_ID) == _LAST_ID
         if over or last:
             state[_STATUS] |= _LAST_ANSWER
-            self.reason = (
-                "no Message ID left" if last else "at odds with the peer" if self._answer else "deleted by the peer"
-            )
+            self.code = _NO_MESSAGE_ID if last else _SYNTAX_SENT if self._answer else _DELETED_BY_PEER
