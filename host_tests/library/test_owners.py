@@ -346,3 +346,57 @@ def test_every_code_has_words():
     """N5, P7: whoever reads why something ended reads a sentence, not a number."""
     codes = {name: code for name, code in vars(reasons).items() if name.isupper() and name[0] != "_"}
     assert {name for name, code in codes.items() if reasons.reason(code).startswith("error ")} == {"CHILD_SA_NOT_FOUND"}
+
+
+class Follower:
+    """Writes down what it is told."""
+
+    def __init__(self, wait):
+        self.heard = []
+        self.wait = wait
+
+    def take(self, kind, slot, detail, now):
+        self.heard.append((kind, slot, now))
+
+    def attend(self, now):
+        self.heard.append("attend")
+
+    def tick(self, now):
+        self.heard.append("tick")
+
+    def next_timer(self, now):
+        return self.wait
+
+
+def test_every_follower_hears_of_every_event_and_time_goes_on_for_all():
+    node = Node(SpiTable(4, 8), Random())
+    followers = Follower(70), Follower(50)
+    for follower in followers:
+        node.follow(follower)
+    slot = node.table.adopt_ike(SPI_I, SPI_R, False, PEER, True)
+    assert node.next_timer(3) == 50
+    node.remove(slot, "gone")
+    assert node.next_timer(3) == 0
+    assert not node.outgoing(4) and node.event() is None
+    assert [follower.heard for follower in followers] == [[(3, slot, 4), "attend"]] * 2
+    node.unfollow(followers[1])
+    assert node.next_timer(5) == 70
+    node.tick(75)
+    assert [follower.heard[2:] for follower in followers] == [["tick"], []]
+
+
+def test_who_accepts_is_asked_for_an_answer_to_ike_sa_init_of_nobodys_n19():
+    node = Node(SpiTable(4, 8), Random())
+    request = bytes(range(1, 9)) + bytes(8) + bytes((33, 0x20, 34, 8, 0, 0, 0, 0, 0, 0, 0, 28))
+    node.receive(500, PEER, request, len(request), 7)
+    assert not node.outgoing(7)
+
+    class Acceptor:
+        def receive(self, via, source, datagram, length, now):
+            return bytes((via & 255, now)) + source + datagram[:length]
+
+    node.acceptor = Acceptor()
+    node.receive(500, PEER, request, len(request), 7)
+    length = node.outgoing(7)
+    assert bytes(node.out[:length]) == bytes((500 & 255, 7)) + PEER + request
+    assert (node.out_via, node.out_to) == (500, PEER) and not node.outgoing(7)

@@ -270,5 +270,5 @@ def test_a_gateway_that_forgot_does_not_keep_us_awake(board):
     board.until(lambda: board.tunnels() == 2)
     assert not sleep.keep(board.life, board.clock)
     board.life.expire(board.clock, 0)
-    board.life.attend(board.clock)
+    board.node.attend(board.clock)
     assert board.tunnels() == 1 and board.sleeps(600000) and board.reading()

@@ -35,7 +35,12 @@ _NAT = b"\x11\x94"
 
 
 class Node(Owners):
-    """A node over an SpiTable; random(n) gives n random octets; the limits are those of Budget, and L4's."""
+    """A node over an SpiTable; random(n) gives n random octets; the limits are those of Budget, and L4's.
+
+    acceptor -- its receive(via, source, datagram, length, now) gives the answer to an IKE_SA_INIT of nobody's, or None
+    """
+
+    acceptor = None
 
     def __init__(self, table, random, answers_per_s=1, burst=5, per_source_ms=3000, sources=8, hint_ms=10000):
         if not 0 <= hint_ms <= _SATURATED >> 2:
@@ -43,7 +48,6 @@ class Node(Owners):
         super().__init__(table)
         self.random = random
         self.counters = array("I", [0] * len(notifier.VERDICTS))
-        self.follower = None  # attend(now) is called when something has happened, tick and next_timer as ours are
         self.out = None
         self.out_via = 0
         self.out_to = None
@@ -56,9 +60,9 @@ class Node(Owners):
         self._swept = -1  # when _seen was last cleared of what is too old to matter; -1: nothing in it
         self._hinted = 0  # verdict and slot of a hint that is not among the events yet
         self._moved = -1  # slot whose peer has moved, to where its reply goes
-        self._reply_slot = -1  # whose peer waits for a response, at _reply_to by _reply_via
-        self._reply_via = 0
-        self._reply_to = None
+        self._reply_slot = -1  # whose peer waits for a response
+        self.via = 0  # port of ours, and endpoint, of the last datagram that an owner was told of
+        self.source = None
 
     @micropython.viper
     def receive(self, via, source, datagram, length, now) -> int:
@@ -69,9 +73,20 @@ class Node(Owners):
             counters[verdict] += 1  # L6
         if verdict >= _INVALID_SPI_PROTECTED:
             if verdict <= _DELIVER_AH:
-                if int(self._notifier.slot) >= 0:  # N19
+                self.source = source
+                self.via = via
+                if int(self._notifier.slot) >= 0:
                     self._dispatch(verdict, via, source, datagram, length, now)
+                elif self.acceptor:  # N19
+                    self._accept(via, source, datagram, length, now)
         return verdict
+
+    def _accept(self, via, source, datagram, length, now):
+        """Somebody wants an IKE SA."""
+        decided = self._notifier
+        decided.out = self.acceptor.receive(via, source, datagram, length, now)
+        decided.via = via
+        decided.to = source
 
     def _dispatch(self, verdict, via, source, datagram, length, now):
         """Tell the owner of an SA what came for it."""
@@ -87,8 +102,6 @@ class Node(Owners):
             received = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now) if owner else 0
             if received:
                 self._reply_slot = slot
-                self._reply_via = via
-                self._reply_to = source
                 self._unattended = True
                 if owner.successor:
                     self.attach(slot, owner.successor)
@@ -135,7 +148,7 @@ class Node(Owners):
             self._hinted = 0
         if self._moved >= 0:
             slot, self._moved = self._moved, -1
-            self.table.update_ike(slot, peer=self._reply_to, via=self._reply_via)
+            self.table.update_ike(slot, peer=self.source, via=self.via)
         if decided.template_to_renew:
             self._renew(decided.template_to_renew)
             decided.template_to_renew = None
@@ -152,9 +165,8 @@ class Node(Owners):
                 self._address(self._out, to[:-2] + _NAT if to[-2:] == _IKE else to, PORT_NAT)  # N10
                 return length
         self._reply_slot = -1
-        if self._unattended and self.follower:
-            self._unattended = False
-            self.follower.attend(now)
+        if self._unattended and self._followers:
+            self.attend(now)
             return self.outgoing(now)
         return 0
 
@@ -176,7 +188,7 @@ class Node(Owners):
         if length:
             response = out[MARKER + wire.FLAGS] & wire.RESPONSE
             if response and slot == self._reply_slot:
-                self._address(out, self._reply_to, self._reply_via)
+                self._address(out, self.source, self.via)
             else:
                 self._address(out, self.table.ike_sa(slot)[3], self.table.via(slot))
             if not response:
@@ -196,14 +208,16 @@ class Node(Owners):
 
     def next_timer(self, now):
         """Milliseconds until `tick` is due; -1 if there is no hurry."""
-        if self._unattended and self.follower:
+        if self._unattended and self._followers:
             return 0
         wait = self._budget.next_timer(now)
         if self._swept >= 0:
             wait = sooner(wait, max(0, self._hint_ms - elapsed(now, self._swept)))
         for slot in self._owned:
             wait = sooner(wait, self.owners[slot].next_timer(now))
-        return sooner(wait, self.follower.next_timer(now)) if self.follower else wait
+        for follower in self._followers:
+            wait = sooner(wait, follower.next_timer(now))
+        return wait
 
     def tick(self, now):
         """Let time pass; then ask `outgoing`."""
@@ -222,7 +236,9 @@ class Node(Owners):
                 owner.work(now)
             except Exception as raised:
                 error = raised
-        if self.follower:
-            self.follower.tick(now)
+        if self._unattended and self._followers:
+            self.attend(now)
+        for follower in tuple(self._followers):
+            follower.tick(now)
         if error:
             raise error

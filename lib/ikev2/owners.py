@@ -19,6 +19,9 @@ follows -- the peer is where its newest message came from (P6)
 
 The owner of a Child SA has receive(packet, at, length, now), true if the packet is the peer's, outgoing(out, at, now),
 the length of an ESP packet, and longest.
+
+A follower has take(kind, slot, detail, now), called for each event, attend(now), called when something has happened and
+after its events, and tick(now) and next_timer(now) as a node has them. Without a follower events wait for `event`.
 """
 
 from array import array
@@ -63,7 +66,8 @@ class Owners:
         self._owned = []  # slots that have an owner; who was asked last stands last
         self._out = bytearray(_OUT)  # for what the owners say
         self._events = []
-        self._unattended = False  # something has happened since the follower last looked
+        self._followers = []
+        self._unattended = False  # something has happened since the followers last looked
         self._why = None  # the IKE SA goes that is being removed
 
     def attach(self, slot, owner):
@@ -127,6 +131,25 @@ class Owners:
     def event(self):
         """The oldest event, (kind, slot, detail), or None."""
         return self._events.pop(0) if self._events else None
+
+    def follow(self, follower):
+        """Tell it of what happens from now on."""
+        self._followers.append(follower)
+
+    def unfollow(self, follower):
+        """Tell it nothing any more."""
+        if follower in self._followers:
+            self._followers.remove(follower)
+
+    def attend(self, now):
+        """Let the followers know."""
+        self._unattended = False
+        while self._events:
+            event = self._events.pop(0)
+            for follower in tuple(self._followers):
+                follower.take(*event, now)
+        for follower in tuple(self._followers):
+            follower.attend(now)
 
     def expect(self, slot, exchange, message_id):
         """A request of ours over IKE SA `slot` is on its way: exchange type, Message ID in four octets."""

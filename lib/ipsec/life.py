@@ -1,6 +1,6 @@
 """The life of a tunnel: attempts, one after the other for ever, traffic, liveness, replacement. No I/O, no asyncio.
 
-Rules K1 to K11 as far as they are not one SA's. A `Life` follows a node (node.follower): it reads the node's
+Rules K1 to K11 as far as they are not one SA's. A `Life` follows a node (Owners.follow): it takes the node's
 events, makes attempts (attempts.py) and lets one Child SA carry what goes out (traffic.py). It needs one thing from
 outside: when `wanted`, somebody looks the gateway up and calls `begin` or `unresolved`.
 
@@ -56,7 +56,8 @@ class Life(Attempts, Carriers):
         self._liveness_ms = liveness_ms
         self._lifetime_ms = lifetime_ms
         self._waits_at = -1  # since when a request of ours waits and nothing has come
-        node.follower = self
+        self._was_up = False  # when the events were taken that nobody has attended to
+        node.follow(self)
 
     # For whoever uses the tunnel.
 
@@ -89,13 +90,9 @@ class Life(Attempts, Carriers):
     # What a node asks of its follower.
 
     def attend(self, now):
-        """Read what has happened."""
-        up = self.up
-        event = self.node.event()
-        while event:
-            self._take(event, now)
-            event = self.node.event()
-        if up and not self.up:
+        """Something has happened."""
+        was_up, self._was_up = self._was_up, False
+        if was_up and not self.up:
             self.emit("down", self.reason)
             if self.lived(now) >= _LIVED_MS:  # K4
                 self._hurry()
@@ -107,12 +104,11 @@ class Life(Attempts, Carriers):
 
     def tick(self, now):
         """Let time pass."""
-        self.attend(now)
         self.stack.tick(now)
         self.expire(now)
         if self._asking:
             self._look_after(now)
-        self.attend(now)
+        self.node.attend(now)
 
     def next_timer(self, now):
         """Milliseconds until `tick` has something to do; -1."""
@@ -130,10 +126,9 @@ class Life(Attempts, Carriers):
             wait = sooner(wait, max(0, _UNANSWERED_MS - elapsed(now, self._waits_at)))
         return wait if self._busy else sooner(wait, self.left(now))
 
-    # The rest is private.
-
-    def _take(self, event, now):
-        kind, slot, detail = event
+    def take(self, kind, slot, detail, now):
+        """Hear of an event."""
+        self._was_up = self._was_up or self.up
         if kind == ESTABLISHED and slot == self._slot:
             self._establish(slot, detail, now)
         elif kind == FAILED and slot == self._slot:
@@ -163,6 +158,8 @@ class Life(Attempts, Carriers):
             lived = self.lived(now)
             seconds = min(int.from_bytes(detail, "big"), _LIFETIME_MAX_MS // 1000)
             self.life_ms = max(_LIVED_MS, min(self.life_ms, lived + seconds * 800))
+
+    # The rest is private.
 
     def _establish(self, slot, child, now):
         """An attempt has succeeded: what was there before has had its time (K5, K6, K9)."""

@@ -171,7 +171,7 @@ class Tunnel:
             waited += _LOOK_MS
             if waited >= _SETTLE_MS:
                 self.life.expire(ticks_ms(), 0)
-                self.life.attend(ticks_ms())
+                self.node.attend(ticks_ms())
             octets = sleep.keep(self.life, ticks_ms())
         if not octets:
             sleep.forget(self.life)
@@ -205,8 +205,7 @@ class Tunnel:
             for task in self._tasks:
                 task.cancel()
             self._tasks = []
-            if self.node.follower is self.life:
-                self.node.follower = None
+            self.node.unfollow(self.life)
 
     # The rest is private.
 

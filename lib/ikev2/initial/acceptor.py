@@ -1,0 +1,269 @@
+"""Who answers IKE_SA_INIT: half-open IKE SAs, bounded, and what is answered without any (rules A1 to A7, A12).
+
+RFC 7296 sections 1.2, 2.6, 2.7, 2.12, 2.23. An `Acceptor` is told of each IKE_SA_INIT request that a node gets, and
+makes a `Responder` for one that it takes. All long work is the Acceptor's, one key exchange at a time, in slices: a
+public value serves for a minute, and no secret is made before IKE_AUTH has come.
+"""
+
+from portable import const, elapsed, equal, sooner
+
+from .. import wire
+from ..budget import Budget
+from ..crypto import group
+from ..sa import reasons
+from ..sa.proposals import PROTOCOL_IKE, choose, two
+from ..sa.selectors import KE, NONCE, NOTIFY, SA, notify_body
+from ..wire import EXCHANGE, FLAGS, IKE_SA_INIT, INITIATOR, MARKER, MESSAGE_ID, PORT_NAT, RESPONSE
+from .cookie import Cookies
+from .responder import Responder
+from .sa_init import (
+    COOKIE,
+    NAT_DETECTION_DESTINATION_IP,
+    NAT_DETECTION_SOURCE_IP,
+    composed,
+    contents,
+    value_and_nonce,
+)
+
+_SIZES = {31: 32, 14: 256}  # octets of a public value
+_SETTLED_MS = const(5000)  # from when on another may take a half-open IKE SA's place
+_VALUE_MS = const(60000)
+
+
+class _Value:
+    """Our public value in a group: b"" until it is made."""
+
+    def __init__(self, number, random, now):
+        self.number = number
+        self.dh = group(number, random)
+        self.dh.begin()
+        self.octets = b""
+        self.made_at = now
+
+
+class Acceptor:
+    """Who answers IKE_SA_INIT in a node, for the Peers that may come; a follower of the node.
+
+    admit(slot, accepted, now) is called for each IKE SA that is established, with its Acceptance; refuse(source, id)
+    for each IKE_AUTH that is refused, with the body of the ID payload that it claims.
+    half_open, of_address -- IKE SAs in the making at most, and of one address (A6)
+    cookies_from -- so many of them, and the next one needs a cookie (A5)
+    answers_per_s -- answers without state (A12)
+    """
+
+    def __init__(self, node, peers, admit, refuse=None, half_open=4, of_address=2, cookies_from=2, answers_per_s=20):
+        self.node = node
+        self.peers = peers
+        self.half_open = []  # the oldest first
+        self._admit = admit
+        self.refused = refuse or (lambda source, id: None)
+        self._room = half_open
+        self._of_address = of_address
+        self._cookies_from = cookies_from
+        self._cookies = Cookies(node.random)
+        self._budget = Budget(answers_per_s, answers_per_s, 0, 1)
+        self._values = {}  # by group
+        self._work = None  # (a _Value, the Responder whose secret is made, None for the value itself)
+
+    # What the node asks.
+
+    def receive(self, via, source, datagram, length, now):
+        """The answer without state, as a datagram, to an IKE_SA_INIT request of nobody's; None."""
+        at = MARKER if via == PORT_NAT else 0
+        spi_i = bytes(datagram[at : at + 8])
+        if (
+            datagram[at + EXCHANGE] != IKE_SA_INIT  # A1
+            or datagram[at + FLAGS] & (RESPONSE | INITIATOR) != INITIATOR
+            or any(datagram[at + MESSAGE_ID : at + wire.LENGTH])
+            or any(datagram[at + wire.SPI_R : at + wire.NEXT_PAYLOAD])
+            or not any(spi_i)
+        ):
+            return None
+        for responder in self.half_open:  # A2
+            request = responder.request
+            if (
+                responder.source == source
+                and len(request) == length - at
+                and equal(request, 0, datagram, at, length - at)
+            ):
+                responder.repeat()
+                return None
+        if self._lives(spi_i, source):
+            return None
+        answer = self._consider(via, source, datagram, at, length, spi_i, now)
+        if not answer:
+            return None
+        message = bytes(at) + composed(spi_i, b"", RESPONSE, [(NOTIFY, answer)])
+        return message if len(message) <= length and self._budget.allow(source, now) else None  # A12
+
+    def take(self, kind, slot, detail, now):
+        """Events tell nothing that `tick` does not see."""
+
+    def attend(self, now):
+        """Nor does this."""
+
+    def next_timer(self, now):
+        """Milliseconds until `tick` has something to do; -1."""
+        if self._work or self._next():
+            return 0
+        wait = sooner(self._cookies.next_timer(now), self._budget.next_timer(now))
+        for responder in self.half_open:
+            wait = sooner(wait, responder.left(now))
+        for value in self._values.values():
+            wait = sooner(wait, max(0, _VALUE_MS - elapsed(now, value.made_at)))
+        return wait
+
+    def tick(self, now):
+        """Let time pass, and do a slice of the work."""
+        self._cookies.tick(now)
+        self._budget.tick(now)
+        for responder in list(self.half_open):
+            if self.node.owners[responder.slot] is not responder:
+                self.half_open.remove(responder)
+            elif not responder.left(now):
+                self._drop(responder, "refused" if responder.refused else "half-open for too long")
+        for number in list(self._values):
+            if elapsed(now, self._values[number].made_at) >= _VALUE_MS:
+                del self._values[number]
+        self._step(now)
+
+    # What a Responder asks.
+
+    def done(self, responder, accepted, now):
+        """Its IKE SA is established."""
+        self.half_open.remove(responder)
+        self._admit(responder.slot, accepted, now)
+
+    # The rest is private.
+
+    def _drop(self, responder, reason):
+        if self._work and self._work[1] is responder:
+            self._work = None
+        self.half_open.remove(responder)
+        self.node.remove(responder.slot, reason)
+
+    def _lives(self, spi_i, source):
+        """True if an IKE SA is alive that has begun, or whose rekey was begun, with that SPI from there."""
+        table = self.node.table
+        for slot in table.ike_sas():
+            its, _, initiator, peer, established = table.ike_sa(slot)
+            if its == spi_i and established and not initiator and peer[:-2] == source[:-2]:
+                return True
+        return False
+
+    def _consider(self, via, source, datagram, at, length, spi_i, now):
+        """Begin an IKE SA, or return the body of a Notify payload that says why not; None: silence."""
+        fault, found, notifies = contents(datagram, at, length)
+        if fault or SA not in found or KE not in found or NONCE not in found:
+            return None
+        nonce = bytes(datagram[found[NONCE][0] : found[NONCE][1]])
+        proved = False
+        kinds = [kind for kind, _, _ in notifies]
+        if COOKIE in kinds:
+            _, start, stop = notifies[kinds.index(COOKIE)]
+            proved = self._cookies.accepts(bytes(datagram[start:stop]), nonce, source, spi_i)
+        if not proved and len(self.half_open) >= self._cookies_from:  # A5
+            return notify_body(COOKIE, self._cookies.make(nonce, source, spi_i, now))
+        if NAT_DETECTION_SOURCE_IP not in kinds or NAT_DETECTION_DESTINATION_IP not in kinds:  # A4
+            return notify_body(reasons.NO_PROPOSAL_CHOSEN)
+        ke = two(datagram, found[KE][0]) if found[KE][1] - found[KE][0] >= 4 else 0
+        peers = self.peers
+        refusal, number, cipher, its_group, _ = choose(
+            datagram, *found[SA], PROTOCOL_IKE, 0, peers.ciphers, peers.groups, ke if peers.as_sent else 0
+        )
+        if refusal:
+            return notify_body(refusal) if refusal == reasons.NO_PROPOSAL_CHOSEN else None
+        if its_group != ke:  # A3
+            return notify_body(reasons.INVALID_KE_PAYLOAD, bytes((0, its_group)))
+        theirs = value_and_nonce(datagram, found, ke, _SIZES[ke])
+        if theirs and self._has_room(source, proved, now):
+            request = bytes(datagram[at:length])
+            self._begin(via, bytes(source), request, spi_i, (number, cipher), theirs, self._value(ke, now), now)
+        return None
+
+    def _has_room(self, source, proved, now):
+        """A6: True if there is room for one more half-open IKE SA, made if need be and if it may."""
+        address = source[:-2]
+        if len([1 for responder in self.half_open if responder.source[:-2] == address]) >= self._of_address:
+            return False
+        if len(self.half_open) < self._room:
+            return True
+        for responder in self.half_open if proved else ():
+            if not (responder.kept or responder.proof) and elapsed(now, responder.since) >= _SETTLED_MS:
+                self._drop(responder, "another one has its place")
+                return True
+        return False
+
+    def _value(self, number, now):
+        if number not in self._values:
+            self._values[number] = _Value(number, self.node.random, now)
+        return self._values[number]
+
+    def _begin(self, via, source, request, spi_i, chosen, theirs, value, now):
+        node = self.node
+        try:
+            slot = node.table.add_ike(node.random, False, source, spi_i)
+        except ValueError:  # no room in the table
+            return
+        try:
+            node.table.update_ike(slot, via=via)
+            responder = Responder(self, slot, source, request, chosen, theirs, value, now)
+            node.attach(slot, responder)
+            self.half_open.append(responder)
+        except MemoryError:
+            node.remove(slot, "no room in the heap")
+            raise
+        if value.octets:
+            responder.respond()
+
+    def _next(self):
+        """What is to be done next: (a _Value, the Responder whose secret it is, or None for the value itself)."""
+        for responder in self.half_open:
+            if responder.kept and not responder.proof:
+                return responder.value, responder
+        for responder in self.half_open:
+            if not responder.message:
+                return responder.value, None
+        return None
+
+    def _step(self, now):
+        """A slice of one key exchange (A6)."""
+        if not self._work:
+            self._work = self._next()
+            if not self._work:
+                return
+            if self._work[1]:
+                self._work[0].dh.begin(self._work[1].value_of_peer)
+        value, responder = self._work
+        try:
+            if not value.dh.step():
+                return
+        except NotImplementedError:  # a wrong known answer, or this machine has it not
+            self._work = None
+            self.peers.groups = tuple([number for number in self.peers.groups if number != value.number])
+            self._without(value)
+            return
+        except MemoryError:
+            self._work = None
+            self._without(value)
+            raise
+        self._work = None
+        if not responder:
+            value.octets = value.dh.value
+            for waiting in self.half_open:
+                if waiting.value is value and not waiting.message:
+                    waiting.respond()
+        elif value.dh.value is None:  # N8
+            self._drop(responder, "no public value")
+        else:
+            try:
+                responder.authenticate(value.dh.value, now)
+            except MemoryError:
+                self._drop(responder, "no room in the heap")
+                raise
+
+    def _without(self, value):
+        """No key exchange comes of that value."""
+        self._values.pop(value.number, None)
+        for responder in [responder for responder in self.half_open if responder.value is value]:
+            self._drop(responder, "no keys could be made")
