@@ -288,6 +288,7 @@ class Gateway:
         self.esp = ciphers if esp is None else esp
         self.networks = networks
         self.pool = pool  # the address that it gives; None: it has none
+        self.servers = ()  # name servers that it gives with it, to who asks for them
         self.cookies = cookies
         self.random = random
         self.refuse = 0  # a notify type in place of a Child SA
@@ -452,7 +453,10 @@ class Gateway:
         if of(parts, CP) is not None:
             if self.pool:
                 address = ipaddress.ip_address(self.pool).packed
-                answer.append((CP, struct.pack(">BBHHH", 2, 0, 0, 1, 4) + address))
+                given = struct.pack(">BBHHH", 2, 0, 0, 1, 4) + address
+                for server in self.servers if b"\0\3\0\0" in of(parts, CP) else ():
+                    given += b"\0\3\0\4" + ipaddress.ip_address(server).packed
+                answer.append((CP, given))
                 ts_there = selectors(self.pool + "/32")
             refusal = refusal or (0 if self.pool else INTERNAL_ADDRESS_FAILURE)
         refusal = refusal or (0 if found else NO_PROPOSAL_CHOSEN)

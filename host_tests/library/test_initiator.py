@@ -539,7 +539,7 @@ def test_what_ike_auth_says_n11_n18_n20_n22():
     parts = watched(attempt())
     assert [kind for kind, _ in parts] == [35, 39, 47, 33, 44, 45]
     assert scripted_gateway.of(parts, 35) == b"\2\0\0\0sensor-7"
-    assert scripted_gateway.of(parts, 47) == bytes.fromhex("01000000 00010000")
+    assert scripted_gateway.of(parts, 47) == bytes.fromhex("01000000 00010000 00030000")
     assert scripted_gateway.of(parts, 44) == scripted_gateway.of(parts, 45) == scripted_gateway.selectors("0.0.0.0/0")
     ((number, protocol, spi, transforms),) = scripted_gateway.proposals(scripted_gateway.of(parts, 33))
     assert (number, protocol, len(spi)) == (1, 3, 4) and any(spi[:3])
@@ -556,9 +556,21 @@ def test_what_ike_auth_says_when_configured_n11_n20():
     assert made.initiator.child.inside == endpoint_range("10.77.0.7/32")
 
 
+def test_name_servers_come_with_the_address_n20_w5():
+    made = attempt()
+    made.gateway.servers = ("10.77.0.53", "10.77.0.54")
+    established(made)
+    assert made.initiator.child.servers == bytes((10, 77, 0, 53, 10, 77, 0, 54))
+    made = Attempt(gate(), {"inside": b"\x0a\x4d\0\7"})  # without CFG_REQUEST what comes unasked is not taken
+    made.gateway.servers = ("10.77.0.53",)
+    reply = struct.pack(">IHHIHHI", 2 << 24, 1, 4, 0x0A4D0007, 3, 4, 0x0A4D0035)
+    made.gateway.tamper = tampering("IKE_AUTH response", lambda parts: [*parts, (47, reply)])
+    assert made.run().initiator.child.servers == b""
+
+
 def test_the_address_that_we_have_is_asked_for_n11_k5():
     made = Attempt(gate(pool="10.77.0.9"), address=b"\x0a\x4d\0\x09")
-    assert scripted_gateway.of(watched(made), 47) == bytes.fromhex("01000000 00010004 0a4d0009")
+    assert scripted_gateway.of(watched(made), 47) == bytes.fromhex("01000000 00010004 0a4d0009 00030000")
 
 
 def test_a_wrong_psk_by_the_gateways_word_n14():

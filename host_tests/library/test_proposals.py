@@ -337,10 +337,11 @@ def cp(kind, *attributes):
 
 def test_the_address_that_is_assigned_n20():
     address = b"\x0a\x4d\0\2"
-    assert selectors.cp_request() == bytes.fromhex("01000000 00010000")
-    assert selectors.cp_request(address) == bytes.fromhex("01000000 00010004") + address
-    assert cp(2, (1, address)) == cp(2, (0x8001, address)) == address
-    assert cp(2, (3, b"\x08\x08\x08\x08"), (1, address), (7, b""), (28673, b"x" * 9)) == address
+    asked = bytes.fromhex("00030000")  # INTERNAL_IP4_DNS, W5
+    assert selectors.cp_request() == bytes.fromhex("01000000 00010000") + asked
+    assert selectors.cp_request(address) == bytes.fromhex("01000000 00010004") + address + asked
+    assert cp(2, (1, address)) == cp(2, (0x8001, address)) == (address, b"")
+    assert cp(2, (2, b"\xff" * 4), (1, address), (7, b""), (28673, b"x" * 9)) == (address, b"")
     for wrong in ((), ((1, b""),), ((1, address + b"\0"),), ((1, address), (1, address)), ((3, address),)):
         assert cp(2, *wrong) is None
     for kind in (0, 1, 3, 4):
@@ -349,3 +350,13 @@ def test_the_address_that_is_assigned_n20():
         assert cp(2, (1, octets)) is None
     for body in (b"", b"\2\0\0", b"\2\0\0\0\0\1", b"\2\0\0\0\0\1\0\5" + address):
         assert selectors.read_cp(body, 0, len(body)) is None
+
+
+def test_the_name_servers_that_are_given_w5():
+    """One attribute each, as charon sends them; what can be no server is ignored, and the address stands."""
+    address = b"\x0a\x4d\0\2"
+    servers = [bytes((10, 77, 0, 50 + number)) for number in range(4)]
+    assert cp(2, (3, servers[0]), (1, address), (0x8003, servers[1])) == (address, servers[0] + servers[1])
+    assert cp(2, (1, address), *[(3, octets) for octets in servers]) == (address, b"".join(servers[:3]))
+    for octets in (b"", b"\x0a\0\0", b"\x0a\0\0\1\0", bytes(4), b"\x7f\0\0\1", b"\xe0\0\0\xfb"):
+        assert cp(2, (1, address), (3, octets), (3, servers[0])) == (address, servers[0])

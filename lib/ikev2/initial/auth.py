@@ -156,10 +156,12 @@ class Authentication:
         ):
             return reasons.WRONG_SELECTORS
         if policy.inside is None:
-            address = read_cp(octets, *found[CP]) if CP in found else None
+            address, servers = (read_cp(octets, *found[CP]) if CP in found else None) or (None, b"")
             inside = cut(host(address), inside) if address else b""
             if not inside:
                 return reasons.NO_ADDRESS
         key_out, key_in = keys.child_keys(cipher, self.sk_d, self._ni, self._nr)
         self.child = Child(cipher, self._spi_in, spi_out, key_in, key_out, inside, remote)
+        if policy.inside is None:
+            self.child.servers = servers
         return 0

@@ -52,10 +52,12 @@ class Policy:
 class Child:
     """A Child SA that was negotiated: suite, SPIs, keys as crypto.cipher takes them, traffic selectors, its slot.
 
-    `replaces` is the slot of the Child SA that the gateway has made it for, -1: none.
+    `replaces` is the slot of the Child SA that the gateway has made it for, -1: none. `servers` are the name servers
+    that the gateway has given with the address inside, four octets each.
     """
 
     replaces = -1
+    servers = b""
 
     def __init__(self, cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot=-1):
         self.cipher = cipher

@@ -11,6 +11,7 @@ from portable import const, equal
 SELECTOR = const(13)
 ALL = b"\0\0\0\xff\xff\0\0\0\0\xff\xff\xff\xff"
 SELECTORS_MAX = const(8)  # of one side, that we keep
+SERVERS_MAX = const(3)  # name servers
 
 # Payload types, section 3.2.
 SA = const(33)
@@ -35,6 +36,7 @@ _TS_SIZE = const(16)
 _CFG_REQUEST = const(1)
 _CFG_REPLY = const(2)
 _INTERNAL_IP4_ADDRESS = const(1)
+_INTERNAL_IP4_DNS = const(3)
 
 
 def chained(parts):
@@ -176,14 +178,19 @@ def _common(a, b):
 
 
 def cp_request(address=None):
-    """Body of a CP payload that asks for an address inside, for this one if there is one (section 3.15)."""
+    """Body of a CP payload that asks for an address inside, for this one if there is one, and for name servers."""
     octets = address or b""
-    return struct.pack(">BBHHH", _CFG_REQUEST, 0, 0, _INTERNAL_IP4_ADDRESS, len(octets)) + octets
+    asked = struct.pack(">BBHHH", _CFG_REQUEST, 0, 0, _INTERNAL_IP4_ADDRESS, len(octets)) + octets
+    return asked + struct.pack(">HH", _INTERNAL_IP4_DNS, 0)
 
 
 def read_cp(octets, at, end):
-    """The one address inside that a CFG_REPLY in octets[at:end] assigns, unicast (N20); None if there is none."""
+    """(the one address, the name servers inside, four octets each) that a CFG_REPLY in octets[at:end] assigns (N20).
+
+    None without an address. Servers beyond SERVERS_MAX, and what can be none, are ignored.
+    """
     address = None
+    servers = b""
     if end - at < 4 or octets[at] != _CFG_REPLY:
         return None
     at += 4
@@ -191,9 +198,17 @@ def read_cp(octets, at, end):
         size = octets[at + 2] << 8 | octets[at + 3] if end - at >= 4 else end
         if at + 4 + size > end:
             return None
-        if (octets[at] & 0x7F) << 8 | octets[at + 1] == _INTERNAL_IP4_ADDRESS:
+        kind = (octets[at] & 0x7F) << 8 | octets[at + 1]
+        value = bytes(octets[at + 4 : at + 4 + size])
+        if kind == _INTERNAL_IP4_ADDRESS:
             if address is not None or size != 4:
                 return None
-            address = bytes(octets[at + 4 : at + 8])
+            address = value
+        elif kind == _INTERNAL_IP4_DNS and size == 4 and _unicast(value) and len(servers) < 4 * SERVERS_MAX:
+            servers += value
         at += 4 + size
-    return address if address and 0 < address[0] < 224 and address[0] != 127 else None
+    return (address, servers) if address and _unicast(address) else None
+
+
+def _unicast(address):
+    return 0 < address[0] < 224 and address[0] != 127
