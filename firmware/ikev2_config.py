@@ -22,6 +22,7 @@ KEYS = {
     "keepalive_s": (int, 20),
     "lifetime_s": (int, 10800),
     "keep_keys": (bool, False),  # in RTC memory, through deep sleep
+    "dns": (list, []),  # name servers inside; []: those that the gateway gives
     "ports": (list, [500, 4500]),
     "raw": (list, [50, 51]),
     "ike_sas": (int, 16),
@@ -117,6 +118,7 @@ _FORMS = (
     ("peer", ipv4, "an IPv4 address"),
     ("inside", _unicast, "an IPv4 address of one host, or empty: the gateway gives one"),
     ("remote", _network, 'networks as "10.0.0.0/8", nothing but zeros behind the prefix'),
+    ("dns", _unicast, "IPv4 addresses of hosts inside the tunnel"),
     ("gateway", _host, "a host name or an IPv4 address"),
     ("id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
     ("gateway_id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
@@ -150,7 +152,7 @@ def _check_tunnel(config, fail):
         if config["gateway"] and (len(value) if name == "ports" else value) < least:
             fail(name, "a gateway wants %r to have at least %d" % (name, least))
     for name, good, what in _FORMS:
-        values = config[name] if name == "remote" else [config[name]] if config[name] else []
+        values = config[name] if KEYS[name][0] is list else [config[name]] if config[name] else []
         for value in values:
             if not isinstance(value, str) or not good(value):
                 fail(name, "%r must be %s" % (name, what))

@@ -498,6 +498,9 @@ BROKEN = (
     (TUNNEL + ',\n"remote": ["10.0.0.0/33"]}', 5, "10.0.0.0/8"),
     (TUNNEL + ',\n"remote": [8]}', 5, "10.0.0.0/8"),
     (TUNNEL + ',\n"remote": []}', 5, "empty"),
+    (TUNNEL + ',\n"dns": ["ns.example"]}', 5, "hosts inside the tunnel"),
+    (TUNNEL + ',\n"dns": ["224.0.0.251"]}', 5, "hosts inside the tunnel"),
+    (TUNNEL + ',\n"dns": [8]}', 5, "hosts inside the tunnel"),
     (TUNNEL + ',\n"groups": []}', 5, "empty"),
     (TUNNEL + ',\n"ports": [500]}', 5, "at least 2"),
     (TUNNEL + ',\n"ike_sas": 1}', 5, "at least 4"),
@@ -540,7 +543,8 @@ def good_configuration_is_taken():
     assert config["log"] is True and config["power_save"] is False
     config = _parsed(
         TUNNEL + ',"inside": "10.9.0.7", "remote": ["10.0.0.0/8", "192.0.2.1", "0.0.0.0/0", "192.0.2.128/25"],'
-        '"ciphers": ["aes-gcm-16-256"], "groups": [14], "gateway_id": "keyid:x", "keep_keys": true}'
+        '"ciphers": ["aes-gcm-16-256"], "groups": [14], "gateway_id": "keyid:x", "keep_keys": true, '
+        '"dns": ["10.0.0.53"]}'
     )
     assert config["inside"] == "10.9.0.7" and config["groups"] == [14] and config["lifetime_s"] == 10800
     for gateway in ("192.0.2.1", "gw", "a-b.example", "xn--bcher-kva.example"):

@@ -9,10 +9,22 @@ import sys
 import threading
 
 import pytest
+from scapy.layers.dns import DNS, DNSRR
+from scapy.layers.inet import IP, UDP
 from tools import HERE, device_environment, micropython
 
 from library.scripted_gateway import Gateway
 from library.simulation import PSK
+
+
+def name_server(packet):
+    """What a name server at that address makes of a question for server.example, and silence of everything else."""
+    asked = IP(packet)
+    reply = IP(src=asked.dst, dst=asked.src) / UDP(sport=53, dport=asked.sport)
+    known = DNS(bytes(asked[UDP].payload)) if asked.dst == "10.0.0.53" else None
+    if known is None or known.qd[0].qname != b"server.example.":
+        return bytes(reply / b"")
+    return bytes(reply / DNS(id=known.id, qr=1, qd=known.qd, an=DNSRR(rrname="server.example", rdata="10.0.0.5")))
 
 
 class Serving(threading.Thread):
@@ -21,6 +33,7 @@ class Serving(threading.Thread):
     def __init__(self):
         super().__init__(daemon=True)
         self.gateway = Gateway(PSK, networks=("10.0.0.0/24",))
+        self.gateway.servers = ("192.0.2.53", "10.0.0.53")
         self.sockets = {}
         for port in (500, 4500):
             self.sockets[port] = sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -44,6 +57,8 @@ class Serving(threading.Thread):
         for sa in self.gateway.sas:
             for child in sa.children:
                 inner = child.open(octets) if octets[:4] == child.spi_in else None
+                if inner and inner[22:24] == b"\0\x35":
+                    return [(4500, peer, sa.children[-1].seal(name_server(inner)))]
                 if inner:
                     back = inner[:12] + inner[16:20] + inner[12:16] + inner[22:24] + inner[20:22] + inner[24:]
                     return [(4500, peer, sa.children[-1].seal(back))]
@@ -77,7 +92,10 @@ def test_a_users_program(interpreter):
     assert said["room"] == said["check"] == "ok None"
     assert re.fullmatch(rf"{errno.EMSGSIZE} 2000 octets of data, room for 13\d\d", said["long"])
     assert said["route"].startswith(f"{errno.EHOSTUNREACH} no route to 192.0.2.1")
-    assert said["word"].startswith(f"{errno.EINVAL} 'server.example' is no IPv4 address")
+    assert said["number"].startswith(f"{errno.EINVAL} '10.0.5' is no IPv4 address")
+    assert said["by name"] == "ok" and said["resolve"] == "ok 10.0.0.5"  # W5, by the second server that was given
+    assert said["no name"].startswith(f"{errno.EHOSTUNREACH} 'printer.local' is no name")
+    assert said["no server"].startswith(f"{errno.EHOSTUNREACH} no address for 'other.example'")
     assert said["port"] == str(errno.EADDRINUSE)
     assert said["closing"] == f"{errno.EBADF} the socket is closed"
     for what in ("waiting", "late", "again"):

@@ -60,7 +60,14 @@ async def main():
     await met("room", one.sendto(bytes(tunnel.room()), SERVER))
     await one.recvfrom()
     await met("route", one.sendto(b"", ("192.0.2.1", 7)))
-    await met("word", one.sendto(b"", ("server.example", 7)))
+    await met("number", one.sendto(b"", ("10.0.5", 7)))
+    await one.sendto(b"by name", ("server.example", 7))
+    assert await asyncio.wait_for(one.recvfrom(), 20) == (b"by name", SERVER)
+    print("by name: ok")
+    await met("resolve", tunnel.resolve("Server.Example."))
+    await met("no name", tunnel.resolve("printer.local"))
+    tunnel._dns = bytes((192, 0, 2, 53))
+    await met("no server", tunnel.resolve("other.example"))
     try:
         tunnel.socket(5683)
     except OSError as error:

@@ -76,8 +76,10 @@ class Stack:
     """The sockets of one address, `queue` datagrams each.
 
     `budget` pays for echo replies and port unreachable: allow, next_timer and tick as ikev2.budget has them; None:
-    there are none.
+    there are none. `servers` are name servers inside, four octets each.
     """
+
+    servers = b""
 
     def __init__(self, address, budget=None, queue=4):
         if len(address) != 4 or queue < 1:

@@ -4,14 +4,19 @@ import asyncio
 from errno import EBADF, EINVAL
 
 
+def is_name(host):
+    """True for what must be looked up: no name ends in a number (RFC 3696 section 2)."""
+    return not host.split(".")[-1].isdigit()
+
+
 def octets_of(text):
-    """Four octets of a dotted address; OSError EINVAL if it is none: names are not looked up inside."""
+    """Four octets of a dotted address; OSError EINVAL if it is none."""
     try:
         octets = bytes([int(part) for part in text.split(".")])
     except ValueError:
         octets = b""
     if len(octets) != 4:
-        raise OSError(EINVAL, "%r is no IPv4 address; names are not looked up inside a tunnel" % text)
+        raise OSError(EINVAL, "%r is no IPv4 address" % text)
     return octets
 
 
@@ -31,8 +36,11 @@ class Socket:
         return self._queue.dropped
 
     async def sendto(self, data, address):
-        """Send a datagram to (host, port) inside the tunnel; OSError if there is no tunnel, no route or no room."""
-        self._tunnel.send(self.port, data, address)
+        """Send a datagram to (host or name, port) inside; OSError if there is no tunnel, no route, room or address."""
+        host, port = address
+        if is_name(host):
+            host = await self._tunnel.resolve(host)
+        self._tunnel.send(self.port, data, (host, port))
         await asyncio.sleep(0)
 
     async def recvfrom(self):

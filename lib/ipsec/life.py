@@ -178,6 +178,7 @@ class Life(Attempts, Carriers):
         if moved or not self.up:
             self.emit("moved" if moved else "up", "%d.%d.%d.%d" % tuple(address))
         self.stack.address = address
+        self.stack.servers = child.servers
         self.current = self._carry(child, False, now)
 
     def _lose(self, slot, why):

@@ -5,6 +5,7 @@
     sock = tunnel.socket(5683)
     await sock.sendto(b"21.5", ("10.0.0.5", 5683))
     data, peer = await sock.recvfrom()
+    await tunnel.resolve("broker.lan")                    # this and all with streams: streams.py, when first asked for
 
 The tunnel lives on by itself from the first `up` or `start` on, until `close`: what becomes of it is life.py's. Time,
 sockets and names come in here. Errors are OSErrors with the number that a socket would have and words of ours.
@@ -48,6 +49,7 @@ class Tunnel:
     groups, ciphers -- offered, the first preferred
     liveness_s, keepalive_s, lifetime_s -- rules K6, K8, K5; contact: N11
     keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5)
+    dns -- addresses of name servers inside, (): those that the gateway gives
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
     """
 
@@ -55,7 +57,7 @@ class Tunnel:
 
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
-                 local=None, udp=None, keep_keys=False):  # fmt: skip
+                 local=None, udp=None, keep_keys=False, dns=()):  # fmt: skip
         networks = b"".join([network(text) for text in remote])
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys
@@ -66,6 +68,7 @@ class Tunnel:
         times = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s)]
         self.life = Life(self.node, policy, self.stack, contact, *times)
         self.life.changed = self._changed
+        self._dns = b"".join([octets_of(text) for text in dns])
         self._own = udp is None
         self._out = bytearray(_BUFFER)
         self._news = asyncio.Event()  # for whoever waits for the tunnel
@@ -95,6 +98,17 @@ class Tunnel:
     def event(self):
         """The oldest of (word, text) that nobody has read: up, moved, down, failed; or None."""
         return self.life.event()
+
+    def __getattr__(self, name):
+        """What streams.Streams has; who uses only UDP never imports it."""
+        if name[0] == "_":
+            raise AttributeError(name)
+        if name != "streams":
+            return getattr(self.streams, name)
+        from .streams import Streams
+
+        self.streams = Streams(self)
+        return self.streams
 
     def start(self):
         """Bring the tunnel up, and keep it, beside whatever else the loop does."""
