@@ -8,7 +8,6 @@ import asyncio
 import os
 import sys
 
-import ikev2_config
 import ikev2_network
 from ikev2.net.sockets import readable
 from ikev2.net.udp import Udp
@@ -72,7 +71,7 @@ def sleep(ms):
 
 
 def _sleep(ms, octets):
-    ikev2_sleep.sleep(node, ms, octets, ikev2_config.ipv4(_address) or bytes(4))
+    ikev2_sleep.sleep(node, ms, octets, bytes([int(part) for part in (_address or "0.0.0.0").split(".")]))
 
 
 async def up():
@@ -97,8 +96,10 @@ def _seen(verdict, via, source, datagram, length):
 def _prepare():
     """The configuration; node and LED as it says."""
     global node, _led, _log, _kept
+    from ikev2.config import read
+
     kept, _kept = _kept, b""
-    config = ikev2_config.read()
+    config = read()
     if node is None:
         table = SpiTable(config["ike_sas"], config["child_sas"])
         if kept:
@@ -131,7 +132,7 @@ def run(*tasks):
     global _watchdog
     try:
         config = _prepare()
-    except (ikev2_config.ConfigError, ValueError) as error:
+    except ValueError as error:
         print("not started: %s" % error)
         return
     if Watchdog and config["watchdog_s"]:

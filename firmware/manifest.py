@@ -2,6 +2,4 @@
 include("../lib/manifest.py")
 module("main.py", base_path="frozen")
 module("ikev2_main.py")
-module("ikev2_json.py")
-module("ikev2_config.py")
 module("ikev2_network.py")

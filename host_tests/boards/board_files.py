@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import tools
+from ikev2 import config
 from tools import ROOT
 
 CONFIG = "ikev2.json"
@@ -103,28 +104,18 @@ def firmware_for(board, path):
     return image
 
 
-def configuration():
-    """The board's own module that reads a configuration."""
-    if str(_FOLDER) not in sys.path:
-        sys.path.insert(0, str(_FOLDER))
-    import ikev2_config
-
-    return ikev2_config
-
-
 def config_of(path, weak_psk=True):
     """A configuration file's octets, checked as the board does; None if none is given. N21: weak_psk takes any psk."""
     if not path:
         return None
-    reader = configuration()
     try:
         octets = Path(path).read_bytes()
-        reader.parse(octets, path, weak_psk=bool(weak_psk))
+        config.parse(octets, path, weak_psk=bool(weak_psk))
     except OSError as error:
         raise Refused(f"CONFIG={path}: {error.strerror}") from None
-    except reader.WeakPsk as error:
+    except config.WeakPsk as error:
         raise Refused(f"{error}; make psk prints a good one, WEAK_PSK=1 takes this one all the same") from None
-    except reader.ConfigError as error:
+    except config.ConfigError as error:
         raise Refused(str(error)) from None
     return octets
 

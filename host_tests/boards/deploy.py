@@ -13,6 +13,7 @@ import re
 import sys
 
 import tools
+from ikev2.config import ConfigError, parse
 from mpremote.transport import TransportError, TransportExecError
 
 from boards import board_files, watch
@@ -244,10 +245,9 @@ def deploy(board, config=None):
 
 def start(board, config_changed, seconds=_START_S):
     """Reset the board into main.py and show its lines until all is up, or clear why not; what to do next."""
-    reader = board_files.configuration()
     try:
-        gateway = reader.parse(bytes(board.fs_readfile("/" + board_files.CONFIG)))["gateway"]
-    except reader.ConfigError:
+        gateway = parse(bytes(board.fs_readfile("/" + board_files.CONFIG)))["gateway"]
+    except ConfigError:
         gateway = ""  # the board says what is wrong with it
     if config_changed:  # the station stays joined through a soft reset, by the old password too
         board.exec("try:\n import network\n network.WLAN(network.STA_IF).disconnect()\nexcept Exception:\n pass")

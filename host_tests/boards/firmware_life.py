@@ -14,12 +14,12 @@ from boards import fake_esp32
 
 fake_esp32.install()
 
-import ikev2_config  # noqa: E402
-import ikev2_json  # noqa: E402
 import ikev2_main  # noqa: E402
 import ikev2_network  # noqa: E402
 import ikev2_sleep  # noqa: E402
 import ikev2_watchdog  # noqa: E402
+from ikev2.config import FILE, ConfigError, parse, read  # noqa: E402
+from ikev2.config.reader import Reader, decoded  # noqa: E402
 from ikev2.net.sockets import readable  # noqa: E402
 from ikev2.net.udp import Udp  # noqa: E402
 from ikev2.node import Node  # noqa: E402
@@ -28,12 +28,11 @@ from ikev2.spi_table import SpiTable  # noqa: E402
 
 from boards.fake_esp32 import Lan, Pin, Rtc, Slept, Station, Timer, Watchdog, machine, network  # noqa: E402
 
-_FILE = ikev2_config.FILE
 _REQUEST = bytes((1,)) * 16 + bytes((46, 0x20, 37, 8, 0, 0, 0, 9, 0, 0, 0, 64)) + bytes(36)
 
 
 def _configure(**values):
-    with open(_FILE, "w") as file:
+    with open(FILE, "w") as file:
         json.dump(values, file)
 
 
@@ -75,7 +74,7 @@ def answers_blinks_and_feeds():
 def no_ssid_is_said():
     _configure()
     said = []
-    asyncio.run(ikev2_network.keep_up(ikev2_config.read(), said.append, lambda address: None))
+    asyncio.run(ikev2_network.keep_up(read(), said.append, lambda address: None))
     assert len(said) == 1 and "ssid" in said[0], said
 
 
@@ -92,7 +91,7 @@ async def _until(condition):
 
 async def _network(said):
     """keep_up as a task, and the wait for a line of it that has these words; lines before that are dropped."""
-    task = asyncio.create_task(ikev2_network.keep_up(ikev2_config.read(), said.append, lambda address: None))
+    task = asyncio.create_task(ikev2_network.keep_up(read(), said.append, lambda address: None))
 
     async def heard(words):
         await _until(lambda: [line for line in said if words in line])
@@ -197,7 +196,7 @@ def boards_without_wifi():
         if pins is None:
             del network.LAN
         said.clear()
-        asyncio.run(ikev2_network.keep_up(ikev2_config.read(), said.append, lambda address: None))
+        asyncio.run(ikev2_network.keep_up(read(), said.append, lambda address: None))
         assert len(said) == 1 and "boot.py must bring it up" in said[0], said
 
     async def fed():
@@ -300,13 +299,13 @@ def snapshot_is_good_for_one_waking():
     kept = _asleep()
     for broken in ('{"ssdi": ""}', '{"ike_sas": 8}'):
         Rtc.octets = kept
-        with open(_FILE, "w") as file:
+        with open(FILE, "w") as file:
             file.write(broken)
         main = _woken()
         main.Udp = None  # run() is not to get that far
         try:
             main._prepare()
-        except ikev2_config.ConfigError:
+        except ConfigError:
             pass
         _configure(ssid="home")
         main.node = None
@@ -449,7 +448,7 @@ def tunnel_is_not_kept():
 
 TUNNEL = '{\n"gateway": "vpn.example.org",\n"id": "sensor-7",\n"psk": "0123456789abcdef"'
 BROKEN = (
-    ('{\n "ssid": "home",\n "pasword": "x"\n}', 3, "pasword"),
+    ('{\n "ssid": "home",\n "pasword": "x"\n}', 3, "unknown key"),
     ('{\n "ssid": 5\n}', 2, "a string"),
     ('{\n "log": 1\n}', 2, "true or false"),
     ('{\n\n "burst": true\n}', 3, "a whole number"),
@@ -467,8 +466,8 @@ BROKEN = (
     ('{\n "ports": ["500"]\n}', 2, "500, 4500"),
     ('{\n "ports": [[500]]\n}', 2, "JSON"),
     ('{\n "ports": {"a": 1}\n}', 2, "JSON"),
-    ('{\n "ssid": "pasword",\n "pasword": "x"\n}', 3, "pasword"),
-    ('{\n "burst": 1,\n "burst": 2\n}', 3, "stands twice"),
+    ('{\n "ssid": "pasword",\n "pasword": "x"\n}', 3, "unknown key"),
+    ('{\n "burst": 1,\n "burst": 2\n}', 3, "stands in line 2 already"),
     ("[]", 1, "object"),
     ('{\n "ssid": "home",\n "burst": one\n}', 3, "JSON"),
     ('{\n "log": true,\n "burst"\n}', 4, "JSON"),
@@ -497,10 +496,12 @@ BROKEN = (
     (TUNNEL + ',\n"remote": ["10.0.0.1/8"]}', 5, "zeros behind"),
     (TUNNEL + ',\n"remote": ["10.0.0.0/33"]}', 5, "10.0.0.0/8"),
     (TUNNEL + ',\n"remote": [8]}', 5, "10.0.0.0/8"),
-    (TUNNEL + ',\n"remote": []}', 5, "empty"),
     (TUNNEL + ',\n"dns": ["ns.example"]}', 5, "hosts inside the tunnel"),
     (TUNNEL + ',\n"dns": ["224.0.0.251"]}', 5, "hosts inside the tunnel"),
     (TUNNEL + ',\n"dns": [8]}', 5, "hosts inside the tunnel"),
+    (TUNNEL + ',\n"remote": [%s]}' % ", ".join(['"10.0.0.0/8"'] * 9), 5, "at most 8, not 9"),
+    (TUNNEL + ',\n"keepalive_s": -1}', 5, "'keepalive_s' must be at least 1 and at most 3600, not -1"),
+    (TUNNEL + ',\n"remote": []}', 5, "at least 1"),
     (TUNNEL + ',\n"groups": []}', 5, "empty"),
     (TUNNEL + ',\n"ports": [500]}', 5, "at least 2"),
     (TUNNEL + ',\n"ike_sas": 1}', 5, "at least 4"),
@@ -514,7 +515,7 @@ BROKEN = (
 
 
 def _parsed(text, **options):
-    return ikev2_config.parse(text if isinstance(text, bytes) else text.encode(), **options)
+    return parse(text if isinstance(text, bytes) else text.encode(), **options)
 
 
 def broken_configuration_is_named():
@@ -522,9 +523,9 @@ def broken_configuration_is_named():
         try:
             _parsed(text)
             raise AssertionError(text)
-        except ikev2_config.ConfigError as error:
+        except ConfigError as error:
             assert "line %d:" % line in str(error) and word in str(error), (text, str(error))
-    with open(_FILE, "w") as file:
+    with open(FILE, "w") as file:
         file.write('{\n "ssdi": ""\n}')
     ikev2_main.node = None
     ikev2_main.run()  # says so and returns: the REPL is there
@@ -559,6 +560,13 @@ def no_secret_is_shown():
         '{"password": "12345678\n"}',
         '{"password": "12345678\\q"}',
         '{"password": "12345678" "psk": 1}',
+        '{"12345678": "password"}',
+        '{"12345678": 1, "12345678": 2}',
+        '{"led": 12345678}',
+        '{"led": 12345678.5}',
+        '{"led": "12345678"}',
+        '{"ciphers": ["12345678"]}',
+        '{"psk": "\\ud9f8 12345678"}',
         '{"psk": 12345678}',
         '{"gateway": "vpn", "id": "12345678", "psk": "12345678 ", "inside": "12345678"}',
         '{"gateway": "vpn", "remote": "12345678"}',
@@ -566,7 +574,7 @@ def no_secret_is_shown():
         try:
             _parsed(text, weak_psk=False)
             raise AssertionError(text)
-        except ikev2_config.ConfigError as error:
+        except ConfigError as error:
             assert "12345678" not in str(error), str(error)
 
 
@@ -583,7 +591,7 @@ def weak_psk_is_named():
         try:
             _parsed(text, weak_psk=False)
             assert not weak
-        except ikev2_config.ConfigError as error:
+        except ConfigError as error:
             assert weak and "line 4: 'psk' has under 16 octets" in str(error), str(error)
 
 
@@ -649,22 +657,22 @@ def _refuse(line, what=""):
 
 
 def _ours(octets):
-    return ikev2_json.Reader(ikev2_json.decoded(octets), _refuse).read()[0]
+    return Reader(decoded(octets), _refuse).read()[0]
 
 
 def _by_json(octets):
     """As CPython's json reads it, what we refuse beyond RFC 8259 refused, and numbers as we keep them."""
-    read = json.loads(
+    pairs = json.loads(
         octets.decode()[octets[:3] == b"\xef\xbb\xbf" :],
         object_pairs_hook=lambda pairs: dict(pairs) if len(dict(pairs)) == len(pairs) else _refuse(0),
         parse_constant=_refuse,
         parse_float=lambda digits: 0.5,
         parse_int=lambda digits: int(digits[:12]),
     )
-    inner = [one for value in read.values() for one in (value if isinstance(value, list) else [value])]
-    if [one for one in inner if isinstance(one, (list, dict))] or [v for v in read.values() if isinstance(v, dict)]:
+    inner = [one for value in pairs.values() for one in (value if isinstance(value, list) else [value])]
+    if [one for one in inner if isinstance(one, (list, dict))] or [v for v in pairs.values() if isinstance(v, dict)]:
         raise ValueError
-    return read
+    return pairs
 
 
 def _verdicts(read=_ours):

@@ -105,5 +105,5 @@ def test_refusals(tmp_path):
         image.pieces("ESP32_GENERIC", tmp_path / "none.bin")
     wrong = tmp_path / "ikev2.json"
     wrong.write_text(json.dumps({"ssdi": "home"}))
-    with pytest.raises(board_files.Refused, match="line 1: unknown key 'ssdi'"):
+    with pytest.raises(board_files.Refused, match="line 1: an unknown key"):
         board_files.config_of(wrong)

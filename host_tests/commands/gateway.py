@@ -11,6 +11,7 @@ import secrets
 import sys
 
 from boards.board_files import Refused, command, config_of
+from ikev2 import config
 from tools import arguments
 
 POOL = "10.9.0.0/24"  # addresses for devices that ask for one
@@ -271,9 +272,7 @@ def main(given):
     if not given["CONFIG"]:
         raise Refused("CONFIG is missing: CONFIG=ikev2.json, the file that configures the device")
     octets = config_of(given["CONFIG"])
-    import ikev2_config  # config_of knows where it is
-
-    print("\n".join(GATEWAYS[wanted](Facts(ikev2_config.parse(octets)))))
+    print("\n".join(GATEWAYS[wanted](Facts(config.parse(octets)))))
 
 
 if __name__ == "__main__":

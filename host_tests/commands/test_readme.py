@@ -49,11 +49,10 @@ def made(node, **options):
 ipsec.tunnel.Udp = made
 """
 _TRY = """
-import json, ipsec.tools.try_tunnel
+import ipsec.tools.try_tunnel
+from ikev2.config import parse
 ipsec.tools.try_tunnel.resolve = here
-sys.path.append(%r)
-import ikev2_config
-sys.exit(ipsec.tools.try_tunnel.main(ikev2_config.parse(%r, weak_psk=False), PING="10.77.0.1", EVERY=0.05))
+sys.exit(ipsec.tools.try_tunnel.main(parse(%r, weak_psk=False), PING="10.77.0.1", EVERY=0.05))
 """
 _CLOCK = """
 exec(%r)
@@ -189,7 +188,7 @@ def test_the_first_screen(gateway, tmp_path):
 def test_a_configuration_tried(gateway, tmp_path):
     """`make try` says what README shows, the numbers apart."""
     config = program("vpn.example.org", "json").encode()
-    printed = said(elsewhere(_TRY % (str(ROOT / "firmware"), config)), tmp_path)
+    printed = said(elsewhere(_TRY % config), tmp_path)
     assert masked(program("Ends the tunnel", "")) == masked(printed)
 
 

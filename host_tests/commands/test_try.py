@@ -8,7 +8,7 @@ import pytest
 from ikev2.sa import proposals, selectors
 from ipsec.tools import try_tunnel, watch
 from ipsec.tools.watch import in_clear, networks
-from tools import ROOT
+from tools import ROOT, device_environment
 
 from commands import try_tunnel as command
 
@@ -209,7 +209,7 @@ def python_m_ipsec(tmp_path, *arguments, config=CONFIG, machine="cpython"):
     keys = {name: value for name, value in config.items() if name in ("gateway", "id", "psk")}
     path.write_text(json.dumps(keys))
     ran = subprocess.run(
-        command.command(machine, path, arguments), env=command.environment(), capture_output=True, text=True, cwd=ROOT
+        command.command(machine, path, arguments), env=device_environment(), capture_output=True, text=True, cwd=ROOT
     )
     return ran.returncode, (ran.stdout + ran.stderr).splitlines()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import tools
 from boards.emulator import FIRMWARE, Board
 from boards.udp_proxy import UdpProxy
-from tools import HERE, ROOT, device_environment, micropython
+from tools import HERE, device_environment, micropython
 
 MACHINES = ("unix", "cpython", "board")
 _NAMES = ("PING", "COUNT", "EVERY", "CONTACT", "WEAK_PSK")
@@ -29,14 +29,6 @@ except Exception as error:
 """
 
 
-def environment():
-    """Environment in which `python -m ipsec` finds all they need."""
-    found = device_environment()
-    for name in ("MICROPYPATH", "PYTHONPATH"):
-        found[name] = f"{ROOT / 'firmware'}:{found[name]}"
-    return found
-
-
 def command(machine, path, options):
     """The command line, for a machine that is this PC."""
     program = [sys.executable, "-m", "ipsec"] if machine == "cpython" else [micropython(), HERE / "commands/run_try.py"]
@@ -45,14 +37,13 @@ def command(machine, path, options):
 
 def on_board(path, options):
     """The exit status of a try on the emulated board, whose lines are printed as they come."""
-    sys.path[:0] = [str(ROOT / "firmware")]
-    import ikev2_config
+    from ikev2 import config as reader
     from ipsec import __main__ as program
 
     try:
         settings = program.options(options)
-        config = ikev2_config.parse(Path(path).read_bytes(), str(path), weak_psk=bool(settings.pop("WEAK_PSK")))
-    except (OSError, ValueError, ikev2_config.ConfigError) as error:
+        config = reader.parse(Path(path).read_bytes(), str(path), weak_psk=bool(settings.pop("WEAK_PSK")))
+    except (OSError, ValueError) as error:
         print(error)
         return 1
     # The board has no DNS of its own here.
@@ -98,7 +89,7 @@ def main(given):
             tools.setup("firmware")
         return on_board(path, options)
     line = command(machine, path, options)
-    os.execve(line[0], line, environment())
+    os.execve(line[0], line, device_environment())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import os
 import sys
 from binascii import hexlify
 
-import ikev2_config
+from ikev2.config import parse
+from ikev2.config.keys import ipv4
 
 from .tools.try_tunnel import OPTIONS, main
 
@@ -28,7 +29,7 @@ def options(given):
             raise ValueError("%s: that is no number" % argument) from None
     if found["COUNT"] < 1 or not 0 < found["EVERY"] <= 3600:
         raise ValueError("COUNT is 1 at least, EVERY more than 0 seconds and 3600 at most")
-    if found["PING"] and ikev2_config.ipv4(found["PING"]) is None:
+    if found["PING"] and ipv4(found["PING"]) is None:
         raise ValueError("PING=%s: that is no IPv4 address, of something behind the gateway" % found["PING"])
     return found
 
@@ -43,11 +44,11 @@ def run(arguments):
         found = options(arguments[2:])
         with open(path, "rb") as file:
             octets = file.read()
-        config = ikev2_config.parse(octets, path, weak_psk=bool(found.pop("WEAK_PSK")))
+        config = parse(octets, path, weak_psk=bool(found.pop("WEAK_PSK")))
     except OSError as error:
         print("cannot read %s: %s" % (path, error))
         return 1
-    except (ValueError, ikev2_config.ConfigError) as error:
+    except ValueError as error:
         if "psk" in str(error):
             print("A good psk, just made: %s. WEAK_PSK=1 takes the one there is." % hexlify(os.urandom(16)).decode())
         print(str(error))

@@ -46,7 +46,7 @@ class Reader:
             line = self._line
             key = self._string()
             if key in values:
-                self._fail(line, "key %r stands twice" % key)
+                self._fail(line, "a key that stands in line %d already" % lines[key])
             self._take(":")
             values[key] = self._value(True)
             lines[key] = line
@@ -155,7 +155,7 @@ class Reader:
             if 0xDC00 <= low < 0xE000:
                 return chr(0x10000 + ((code - 0xD800) << 10 | (low - 0xDC00)))
         if 0xD800 <= code < 0xE000:
-            self._wrong("half a surrogate pair, \\u%04x: write the character itself, or both halves" % code)
+            self._wrong("half a surrogate pair: write the character itself, or both halves")
         return chr(code)
 
     def _hex(self):

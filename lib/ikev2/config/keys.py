@@ -1,9 +1,10 @@
-"""Reads ikev2.json, the one file that configures a board. What is wrong is named with its line, and no secret shown."""
+"""The keys of a configuration: type, default and limits of each, and the one check of a value.
 
-from ikev2_json import Reader, decoded
+The PC that deploys a file, the board that reads it and the constructor of a tunnel refuse the same in the same words.
+They name the key and the limit; no string, and no number long enough to be a secret in the wrong place, is shown.
+"""
 
-FILE = "ikev2.json"
-# What may stand in it: type, default.
+# Type, default.
 KEYS = {
     "ssid": (str, ""),
     "password": (str, ""),
@@ -49,17 +50,9 @@ _CHOICES = {
     "ciphers": ("aes-cbc-256", "aes-cbc-128", "aes-gcm-16-256", "aes-gcm-16-128"),
 }
 _KINDS = {str: "a string", bool: "true or false", int: "a whole number", list: "a list"}
-_PSK_OCTETS = 16
 _ID_OCTETS = 200
-_RTC_TABLE_OCTETS = 1300  # of 2,048, beside a tunnel
-
-
-class ConfigError(Exception):
-    """Says file, line and what is wrong."""
-
-
-class WeakPsk(ConfigError):
-    """A psk that can be guessed (N21)."""
+_NETWORKS = 8  # as many selectors of one side as are kept
+_SHOWN = 100000  # a password or psk has 8 characters or more
 
 
 def ipv4(text):
@@ -125,79 +118,35 @@ _FORMS = (
 )
 
 
-def _check(key, value, fail):
-    """One value against type, bounds, choices; no string is shown, it may be a secret in the wrong place."""
+def _check_number(key, value):
+    least, most = _AT_LEAST.get(key, 0), _AT_MOST.get(key, _MS_MAX)
+    if not least <= value <= most:
+        shown = ", not %d" % value if -_SHOWN < value < _SHOWN else ""
+        raise ValueError("%r must be at least %d and at most %d%s" % (key, least, most, shown))
+
+
+def _check_choice(key, value):
+    known = _CHOICES[key]
+    for one in value:
+        if type(one) is not type(known[0]) or one not in known or value.count(one) > 1:
+            raise ValueError("%r may hold each of %s once" % (key, ", ".join([repr(choice) for choice in known])))
+    if not value and key not in ("ports", "raw"):
+        raise ValueError("%r must not be empty" % key)
+
+
+def check(key, value):
+    """Raise ValueError, which says the limit, if that cannot be the value of a known key."""
     kind = KEYS[key][0]
     if type(value) is not kind:
-        fail(key, "%r must be %s" % (key, _KINDS[kind]))
+        raise ValueError("%r must be %s" % (key, _KINDS[kind]))
     if kind is int:
-        least, most = _AT_LEAST.get(key, 0), _AT_MOST.get(key, _MS_MAX)
-        if not least <= value <= most:
-            fail(key, "%r must be at least %d and at most %d, not %d" % (key, least, most, value))
-    if key in _CHOICES:
-        known = _CHOICES[key]
-        for one in value:
-            if type(one) is not type(known[0]) or one not in known or value.count(one) > 1:
-                fail(key, "%r may hold each of %s once" % (key, ", ".join([repr(choice) for choice in known])))
-        if not value and key not in ("ports", "raw"):
-            fail(key, "%r must not be empty" % key)
-
-
-def _check_tunnel(config, fail):
-    for name in ("id", "psk"):
-        if config["gateway"] and not config[name]:
-            fail("gateway", "a gateway wants 'id' and 'psk' beside it")
-    for name, least in (("ports", 2), ("ike_sas", 4), ("child_sas", 8)):
-        value = config[name]
-        if config["gateway"] and (len(value) if name == "ports" else value) < least:
-            fail(name, "a gateway wants %r to have at least %d" % (name, least))
+        _check_number(key, value)
+    elif key in _CHOICES:
+        _check_choice(key, value)
+    elif key == "remote" and not 0 < len(value) <= _NETWORKS:
+        raise ValueError("'remote' must have at least 1 network and at most %d, not %d" % (_NETWORKS, len(value)))
     for name, good, what in _FORMS:
-        values = config[name] if KEYS[name][0] is list else [config[name]] if config[name] else []
-        for value in values:
-            if not isinstance(value, str) or not good(value):
-                fail(name, "%r must be %s" % (name, what))
-    if config["keep_keys"] and 26 * config["ike_sas"] + 11 * config["child_sas"] > _RTC_TABLE_OCTETS:
-        fail("keep_keys", "'keep_keys' wants fewer ike_sas or child_sas: tables of %d octets" % _RTC_TABLE_OCTETS)
-    if not config["remote"]:
-        fail("remote", "'remote' must not be empty")
-
-
-def parse(octets, file=FILE, weak_psk=True):
-    """All values, those of the file's octets over the defaults; ConfigError.
-
-    N21: a psk under 16 octets is taken with `weak_psk` only; on the board it is too late to say no.
-    """
-
-    def fail(line, what):
-        raise ConfigError("%s, line %d: %s" % (file, line, what))
-
-    try:
-        text = decoded(octets)
-    except ValueError:
-        fail(1, "no UTF-8: save it as that")
-    given, lines = Reader(text, fail).read()
-
-    def fail_at(key, what):
-        fail(lines.get(key, 1), what)
-
-    config = {key: KEYS[key][1] for key in KEYS}
-    for key in given:
-        if key not in KEYS:
-            fail_at(key, "unknown key %r; known are %s" % (key, ", ".join(sorted(KEYS))))
-        _check(key, given[key], fail_at)
-        config[key] = given[key]
-    _check_tunnel(config, fail_at)
-    if not weak_psk and config["gateway"] and len(config["psk"].encode()) < _PSK_OCTETS:
-        what = "'psk' has under %d octets: whoever poses as the gateway can guess it offline" % _PSK_OCTETS
-        raise WeakPsk("%s, line %d: %s" % (file, lines["psk"], what))
-    return config
-
-
-def read(path=FILE):
-    """The configuration of this board; the defaults if there is no file."""
-    try:
-        with open(path, "rb") as file:
-            octets = file.read()
-    except OSError:
-        octets = b"{}"
-    return parse(octets)
+        if name == key:
+            for text in value if kind is list else [value] if value else []:
+                if not isinstance(text, str) or not good(text):
+                    raise ValueError("%r must be %s" % (key, what))
