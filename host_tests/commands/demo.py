@@ -6,15 +6,16 @@ Of those: what arrived, what was decided, what was answered. With OCTETS=1 every
 import sys
 
 from golden import vector_files
+from golden.differences import differences
 from golden.live import Live
 from golden.rules import RULES
-from golden.run_vectors import differences
+from packets import decode
+from peers.node_process import UNLIMITED, node_process, ports
 from rich.console import Console
 from rich.table import Table
 from tools import arguments
 
-from commands import decode, demo_tunnel
-from commands.node_process import UNLIMITED, node_process, ports
+from commands import demo_tunnel
 
 SHOWN = (
     "esp-in-udp-unknown-spi",

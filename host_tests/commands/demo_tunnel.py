@@ -10,9 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from packets import decode
 from tools import HERE, device_environment, micropython
 
-from commands import decode
 from commands.demo_gateway import SERVER, SERVER_PORT, demo_gateway
 
 _SLEPT_MS = 600000

@@ -4,13 +4,12 @@ import sys
 import time
 
 from golden import vector_files
+from golden.differences import same
 from golden.live import Live
-from golden.run_vectors import same
+from packets import decode
 from rich.console import Console
 from rich.table import Table
 from tools import arguments
-
-from commands import decode
 
 # Case, what silence means where an answer is right.
 QUESTIONS = (

@@ -5,9 +5,8 @@ import os
 import socket
 import sys
 
+from peers.run_node import LIMITS
 from tools import HERE, arguments, device_environment, micropython
-
-from commands.run_node import LIMITS
 
 
 def why_not(host, port):
@@ -33,7 +32,7 @@ def main(given):
         why = why_not(given["HOST"], port)
         if why:
             return why
-    os.execve(micropython(), ["micropython", str(HERE / "commands/run_node.py"), *options(given)], device_environment())
+    os.execve(micropython(), ["micropython", str(HERE / "peers/run_node.py"), *options(given)], device_environment())
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 from golden import run_vectors, vector_files
+from golden.differences import differences
 from golden.live import Live, NoAnswer
+from peers.node_process import UNLIMITED, node_process
 from rich.console import Console
 from tools import device_environment
 
 from commands import demo, probe
-from commands.node_process import UNLIMITED, node_process
 
 LOCAL = {500: 15520, 4500: 14520}
 
@@ -25,7 +26,7 @@ def test_vectors_against_a_live_node():
     asked = [(case, result) for case, result in results.values() if "skipped" not in result]
     assert len(asked) > 60
     for case, result in asked:
-        assert run_vectors.differences(case, result) == []
+        assert differences(case, result) == []
 
 
 def test_a_live_node_that_answers_wrongly_is_found():
@@ -34,7 +35,7 @@ def test_a_live_node_that_answers_wrongly_is_found():
     )
     case["steps"][0][3] = case["steps"][0][3].replace("2a202508", "2e202508", 1)
     with node_process(LOCAL, *UNLIMITED, "quiet=1"):
-        wrong = run_vectors.differences(case, Live("127.0.0.1", LOCAL).run(case))
+        wrong = differences(case, Live("127.0.0.1", LOCAL).run(case))
     assert wrong == ["    step 0: 1 datagrams sent, expected 0"]
 
 

@@ -1,6 +1,7 @@
 """The demo's tunnel with each of its gateways, and its capture, which tshark opens with the keys beside it."""
 
 import pytest
+from packets import tshark
 
 from commands import capture, demo_tunnel
 from commands.test_readme import masked, program
@@ -59,8 +60,8 @@ def test_tshark_looks_inside(played, tmp_path):
     story, _ = played
     path, keys = tmp_path / "demo.pcap", tmp_path / "keys"
     assert capture.save(story, (), path, keys) == len(story.packets)
-    packets = capture.dissected(path, keys)
-    assert not any(capture.complaints(packet) for packet in packets)
+    packets = tshark.dissected(path, keys)
+    assert not any(tshark.complaints(packet) for packet in packets)
     names = [demo_tunnel.name_of(packet) for packet in story.packets]
     for name, packet in zip(names, packets, strict=True):
         if name == "IKE_AUTH request":
@@ -68,7 +69,7 @@ def test_tshark_looks_inside(played, tmp_path):
         elif name.startswith("ESP"):
             assert bytes.fromhex(packet.find(".//field[@name='echo.data']").get("value")).decode() in READINGS
     assert names.count("IKE_AUTH request") == 2
-    closed = capture.dissected(path)
+    closed = tshark.dissected(path)
     assert not any(inside(packet, "isakmp.id.data.fqdn") or inside(packet, "echo.data") for packet in closed)
 
 

@@ -6,6 +6,7 @@ A machine is asked in JSON, a line at a time, by `tell` of a module of this fold
 import importlib
 import json
 import os
+import re
 import subprocess
 from contextlib import contextmanager
 from functools import partial
@@ -20,8 +21,10 @@ _NEWEST = BUILD / "newest/micropython"
 
 
 def source(module):
-    """A module of this folder as a board executes it."""
-    return (_HERE / f"{module}.py").read_text().split("def main():")[0]
+    """A module of this folder, with what it imports of case_machine, as a board executes it."""
+    text = (_HERE / f"{module}.py").read_text().split("def main():")[0]
+    own = re.sub("^from golden.case_machine import .*\n", "", text, flags=re.MULTILINE)
+    return (_HERE / "case_machine.py").read_text() + own
 
 
 @contextmanager

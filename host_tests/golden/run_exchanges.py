@@ -2,7 +2,8 @@
 
 import json
 
-from golden import exchange_files, run_vectors
+from golden import exchange_files
+from golden.differences import dump
 from golden.machines import MACHINES
 
 _OF_MACHINE = ("gateway", "begins", "contact", "policy", "random")
@@ -29,7 +30,7 @@ def run(case, tell):
             if (via, to) != (got_via, got_to):
                 wrong.append(f"    step {i}: sent by {got_via} to {got_to}, expected {via}, {to}")
             if octets != got_octets:
-                wrong += [f"    step {i}: octets differ", *run_vectors.dump(octets, got_octets)]
+                wrong += [f"    step {i}: octets differ", *dump(octets, got_octets)]
     answer = json.loads(tell('{"end": true}'))
     if case["established"]:
         if answer.get("child") != case["established"] or answer.get("unused"):

@@ -7,6 +7,7 @@ import pytest
 import tools
 
 from golden import run_vectors, vector_files
+from golden.differences import differences
 from golden.machines import MACHINES
 
 CASES = vector_files.all_cases()
@@ -20,14 +21,14 @@ def run(request):
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_case(run, case):
-    assert run_vectors.differences(case, run(case)) == []
+    assert differences(case, run(case)) == []
 
 
 def test_without_machine_code(monkeypatch):
     """A MicroPython that refuses viper functions gets the library without their decorators."""
     monkeypatch.setattr(tools, "unix_architecture", lambda: None)
     with run_vectors.machine("unix") as run:
-        assert [case["name"] for case in CASES if run_vectors.differences(case, run(case))] == []
+        assert [case["name"] for case in CASES if differences(case, run(case))] == []
     assert all("@micropython" not in path.read_text() for path in (tools.BUILD / "plain").rglob("*.py"))
 
 
@@ -64,17 +65,17 @@ def test_a_long_case_is_told_in_parts():
     case["steps"][7][3] += "00" * 9000
     case["expected"][7] = ["drop-malformed", []]
     with run_vectors.machine("board") as run:
-        assert run_vectors.differences(case, run(case)) == []
+        assert differences(case, run(case)) == []
         case["steps"][7][3] += "00" * 60000
         assert "MemoryError" in run(case)["error"]
-        assert run_vectors.differences(CASES[0], run(CASES[0])) == []
+        assert differences(CASES[0], run(CASES[0])) == []
 
 
 def test_a_wrong_octet_is_found_and_shown():
     case = json.loads(json.dumps(next(case for case in CASES if case["name"] == "major-15")))
     case["expected"][0][1][0][2] = case["expected"][0][1][0][2][:-2] + "04"
     with run_vectors.machine("cpython") as run:
-        wrong = run_vectors.differences(case, run(case))
+        wrong = differences(case, run(case))
     assert wrong[0] == "    step 0: octets differ"
     assert wrong[-1].strip() == "^^"
     assert wrong[-1].index("^^") == wrong[-2].rindex("05")
@@ -106,14 +107,14 @@ def test_an_sa_that_speaks_needs_random_octets_and_one_without_keys_does_not_spe
         case["given"] = {"ike_sas": [keyed(keys=None, quiet_ms=0)]}
         case["given"]["ike_sas"][0].pop("quiet_ms")
         compiled = vector_files.compile_case(case, "here")
-        assert run_vectors.differences(compiled, run(compiled)) == []
+        assert differences(compiled, run(compiled)) == []
 
 
 def test_what_is_left_is_exactly_that():
     case = next(case for case in CASES if case["name"] == "delete-of-a-child-sa-is-answered-with-its-other-half")
     with run_vectors.machine("cpython") as run:
         for left in (None, [[0], [0, 1, 2]], [[0], [1]], [[0], [0, 1]], [[], []]):
-            wrong = run_vectors.differences(case, run(dict(case, left=left)))
+            wrong = differences(case, run(dict(case, left=left)))
             assert wrong == ["    the SA table changed, or is not what is left"], left
 
 
@@ -138,15 +139,15 @@ def test_what_comes_out_of_esp_is_compared():
     dropped, inner = ["dropped", "padding"], case["opened"][1]
     with run_vectors.machine("cpython") as run:
         result = run(case)
-        assert run_vectors.differences(case, result) == []
-        assert run_vectors.differences(dict(case, opened=[None] * 3), result) == []
-        wrong = run_vectors.differences(dict(case, opened=[dropped, inner, ["inner", inner[1][:-2] + "ff"]]), result)
+        assert differences(case, result) == []
+        assert differences(dict(case, opened=[None] * 3), result) == []
+        wrong = differences(dict(case, opened=[dropped, inner, ["inner", inner[1][:-2] + "ff"]]), result)
         assert wrong[:2] == [
             "    step 0: an inner packet, expected dropped padding",
             "    step 2: the inner packets differ",
         ]
         keyless = run(dict(case, child_sas=[[*case["child_sas"][0][:4], None]]))
-        wrong = run_vectors.differences(case, keyless)
+        wrong = differences(case, keyless)
         assert wrong[0] == "    step 0: nobody who opens it, expected an inner packet" and len(wrong) == 3
 
 

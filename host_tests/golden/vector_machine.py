@@ -6,10 +6,7 @@ owner of an SA does with a packet for it. Between the steps time passes as in a 
 served when they are due.
 """
 
-import gc
-import json
 import os
-import sys
 from binascii import hexlify, unhexlify
 
 from ikev2.node import Node
@@ -17,6 +14,8 @@ from ikev2.notifier import VERDICTS
 from ikev2.sa import sk
 from ikev2.sa.informational import IkeSa
 from ikev2.spi_table import SpiTable
+
+from golden.case_machine import PERIOD, Octets, Told, converse, sent
 
 try:
     from micropython import heap_lock, heap_unlock
@@ -26,22 +25,6 @@ except ImportError:
         pass
 
     heap_unlock = heap_lock
-
-_PERIOD = 1 << 30
-
-
-class Octets:
-    """What is random, in a case: its octets one after the other."""
-
-    def __init__(self, octets):
-        self.octets = octets
-
-    def __call__(self, n):
-        if len(self.octets) < n:
-            raise ValueError("the case has no more random octets")
-        octets = self.octets[:n]
-        self.octets = self.octets[n:]
-        return octets
 
 
 class Owner(IkeSa):
@@ -117,16 +100,6 @@ def build(case):
     return node
 
 
-def sent(node, now):
-    """Everything that leaves the node now: [our port, endpoint, octets]."""
-    out = []
-    length = node.outgoing(now)
-    while length:
-        out.append([node.out_via, hexlify(node.out_to).decode(), hexlify(node.out[:length]).decode()])
-        length = node.outgoing(now)
-    return out
-
-
 def entries(table):
     """SPIs of all IKE SAs, and of all Child SAs with those of their IKE SA, sorted."""
     found = []
@@ -150,10 +123,7 @@ def expected_entries(case):
 
 
 class Run:
-    """A case on its way, told in messages, because a board has no room for a long one at once.
-
-    {"begin": the case without its steps}, {"steps": some of them} as often as need be, {"end": true}.
-    """
+    """A case on its way."""
 
     def __init__(self, case):
         self.case = case
@@ -169,22 +139,21 @@ class Run:
             return table.snapshot()
         return entries(table), [table.ike_sa(slot)[4] for slot in table.ike_sas()]
 
-    def steps(self, steps):
-        """[verdict or None, what was sent, what came out of ESP or None] for each."""
-        return [self.step(*step) for step in steps]
-
     def step(self, at_ms, via, source, octets):
-        """Let time pass until then, and receive, or carry."""
+        """Let time pass until then, and receive, or carry.
+
+        [verdict or None, what was sent, what came out of ESP or None].
+        """
         node = self.node
         out = []
-        wait = node.next_timer(self.clock % _PERIOD)
+        wait = node.next_timer(self.clock % PERIOD)
         while 0 <= wait <= at_ms - self.clock:
             self.clock += max(1, wait)
-            node.tick(self.clock % _PERIOD)
-            out += sent(node, self.clock % _PERIOD)
-            wait = node.next_timer(self.clock % _PERIOD)
+            node.tick(self.clock % PERIOD)
+            out += sent(node, self.clock % PERIOD)
+            wait = node.next_timer(self.clock % PERIOD)
         self.clock = max(self.clock, at_ms)
-        now = self.clock % _PERIOD
+        now = self.clock % PERIOD
         verdict = opened = None
         if via:
             self.received += 1
@@ -217,31 +186,11 @@ class Run:
         return {"unchanged": as_expected, "counted": sum(self.node.counters) == self.received}
 
 
-_run = None
-
-
-def tell(line):
-    """The answer to a message, both JSON; {"error": …} for whatever was raised."""
-    global _run
-    try:
-        if sys.implementation.name == "micropython":
-            gc.collect()  # a long message needs room in one piece
-        message = json.loads(line)
-        if "begin" in message:
-            _run = None
-            _run = Run(message["begin"])
-            return "{}"
-        return json.dumps({"steps": _run.steps(message["steps"])} if "steps" in message else _run.end())
-    except Exception as error:
-        return json.dumps({"error": "%s: %s" % (type(error).__name__, error)})
+tell = Told(Run)
 
 
 def main():
-    """One message a line on standard input, one answer a line on standard output."""
-    line = sys.stdin.readline()
-    while line.strip():
-        print(tell(line))
-        line = sys.stdin.readline()
+    converse(tell)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """The vectors' packets through the eyes of others: tshark decodes them, scapy builds them from field values."""
 
 import pytest
-from commands import capture, decode
+from commands import capture
 from golden import run_vectors, vector_files
 from ikev2 import wire
+from packets import decode, pcap, scapy_answers, tshark
 from scapy.contrib.ikev2 import IKEv2
 
 FILLER = ("drop-malformed", "deliver-init")  # bad on purpose; nobody here looks behind the header of an IKE_SA_INIT
@@ -29,10 +30,10 @@ def seen(steps, tmp_path_factory):
         packets.append((name, verdict, *question))
         packets += [(name, None, *send) for send in sends]
     path = tmp_path_factory.mktemp("pcap") / "vectors.pcap"
-    capture.write(path, [capture.of_vector(*packet, verdict is None) for _, verdict, *packet in packets])
+    pcap.write(path, [pcap.of_vector(*packet, verdict is None) for _, verdict, *packet in packets])
     return [
         (name, verdict, via, bytes.fromhex(octets), element)
-        for (name, verdict, via, _, octets), element in zip(packets, capture.dissected(path), strict=True)
+        for (name, verdict, via, _, octets), element in zip(packets, tshark.dissected(path), strict=True)
     ]
 
 
@@ -59,13 +60,13 @@ def test_tshark_complains_of_no_answer_and_no_good_question(seen):
     """S1.2, S1.3, S2.6, S2.8, S3.2, F2: no expert info and no malformed note."""
     good = [packet for packet in seen if packet[1] is None or adds_up(*packet[1:4])]
     assert sum(packet[1] is None for packet in good) > 140 and len(good) > 500
-    assert [(packet[0], capture.complaints(packet[4])) for packet in good if capture.complaints(packet[4])] == []
+    assert [(packet[0], tshark.complaints(packet[4])) for packet in good if tshark.complaints(packet[4])] == []
 
 
 def test_tshark_complains_of_what_is_left_out(seen):
     """F4, R9: so the test above can fail."""
     bad = {name for name, verdict, via, octets, _ in seen if verdict and not adds_up(verdict, via, octets)}
-    noted = {packet[0] for packet in seen if capture.complaints(packet[4])}
+    noted = {packet[0] for packet in seen if tshark.complaints(packet[4])}
     assert noted <= bad and len(noted) > 20
 
 
@@ -75,11 +76,11 @@ def test_tshark_reads_every_field_as_we_do(seen):
     for name, verdict, via, octets, element in seen:
         if verdict and not adds_up(verdict, via, octets):
             continue
-        ours, theirs = dict(decode.fields(via, octets)), capture.fields(element)
+        ours, theirs = dict(decode.fields(via, octets)), tshark.fields(element)
         if "AH SPI" in theirs:
             theirs.pop("ESP SPI", None)  # it looks behind the AH header, too
         for field, value in theirs.items():
-            assert capture.agree(ours[field], value), (name, field, ours[field], value)
+            assert tshark.agree(ours[field], value), (name, field, ours[field], value)
             if field in compared:
                 compared[field] += 1
     assert min(compared.values()) >= 5 and compared["Notify"] > 150
@@ -87,12 +88,12 @@ def test_tshark_reads_every_field_as_we_do(seen):
 
 def test_scapy_builds_every_answer(steps):
     """S1.2, S1.3, S1.7, S2.5, S2.6, S2.7, S2.8, S3.2: octet for octet, from field values."""
-    kinds = dict.fromkeys(capture.ANSWERS, 0)
+    kinds = dict.fromkeys(scapy_answers.ANSWERS, 0)
     for name, verdict, (via, _, question), sends in steps:
         if verdict in kinds:
             answer = bytes.fromhex(sends[0][2])
             spis = answer[-wire.INVALID_SPI_MESSAGE :][:16]
-            assert capture.answer(verdict, via, bytes.fromhex(question), spis) == answer, name
+            assert scapy_answers.answer(verdict, via, bytes.fromhex(question), spis) == answer, name
             kinds[verdict] += 1
     assert min(kinds.values()) > 10
 
@@ -129,11 +130,9 @@ def test_scapy_does_not_build_a_wrong_length():
 
 def test_packets_without_an_sa_as_a_capture(tmp_path):
     """make capture: every question of the demo and every answer, none of which tshark complains of."""
-    capture.write(tmp_path / "demo.pcap", *zip(*capture.without_sa(), strict=True))
-    packets = capture.dissected(tmp_path / "demo.pcap")
+    pcap.write(tmp_path / "demo.pcap", *zip(*capture.without_sa(), strict=True))
+    packets = tshark.dissected(tmp_path / "demo.pcap")
     questions = len(capture.shown_cases())
     assert len(packets) > questions
-    answers = [
-        element for element in packets if "Notify" in capture.fields(element) and not capture.complaints(element)
-    ]
+    answers = [element for element in packets if "Notify" in tshark.fields(element) and not tshark.complaints(element)]
     assert len(answers) >= len(packets) - questions

@@ -8,10 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from commands.node_process import UNLIMITED, node_process
 from golden.live import canary
 from ikev2.net import addresses, sockets, udp
 from peers import namespaces
+from peers.node_process import UNLIMITED, node_process
 from tools import device_environment, micropython
 
 PORTS = {500: 15512, 4500: 14512}

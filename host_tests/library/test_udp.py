@@ -8,12 +8,12 @@ import sys
 import time
 
 import pytest
-from commands.node_process import UNLIMITED, node_process
 from golden.live import Live, canary
 from ikev2.net import addresses, sockets, udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
+from peers.node_process import UNLIMITED, node_process
 from tools import HERE, device_environment, micropython
 
 from library import esp32_sockets
@@ -690,7 +690,7 @@ def test_ctrl_c_prints_the_counters_l6():
 
 def test_an_unknown_option_is_named():
     ran = subprocess.run(
-        [micropython(), str(HERE / "commands/run_node.py"), "colour=red"],
+        [micropython(), str(HERE / "peers/run_node.py"), "colour=red"],
         capture_output=True,
         text=True,
         env=device_environment(),

@@ -5,9 +5,9 @@ import subprocess
 import sys
 from contextlib import contextmanager
 
-from commands.node_process import UNLIMITED, node_process
 from golden import vector_files
 from peers import rate as beside_charon
+from peers.node_process import UNLIMITED, node_process
 from tools import arguments, device_environment, micropython
 
 from measure import bench_protected, bench_tunnel, size

@@ -17,6 +17,7 @@ from cosmic_ray.ast import Visitor, get_ast
 from cosmic_ray.mutating import mutate_code
 from cosmic_ray.plugins import get_operator
 from golden import run_vectors, vector_files
+from golden.differences import differences
 from tools import ROOT, arguments, library
 
 from boards import mip
@@ -104,7 +105,7 @@ class _Finder:
 def noticed(module, cases):
     """True if a vector or a test fails; the module's own come first."""
     with run_vectors.machine("cpython") as run:
-        if any(run_vectors.differences(case, run(case)) for case in cases):
+        if any(differences(case, run(case)) for case in cases):
             return True
     tests = sorted(map(str, TESTS), key=lambda path: not path.endswith(f"test_{module}.py"))
     return bool(pytest.main([*_ONCE, *tests]))

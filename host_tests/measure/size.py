@@ -68,7 +68,6 @@ print((seen[-1] - seen[0]) / COUNT)
 _COST = """
 import os, time
 from binascii import unhexlify
-from vector_machine import build
 def cost(case, via, source, octets):
     node = build(case)
     source, octets = unhexlify(source), bytearray(unhexlify(octets))
@@ -170,7 +169,7 @@ def instructions():
     found = {}
     with Board(icount=True) as board:
         board.exec(machines.source("vector_machine"))
-        board.exec(_COST.replace("from vector_machine import build\n", "").replace("REPEAT", str(_REPEAT)))
+        board.exec(_COST.replace("REPEAT", str(_REPEAT)))
         for verdict, (case, step) in sorted(single_cases().items()):
             case = {key: case[key] for key in ("address", "config", "ike_sas", "child_sas", "outstanding")}
             code = f"print(cost(json.loads({json.dumps(case)!r}), {step[1]}, {step[2]!r}, {step[3]!r}))"

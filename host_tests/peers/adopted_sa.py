@@ -10,13 +10,13 @@ import subprocess
 from dataclasses import dataclass, field
 
 from boards.emulator import Board
-from commands import capture
-from commands.node_process import NodeProcess
 from ikev2 import wire
 from ikev2.sa import sk
+from packets import pcap, scapy_answers
 from tools import HERE, device_environment, micropython
 
 from peers.namespaces import ASKER, INSIDE, PLACE, network
+from peers.node_process import NodeProcess
 from peers.our_node import bridged
 from peers.state_loss import DISCARD, exchange, is_response, mark, message_id, send_esp
 from peers.strongswan import Charon
@@ -189,7 +189,7 @@ def protected(machine, cipher, initiator, folder):
                 record.invalid_spi.append(seen.exchange(B, A))
 
             def forge(octets):
-                spoof(asker, capture.packet(A, B, wire.PORT_NAT, octets))
+                spoof(asker, pcap.packet(A, B, wire.PORT_NAT, octets))
                 mark(beside, cable, wire.PORT_NAT)  # until it has been read: the board has room for one
 
             esp()
@@ -202,10 +202,10 @@ def protected(machine, cipher, initiator, folder):
             charon.process.send_signal(signal.SIGSTOP)
             mark(beside, cable, wire.PORT_NAT)
             outbound = bytes.fromhex(given["children"][0][1])
-            hint = capture.answer("invalid-spi", wire.PORT_NAT, outbound + bytes(4), b"forged   message")
+            hint = scapy_answers.answer("invalid-spi", wire.PORT_NAT, outbound + bytes(4), b"forged   message")
             forge(hint)
             request = cable.wait(seen.begins(B, A), seen.since)
-            forge(capture.answer("invalid-ike-spi", wire.PORT_NAT, request.octets, b""))
+            forge(scapy_answers.answer("invalid-ike-spi", wire.PORT_NAT, request.octets, b""))
             forge(hint)
             charon.process.send_signal(signal.SIGCONT)
             record.check = seen.exchange(B, A)
@@ -250,7 +250,7 @@ def response_to_invalid_spi(daemon, folder):
             before = [given["spi_i"]]
         with holder_at("unix", place, given, folder / "sa.json") as told:
             # ESP of nobody's; whoever sends it, it bears that address.
-            spoof(asker, capture.packet(a, b, wire.ESP, b"\xc0\xff\xee\1" + bytes(200)))
+            spoof(asker, pcap.packet(a, b, wire.ESP, b"\xc0\xff\xee\1" + bytes(200)))
             _, response = _Wire(cable).exchange(b, a)
             mark(stack.enter_context(asker.socket(ASKER)), cable, wire.PORT)
             ours = told()

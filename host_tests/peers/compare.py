@@ -10,9 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from commands import capture
 from golden import vector_files
 from ikev2 import wire
+from packets import scapy_answers
 from rich.console import Console
 from rich.table import Table
 from tools import arguments
@@ -50,11 +50,11 @@ class Asked:
         if not any(answer for _, _, answer in answers):
             return SILENT
         right = [
-            answer == capture.answer(verdict, via, question, answer[-wire.INVALID_SPI_MESSAGE :][:16])
+            answer == scapy_answers.answer(verdict, via, question, answer[-wire.INVALID_SPI_MESSAGE :][:16])
             for via, question, answer in answers
             if answer
         ]
-        name = f"{capture.ANSWERS[verdict]}"
+        name = f"{scapy_answers.ANSWERS[verdict]}"
         if len(right) < len(answers):
             return f"{name} to {len(right)} of {len(answers)}"
         return name if all(right) else f"{name}, malformed"
@@ -136,7 +136,7 @@ def forged(keeper, cable, place):
 
     until(lives, "the attempt is not among the SAs")
     with place.socket(THIRD) as stranger:
-        stranger.sendto(capture.answer("invalid-major-version", 500, request.octets, b""), (ASKER, 500))
+        stranger.sendto(scapy_answers.answer("invalid-major-version", 500, request.octets, b""), (ASKER, 500))
         enough = asked() + 2
         until(lambda: not lives() or asked() >= enough, "neither given up nor repeated")
     return IGNORED if lives() else "**attempt destroyed**"
@@ -163,7 +163,7 @@ def see_daemon(daemon, folder):
         with place.socket(PLACE, wire.PORT_NAT) as encapsulated:
             cells.append(Asked(encapsulated, ASKER).verdict("invalid-spi", "esp-in-udp-unknown-spi"))
         with place.socket(PLACE, via) as known:
-            hint = capture.answer("invalid-spi", via, b"\xc0\xff\xee\1" + bytes(4), b"random IKE SPIs.")
+            hint = scapy_answers.answer("invalid-spi", via, b"\xc0\xff\xee\1" + bytes(4), b"random IKE SPIs.")
             answered = Asked(known, ASKER).ask(via, hint)
         cells.append(ANSWERS if answered else IGNORED if keeper.sas() == before else _CHANGED)
         forging = forged(keeper, cable, place)

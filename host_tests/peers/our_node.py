@@ -7,10 +7,10 @@ import threading
 from pathlib import Path
 
 from boards.emulator import Board
-from commands.node_process import UNLIMITED, node_process
 from ikev2 import wire
 
 from peers.namespaces import PLACE
+from peers.node_process import UNLIMITED, node_process
 
 MACHINES = ("unix", "board")
 _PORTS = {wire.PORT: wire.PORT, wire.PORT_NAT: wire.PORT_NAT}

@@ -17,10 +17,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from commands.node_process import UNLIMITED, node_process
 from golden import vector_files
 
 from peers.namespaces import host
+from peers.node_process import UNLIMITED, node_process
 from peers.strongswan import CHARON, Charon, version
 
 _LOCAL = "127.0.0.1"

@@ -148,6 +148,22 @@ class Strongswan(_Daemon):
         return [(name, "".join(re.findall(r": ((?:[0-9A-F]{2} ){1,16})", dump)).replace(" ", "").lower())
                 for name, dump in found]  # fmt: skip
 
+    def tunnel_keys(self, packets, said):
+        """A row of packets.wireshark: the first IKE SA in the packets and the first Child SA in the log, both with the
+        ciphers that `make try` said; with `keys` only."""
+        ciphers = [re.search(f" {kind} (aes[a-z0-9-]+)", "\n".join(said))[1] for kind in ("IKE", "ESP")]
+        secrets = {}
+        for name, octets in self.keys():
+            secrets.setdefault(name, octets)
+        message = next(packet.octets for packet in packets if not packet.sent and any(packet.octets[8:16]))
+        ike = [secrets.get(f"Sk_{name}", "") for name in ("ei", "er", "ai", "ar")]
+        spis = re.search(r"established with SPIs ([0-9a-f]{8})_i ([0-9a-f]{8})_o", self.log()).groups()
+        esp = [
+            secrets.get(f"encryption {who} key", "") + secrets.get(f"integrity {who} key", "")
+            for who in ("initiator", "responder")
+        ]
+        return *ciphers, [message[:8].hex(), message[8:16].hex(), *ike, *spis, *esp]
+
 
 def _change(section, changes):
     for name, value in dict(changes).items():

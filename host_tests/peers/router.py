@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 
-from commands import capture
+from packets import pcap
 from scapy.utils import checksum
 
 from peers.namespaces import Packet, host
@@ -161,7 +161,7 @@ class Wire:
 
     def save(self, path):
         """All recorded packets, as a pcap file."""
-        capture.write(path, [packet.ip for packet in self.packets])
+        pcap.write(path, [packet.ip for packet in self.packets])
 
     def close(self):
         """Stop carrying."""

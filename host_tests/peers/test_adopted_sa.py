@@ -5,8 +5,8 @@ decrypts and answers what we say, and we what it says. On the unix port and on t
 import re
 
 import pytest
-from commands import capture, decode
 from ikev2 import wire
+from packets import decode, pcap, tshark
 
 from peers.adopted_sa import protected
 from peers.our_node import MACHINES
@@ -77,6 +77,6 @@ def test_delete_is_answered_and_done(record):
 
 def test_tshark_complains_of_nothing(record, tmp_path):
     """Whatever crossed the cable, encrypted or not."""
-    capture.write(tmp_path / "all.pcap", [packet.ip for packet in record.packets])
-    elements = capture.dissected(tmp_path / "all.pcap")
-    assert len(elements) > 15 and [note for element in elements for note in capture.complaints(element)] == []
+    pcap.write(tmp_path / "all.pcap", [packet.ip for packet in record.packets])
+    elements = tshark.dissected(tmp_path / "all.pcap")
+    assert len(elements) > 15 and [note for element in elements for note in tshark.complaints(element)] == []

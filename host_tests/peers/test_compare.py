@@ -38,7 +38,7 @@ class Wrong(compare.Asked):
 def test_cells_tell_right_from_wrong():
     via, question = compare._vector("informational-with-unknown-spis-on-500")
     name = "informational-with-unknown-spis-on-500"
-    right = compare.capture.answer("invalid-ike-spi", via, question, b"")
+    right = compare.scapy_answers.answer("invalid-ike-spi", via, question, b"")
     cases = (
         ((None, None), "silent"),
         ((right, right), "INVALID_IKE_SPI"),

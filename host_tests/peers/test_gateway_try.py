@@ -11,13 +11,12 @@ import struct
 from typing import NamedTuple
 
 import pytest
-from commands import capture
 from ikev2 import wire
 from ikev2.sa import proposals, selectors
+from packets import tshark, wireshark
 from tools import ROOT
 
 from peers.device import Running, acted, tried
-from peers.dissection import dissected, tables
 from peers.real_gateways import Libreswan, Strongswan, config
 from peers.router import GATEWAY, INNER, way
 
@@ -157,7 +156,8 @@ def act(given, folder):
         status, lines = tried(road.device, given["machine"], device, folder, f"PING={INNER}", "EVERY=0.2")
         road.wire.save(folder / "all.pcap")
         if "opened" in given:
-            return folder / "all.pcap", tables(road.wire.packets, gateway.log(), gateway.keys(), lines)
+            wireshark.configure(folder / "keys", [gateway.tunnel_keys(road.wire.packets, lines)])
+            return folder / "all.pcap", folder / "keys"
         return status, lines, gateway.log()
 
 
@@ -220,8 +220,8 @@ def test_after_a_power_cut(played, machine, unique):
 @pytest.mark.parametrize(("machine", "opened"), [("unix", "configured"), ("cpython", "gcm"), ("board", "modp2048")])
 def test_tshark_sees_inside(played, machine, opened):
     """All that crossed the wire, with the keys that charon logged: nothing to complain about, nothing stays shut."""
-    shown = dissected(*played)
-    assert [note for element in shown for note in capture.complaints(element)] == []
+    shown = tshark.dissected(*played)
+    assert [note for element in shown for note in tshark.complaints(element)] == []
     kinds = [[proto.get("name") for proto in element.findall("proto")][-1] for element in shown]
     assert kinds.count("icmp") >= 6 and "esp" not in kinds
     payloads = {field.get("showname") for element in shown for field in element.iter("field")

@@ -5,8 +5,8 @@ nothing that the first one holds changes. On the unix port and on the emulated b
 import collections
 
 import pytest
-from commands import capture, decode
 from ikev2 import wire
+from packets import decode, pcap, scapy_answers, tshark
 
 from peers.libreswan import Pluto
 from peers.our_node import MACHINES
@@ -31,7 +31,7 @@ def expected(question, answer):
     """What scapy makes of a question; the IKE SPIs of a one-way message are the answer's own."""
     verdict = "invalid-ike-spi" if exchange(question) else "invalid-spi"
     spis = answer.octets[-wire.INVALID_SPI_MESSAGE :][:16]
-    return capture.answer(verdict, question.via, question.octets, spis)
+    return scapy_answers.answer(verdict, question.via, question.octets, spis)
 
 
 def test_every_request_and_every_esp_packet_is_answered(record):
@@ -75,7 +75,7 @@ def test_its_invalid_major_version_is_ours(record):
     same = 0
     for question, theirs, ours in record.major:
         asked = dict(decode.fields(record.via, question))
-        assert ours == capture.answer("invalid-major-version", record.via, question, b"")
+        assert ours == scapy_answers.answer("invalid-major-version", record.via, question, b"")
         if record.daemon.is_model(asked):
             assert theirs == ours, (question.hex(), theirs, ours)
             same += 1
@@ -86,17 +86,17 @@ def test_its_invalid_major_version_is_ours(record):
 
 def test_tshark_reads_every_packet_as_we_do(record, tmp_path):
     """F2, S1.2, S2.6: exchange type, flags, SPIs, Notify, each by name, and not one complaint."""
-    capture.write(tmp_path / "all.pcap", [packet.ip for packet in record.packets])
+    pcap.write(tmp_path / "all.pcap", [packet.ip for packet in record.packets])
     notifies = collections.Counter()
-    for packet, element in zip(record.packets, capture.dissected(tmp_path / "all.pcap"), strict=True):
-        ours, theirs = dict(decode.fields(packet.via, packet.octets)), capture.fields(element)
+    for packet, element in zip(record.packets, tshark.dissected(tmp_path / "all.pcap"), strict=True):
+        ours, theirs = dict(decode.fields(packet.via, packet.octets)), tshark.fields(element)
         if ours.get("version", "2.0") != "2.0":
             continue  # a question whose payloads nobody knows
-        assert capture.complaints(element) == [], packet
+        assert tshark.complaints(element) == [], packet
         named = {"initiator SPI", "responder SPI", "exchange type", "flags", "Message ID"}
         assert set(theirs) >= (named if "version" in ours else {"ESP SPI"})
         for field, value in theirs.items():
-            assert field not in ours or capture.agree(ours[field], value), (packet, field, ours[field], value)
+            assert field not in ours or tshark.agree(ours[field], value), (packet, field, ours[field], value)
         notifies[ours.get("Notify")] += 1
     assert notifies["INVALID_IKE_SPI (4)"] >= 5 and notifies["INVALID_MAJOR_VERSION (5)"] >= 4
     assert (notifies["INVALID_SPI (11)"] > 0) == (record.via in record.daemon.ESP)

@@ -1,7 +1,7 @@
 """A configuration for Wireshark and tshark that decrypts: the files of keys that they know, in a folder of their own.
 
-`rows` are what commands/demo_device.py says of its keys: ciphers of the IKE SA and of the Child SA, and in hex SPIi,
-SPIr, SK_ei, SK_er, SK_ai, SK_ar, then of the Child SA the SPIs inbound and outbound and the keys of both.
+`rows` have the keys of a tunnel each: ciphers of the IKE SA and of the Child SA, and a list in hex of SPIi, SPIr,
+SK_ei, SK_er, SK_ai, SK_ar, then of the Child SA the SPIs inbound and outbound and the keys of both.
 """
 
 _IKE = {
@@ -11,7 +11,7 @@ _IKE = {
     "aes-gcm-16-128": ("AES-GCM-128 with 16 octet ICV [RFC5282]", "NONE [RFC4306]"),
 }
 _ESP_CBC = "AES-CBC [RFC3602]", "HMAC-SHA-256-128 [RFC4868]"
-_ESP_GCM = "AES-GCM [RFC4106]", "NULL"
+_ESP_GCM = "AES-GCM with 16 octet ICV [RFC4106]", "NULL"
 _INTEGRITY = 64  # hex digits of HMAC-SHA-256's key, behind that of AES-CBC
 _PREFERENCES = "esp.enable_encryption_decode: TRUE", "esp.enable_authentication_check: TRUE"
 

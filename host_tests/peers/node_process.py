@@ -56,7 +56,7 @@ class NodeProcess:
 def node_process(local, *options, host="127.0.0.1", interpreter=None, prefix=()):
     """A running node with 500 and 4500 at the ports `local`."""
     command = [
-        *prefix, *(interpreter or [micropython()]), str(HERE / "commands/run_node.py"), f"host={host}",
+        *prefix, *(interpreter or [micropython()]), str(HERE / "peers/run_node.py"), f"host={host}",
         f"port={local[500]}", f"port_nat={local[4500]}", *options,
     ]  # fmt: skip
     if not any(option.startswith("raw=") for option in options):
