@@ -375,7 +375,7 @@ def test_every_follower_hears_of_every_event_and_time_goes_on_for_all():
         node.follow(follower)
     slot = node.table.adopt_ike(SPI_I, SPI_R, False, PEER, True)
     assert node.next_timer(3) == 50
-    node.remove(slot, "gone")
+    node.remove(slot, -1)
     assert node.next_timer(3) == 0
     assert not node.outgoing(4) and node.event() is None
     assert [follower.heard for follower in followers] == [[(3, slot, 4), "attend"]] * 2

@@ -80,7 +80,7 @@ class Acceptor:
         ):
             return None
         for responder in self.half_open:  # A2
-            request = responder.request
+            request = responder.accepted
             if (
                 responder.source == source
                 and len(request) == length - at
@@ -121,7 +121,7 @@ class Acceptor:
             if self.node.owners[responder.slot] is not responder:
                 self.half_open.remove(responder)
             elif not responder.left(now):
-                self._drop(responder, "refused" if responder.refused else "half-open for too long")
+                self._drop(responder, reasons.AUTHENTICATION_FAILED if responder.refused else reasons.NO_RESPONSE_AUTH)
         for number in list(self._values):
             if elapsed(now, self._values[number].made_at) >= _VALUE_MS:
                 del self._values[number]
@@ -176,9 +176,9 @@ class Acceptor:
         if its_group != ke:  # A3
             return notify_body(reasons.INVALID_KE_PAYLOAD, bytes((0, its_group)))
         theirs = value_and_nonce(datagram, found, ke, _SIZES[ke])
-        if theirs and self._has_room(source, proved, now):
-            request = bytes(datagram[at:length])
-            self._begin(via, bytes(source), request, spi_i, (number, cipher), theirs, self._value(ke, now), now)
+        value = self._value(ke, now) if theirs else None
+        if value is not None and self._has_room(source, proved, now):
+            self._begin(via, bytes(source), bytes(datagram[at:length]), spi_i, (number, cipher), theirs, value, now)
         return None
 
     def _has_room(self, source, proved, now):
@@ -190,14 +190,21 @@ class Acceptor:
             return True
         for responder in self.half_open if proved else ():
             if not (responder.kept or responder.proof) and elapsed(now, responder.since) >= _SETTLED_MS:
-                self._drop(responder, "another one has its place")
+                self._drop(responder, reasons.NO_ROOM)
                 return True
         return False
 
     def _value(self, number, now):
+        """Our public value in that group; None if this machine has it not, which is not asked again."""
         if number not in self._values:
-            self._values[number] = _Value(number, self.node.random, now)
-        return self._values[number]
+            try:
+                self._values[number] = _Value(number, self.node.random, now)
+            except NotImplementedError:
+                self._withdraw(number)
+        return self._values.get(number)
+
+    def _withdraw(self, number):
+        self.peers.groups = tuple([group for group in self.peers.groups if group != number])
 
     def _begin(self, via, source, request, spi_i, chosen, theirs, value, now):
         node = self.node
@@ -211,7 +218,7 @@ class Acceptor:
             node.attach(slot, responder)
             self.half_open.append(responder)
         except MemoryError:
-            node.remove(slot, "no room in the heap")
+            node.remove(slot, reasons.NO_ROOM)
             raise
         if value.octets:
             responder.respond()
@@ -240,7 +247,7 @@ class Acceptor:
                 return
         except NotImplementedError:  # a wrong known answer, or this machine has it not
             self._work = None
-            self.peers.groups = tuple([number for number in self.peers.groups if number != value.number])
+            self._withdraw(value.number)
             self._without(value)
             return
         except MemoryError:
@@ -254,16 +261,16 @@ class Acceptor:
                 if waiting.value is value and not waiting.message:
                     waiting.respond()
         elif value.dh.value is None:  # N8
-            self._drop(responder, "no public value")
+            self._drop(responder, reasons.MALFORMED)
         else:
             try:
                 responder.authenticate(value.dh.value, now)
             except MemoryError:
-                self._drop(responder, "no room in the heap")
+                self._drop(responder, reasons.NO_ROOM)
                 raise
 
     def _without(self, value):
         """No key exchange comes of that value."""
         self._values.pop(value.number, None)
         for responder in [responder for responder in self.half_open if responder.value is value]:
-            self._drop(responder, "no keys could be made")
+            self._drop(responder, reasons.NO_KEYS)

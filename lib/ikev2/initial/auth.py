@@ -1,11 +1,14 @@
-"""IKE_AUTH with a pre-shared key: what we say of ourselves and ask for, and whether the gateway may be believed.
+"""IKE_AUTH with a pre-shared key: what both ends sign; as initiator what we ask for, and whether the gateway is right.
 
-RFC 7296 sections 2.9, 2.15, 2.19, 2.21.2, 3.5, 3.8, 3.13, 3.15; rules N11 to N18, N20, N22. An `Authentication` has
-the keys of one IKE SA in the making, and of both IKE_SA_INIT messages what must be signed.
+RFC 7296 sections 2.9, 2.15, 2.19, 2.21.2, 3.5, 3.8, 3.13, 3.15; rules N11 to N18, N20, N22. A `Proof` has the keys of
+one IKE SA in the making, and of both IKE_SA_INIT messages what must be signed; accept.py is the responder's part.
 """
+
+import struct
 
 from portable import const
 
+from .. import wire
 from ..crypto.octets import same
 from ..sa import keys, reasons, sk
 from ..sa.policy import Child
@@ -46,8 +49,47 @@ _NO_FAREWELL = const(-1)
 _DELETE = const(0)
 
 
+class Proof:
+    """The keys of an IKE SA in the making and what each end signs with them (section 2.15), for either role.
+
+    `init` has secret, cipher, both nonces (nonce, nonce_of_peer) and both IKE_SA_INIT messages (message, accepted).
+    """
+
+    def __init__(self, init, spi_i, spi_r, initiator, keep_keys=False):
+        ours, theirs = init.nonce, init.nonce_of_peer
+        self.ni, self.nr = (ours, theirs) if initiator else (theirs, ours)
+        seed = keys.skeyseed(init.secret, self.ni, self.nr)
+        made = keys.ike_keys(init.cipher, seed, self.ni, self.nr, spi_i, spi_r)
+        self.sk_d, sk_ai, sk_ar, sk_ei, sk_er, sk_pi, sk_pr = made
+        self.sa = sk.protection(init.cipher, initiator, sk_ei, sk_er, sk_ai, sk_ar)
+        if keep_keys:
+            self.sa.keys = init.cipher, sk_ei + sk_er + sk_ai + sk_ar
+        sk_p, sk_p_of_peer = (sk_pi, sk_pr) if initiator else (sk_pr, sk_pi)
+        self._ours = init.message, theirs, sk_p
+        self._theirs = init.accepted, ours, sk_p_of_peer
+
+    def sign(self, psk, id):
+        """Body of our AUTH payload, with that body of our ID payload; once (N12)."""
+        ours, self._ours = self._ours, None
+        return bytes((_SHARED_KEY, 0, 0, 0)) + keys.auth(psk, *ours, id)
+
+    def is_signed(self, psk, octets, id, auth):
+        """True if the peer knows the psk, too (N13): where in the octets the bodies of its ID and AUTH payloads are."""
+        signed = keys.auth(psk, *self._theirs, bytes(octets[id[0] : id[1]]))
+        at, stop = auth
+        return stop - at == _AUTH and octets[at] == _SHARED_KEY and same(octets, at + 4, signed, 0, len(signed))
+
+    def sealed(self, random, spi_i, spi_r, exchange, flags, message_id, first, octets):
+        """A message of the IKE SA with these payloads."""
+        sa = self.sa
+        message = bytearray(sa.length(len(octets)))
+        struct.pack_into(">8s8sBBBBI", message, 0, spi_i, spi_r, wire.SK, wire.VERSION_2, exchange, flags, message_id)
+        sa.seal(message, 0, first, octets, sa.iv(random, flags & wire.RESPONSE != 0, message_id))
+        return message
+
+
 class Authentication:
-    """From an InitialExchange that has its secret, and both SPIs; `spi_in` is to be our SPI of the Child SA.
+    """As initiator, from an InitialExchange with its secret, and both SPIs; `spi_in` is to be our SPI of the Child SA.
 
     After `judge`: child, lifetime (the data of AUTH_LIFETIME: seconds, four octets), authenticated, True if the
     gateway's AUTH was right, and what is to be sent over the IKE SA if it must end: farewell, a notify type, 0 for
@@ -60,35 +102,25 @@ class Authentication:
     farewell = _NO_FAREWELL
 
     def __init__(self, policy, init, spi_i, spi_r, spi_in):
-        self._ni = init.nonce
-        self._nr = init.nonce_of_peer
-        seed = keys.skeyseed(init.secret, self._ni, self._nr)
-        made = keys.ike_keys(init.cipher, seed, self._ni, self._nr, spi_i, spi_r)
-        self.sk_d, sk_ai, sk_ar, sk_ei, sk_er, sk_pi, self._sk_pr = made
-        self.sa = sk.protection(init.cipher, True, sk_ei, sk_er, sk_ai, sk_ar)
-        if policy.keep_keys:
-            self.sa.keys = init.cipher, sk_ei + sk_er + sk_ai + sk_ar
+        self.proof = Proof(init, spi_i, spi_r, True, policy.keep_keys)
         self._policy = policy
-        self._response = init.accepted
         self._spi_in = spi_in
-        self._id = id_body(policy.id)
-        self._signed = keys.auth(policy.psk, init.message, self._nr, sk_pi, self._id)  # N12
 
     def request(self, initial_contact, address):
         """(type of the first, octets) of the payloads of our request (N11); `address`: the one inside that we have."""
         policy = self._policy
-        parts = [(ID_I, self._id)]
+        id = id_body(policy.id)
+        parts = [(ID_I, id)]
         if initial_contact:
             parts.append((NOTIFY, notify_body(_INITIAL_CONTACT)))
         if policy.gateway_id:
             parts.append((ID_R, id_body(policy.gateway_id)))
-        parts.append((AUTH, bytes((_SHARED_KEY, 0, 0, 0)) + self._signed))
+        parts.append((AUTH, self.proof.sign(policy.psk, id)))
         if policy.inside is None:
             parts.append((CP, cp_request(address)))
         parts.append((SA, offer(PROTOCOL_ESP, self._spi_in, policy.ciphers)))
         parts.append((TS_I, ts_body(self._proposed())))
         parts.append((TS_R, ts_body(policy.remote)))
-        self._signed = None
         return chained(parts)
 
     def _proposed(self):
@@ -123,20 +155,11 @@ class Authentication:
             self._policy.gateway_id and not same_id(octets, *found[ID_R], self._policy.gateway_id)
         ):
             return reasons.WRONG_ID
-        if not self._is_signed(octets, found):
+        if not self.proof.is_signed(self._policy.psk, octets, found[ID_R], found[AUTH]):
             return reasons.WRONG_AUTH
         self.farewell = _DELETE
         self.authenticated = True
         return error or self._make(octets, found)
-
-    def _is_signed(self, octets, found):
-        """N13: the gateway knows the psk, too."""
-        start, stop = found[ID_R]
-        signed = keys.auth(self._policy.psk, self._response, self._ni, self._sk_pr, bytes(octets[start:stop]))
-        start, stop = found[AUTH]
-        return (
-            stop - start == _AUTH and octets[start] == _SHARED_KEY and same(octets, start + 4, signed, 0, len(signed))
-        )
 
     def _make(self, octets, found):
         """N16, N20: the Child SA, or what is wrong with it."""
@@ -160,7 +183,7 @@ class Authentication:
             inside = cut(host(address), inside) if address else b""
             if not inside:
                 return reasons.NO_ADDRESS
-        key_out, key_in = keys.child_keys(cipher, self.sk_d, self._ni, self._nr)
+        key_out, key_in = keys.child_keys(cipher, self.proof.sk_d, self.proof.ni, self.proof.nr)
         self.child = Child(cipher, self._spi_in, spi_out, key_in, key_out, inside, remote)
         if policy.inside is None:
             self.child.servers = servers

@@ -157,7 +157,7 @@ class Initiator:
             if not init.secret and init.receive(message, at, length, self._tries) and not init.busy:
                 self._request(init.message)
             return IGNORED
-        octets = self._auth.sa.open(message, at, length)
+        octets = self._auth.proof.sa.open(message, at, length)
         if octets is None:
             return IGNORED
         if self._state == _AUTH:
@@ -177,13 +177,9 @@ class Initiator:
         self._tries = 0
 
     def _request_protected(self, state, first, octets):
-        spi_i, spi_r, _, _, _ = self._node.table.ike_sa(self._slot)
-        sa = self._auth.sa
-        message = bytearray(sa.length(len(octets)))
-        struct.pack_into(
-            ">8s8sBBBBI", message, 0, spi_i, spi_r, wire.SK, wire.VERSION_2, _EXCHANGES[state], INITIATOR, state
-        )
-        sa.seal(message, 0, first, octets, sa.iv(self._node.random, False, state))
+        spi_i, spi_r = self._node.table.ike_sa(self._slot)[:2]
+        sealed = self._auth.proof.sealed
+        message = sealed(self._node.random, spi_i, spi_r, _EXCHANGES[state], INITIATOR, state, first, octets)
         self._state = state
         self._request(message)
 
@@ -231,8 +227,8 @@ class Initiator:
         if not self.code:
             table.update_ike(self._slot, established=True)
             self.child = child
-            rekeys = Rekeys(self._policy, auth.sk_d, {child.spi_in: (child.inside, child.remote)})
-            self.successor = IkeSa(self._node, self._slot, auth.sa, 2, 0, follows=False, rekeys=rekeys)
+            rekeys = Rekeys(self._policy, auth.proof.sk_d, {child.spi_in: (child.inside, child.remote)})
+            self.successor = IkeSa(self._node, self._slot, auth.proof.sa, 2, 0, follows=False, rekeys=rekeys)
             self._state = _OVER
             self._node.emit(ESTABLISHED, self._slot, child)
             if auth.lifetime:

@@ -12,7 +12,7 @@ from ..sa.informational import IkeSa
 from ..sa.proposals import PROTOCOL_IKE, offer
 from ..sa.rekey import Rekeys
 from ..sa.selectors import KE, NONCE, SA
-from ..sa.window import FRESH, IGNORED, REPEATED
+from ..sa.window import FRESH, IGNORED, RETRANSMITTED
 from ..wire import EXCHANGE, FLAGS, HEADER, IKE_AUTH, INITIATOR, MESSAGE_ID, RESPONSE
 from .accept import Acceptance
 from .auth import Proof
@@ -84,7 +84,7 @@ class Responder:
         return max(0, (_REFUSED_MS if self.refused else _HALF_OPEN_MS) - elapsed(now, self.since))
 
     def receive(self, message, at, length, now):
-        """FRESH if message[at:length] is an IKE_AUTH request whose sender has the keys, REPEATED if it came before."""
+        """FRESH if message[at:length] is an IKE_AUTH request by who has the keys, RETRANSMITTED if it came before."""
         if (
             message[at + EXCHANGE] != IKE_AUTH
             or message[at + FLAGS] & (RESPONSE | INITIATOR) != INITIATOR
@@ -96,7 +96,7 @@ class Responder:
             if length - at != len(self._answered) or not equal(self._answered, 0, message, at, length - at):
                 return IGNORED
             self.repeat()
-            return REPEATED
+            return RETRANSMITTED
         node = self._acceptor.node
         if not self.proof:
             if not self.kept:
@@ -140,7 +140,7 @@ class Responder:
             return False
         acceptor = self._acceptor
         node, peers, proof, slot = acceptor.node, acceptor.peers, self.proof, self.slot
-        node.table.update_ike(slot, peer=source, via=via)
+        node.table.update_ike(slot, peer=source, via=via)  # A13
         accepted = Acceptance(node, slot, peers, proof, message[at + HEADER], octets)
         first, payloads = accepted.answer
         if not accepted.peer:  # A8

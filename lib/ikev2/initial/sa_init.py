@@ -1,4 +1,4 @@
-"""IKE_SA_INIT as initiator: the request in the form that the gateway wants, and what its responses are worth.
+"""IKE_SA_INIT: octets for both roles; as initiator the request in the form that the gateway wants, and its responses.
 
 RFC 7296 sections 1.2, 2.6, 2.7, 2.10, 2.14, 2.23; rules N1, N3 to N10, N17. Nothing here is protected: whatever comes
 is a hint at most, until a response looks right, and then a forged one costs an attempt. Public value and shared secret
@@ -17,17 +17,67 @@ from ..sa.proposals import PROTOCOL_IKE, choose, offer, two
 from ..sa.selectors import KE, MALFORMED, NONCE, NOTIFY, SA, UNKNOWN_CRITICAL, bodies, chained, notify_body
 from ..wire import HEADER
 
-_NONCE = const(32)
+NONCE_SIZE = const(32)
 _NONCE_MIN = const(16)
 _NONCE_MAX = const(256)
 _SHA1 = const(20)
 _COOKIE_MAX = const(64)
 _COOKIES = const(3)  # rounds of one attempt
-_RESPONSE_MAX = const(2048)
+_MESSAGE_MAX = const(2048)
 
-_NAT_DETECTION_SOURCE_IP = const(16388)
-_NAT_DETECTION_DESTINATION_IP = const(16389)
-_COOKIE = const(16390)
+NAT_DETECTION_SOURCE_IP = const(16388)
+NAT_DETECTION_DESTINATION_IP = const(16389)
+COOKIE = const(16390)
+
+
+def composed(spi_i, spi_r, flags, parts):
+    """An IKE_SA_INIT message of payloads [(type, body)]."""
+    first, octets = chained(parts)
+    header = first, wire.VERSION_2, wire.IKE_SA_INIT, flags, 0, HEADER + len(octets)
+    return struct.pack(">8s8sBBBBII", spi_i, spi_r, *header) + octets
+
+
+def contents(message, at, length):
+    """(0, {type: (start, end)} of SA, KE and nonce, [(type, start, end of the data)] of each Notify) of a message.
+
+    Not 0 but UNSUPPORTED_CRITICAL_PAYLOAD (N17) or MALFORMED if it is not to be read.
+    """
+    found = {}
+    notifies = []
+    for kind, start, stop in bodies(message[at + wire.NEXT_PAYLOAD], message, at + HEADER, length):
+        if kind == UNKNOWN_CRITICAL:
+            return reasons.UNSUPPORTED_CRITICAL_PAYLOAD, found, notifies
+        if kind == MALFORMED or kind in found or length - at > _MESSAGE_MAX:
+            return reasons.MALFORMED, found, notifies
+        if kind == SA or kind == KE or kind == NONCE:
+            found[kind] = start, stop
+        elif kind == NOTIFY:
+            notifies.append((two(message, start + 2), start + 4 + message[start + 1], stop))
+    return 0, found, notifies
+
+
+def value_and_nonce(message, found, number, size):
+    """(public value of `size` octets in that group, nonce) of the peer; None if one of them has not its size (N8)."""
+    value, value_stop = found.get(KE, (0, 0))
+    nonce, nonce_stop = found.get(NONCE, (0, 0))
+    if (
+        value_stop - value != 4 + size
+        or two(message, value) != number
+        or not _NONCE_MIN <= nonce_stop - nonce <= _NONCE_MAX
+    ):
+        return None
+    return bytes(message[value + 4 : value_stop]), bytes(message[nonce:nonce_stop])
+
+
+def nat_detection(random, spi_i, spi_r, endpoint):
+    """Both payloads of NAT detection for the peer at that endpoint (N10): as if we were behind a NAT, and it not."""
+    source = random(_SHA1)  # no address has this digest, so the peer always encapsulates
+    sha1 = getattr(hashlib, "sha1", None)
+    destination = sha1(spi_i + spi_r + endpoint).digest() if sha1 else random(_SHA1)
+    return [
+        (NOTIFY, notify_body(NAT_DETECTION_SOURCE_IP, source)),
+        (NOTIFY, notify_body(NAT_DETECTION_DESTINATION_IP, destination)),
+    ]
 
 
 class InitialExchange:
@@ -45,13 +95,11 @@ class InitialExchange:
     doubtful = False
 
     def __init__(self, policy, random, spi_i, endpoint):
-        self.nonce = random(_NONCE)
+        self.nonce = random(NONCE_SIZE)
         self._policy = policy
         self._random = random
         self._spi_i = spi_i
-        self._nat_source = random(_SHA1)  # N10: no address has this digest, so the gateway always encapsulates
-        sha1 = getattr(hashlib, "sha1", None)
-        self._nat_destination = sha1(spi_i + bytes(8) + endpoint).digest() if sha1 else random(_SHA1)
+        self._nat = nat_detection(random, spi_i, bytes(8), endpoint)
         self._cookie = b""
         self._values = {}  # group: [the exchange, our public value]
         self._named = []  # groups that an INVALID_KE_PAYLOAD has named
@@ -86,30 +134,25 @@ class InitialExchange:
 
         True if the request is to be sent in another form from now on.
         """
-        found = {}
+        fault, found, notifies = contents(message, at, length)
+        if fault:
+            return self.hint(fault)
         said = 0
         data = b""
-        for kind, start, stop in bodies(message[at + wire.NEXT_PAYLOAD], message, at + HEADER, length):
-            if kind == UNKNOWN_CRITICAL:  # N17
-                return self.hint(reasons.UNSUPPORTED_CRITICAL_PAYLOAD)
-            if kind == MALFORMED or kind in found or length - at > _RESPONSE_MAX:
-                return self.hint(reasons.MALFORMED)
-            if kind == SA or kind == KE or kind == NONCE:
-                found[kind] = start, stop
-            elif kind == NOTIFY and not said:
-                notify = two(message, start + 2)
-                if notify == _COOKIE or reasons.is_error(notify):
-                    said = notify
-                    data = bytes(message[start + 4 + message[start + 1] : min(stop, start + 260)])
+        for kind, start, stop in notifies:
+            if kind == COOKIE or reasons.is_error(kind):
+                said = kind
+                data = bytes(message[start : min(stop, start + 256)])
+                break
         if SA in found:
             return self._accept(message, at, length, found)
-        if said == _COOKIE and 1 <= len(data) <= _COOKIE_MAX:
+        if said == COOKIE and 1 <= len(data) <= _COOKIE_MAX:
             return self._add_cookie(data, sent)
         if said == reasons.INVALID_KE_PAYLOAD and len(data) == 2:
             return self._change_group(two(data, 0), sent)
         if said == reasons.NO_PROPOSAL_CHOSEN:
             said = reasons.IKE_SUITE
-        return self.hint(reasons.MALFORMED if said == _COOKIE else said or reasons.MALFORMED)
+        return self.hint(reasons.MALFORMED if said == COOKIE else said or reasons.MALFORMED)
 
     # The rest is private.
 
@@ -128,14 +171,10 @@ class InitialExchange:
             (SA, offer(PROTOCOL_IKE, b"", self._policy.ciphers, self._policy.groups)),
             (KE, struct.pack(">HH", self._dh.number, 0) + self._values[self._dh.number][1]),
             (NONCE, self.nonce),
-            (NOTIFY, notify_body(_NAT_DETECTION_SOURCE_IP, self._nat_source)),
-            (NOTIFY, notify_body(_NAT_DETECTION_DESTINATION_IP, self._nat_destination)),
         ]
         if self._cookie:
-            parts.insert(0, (NOTIFY, notify_body(_COOKIE, self._cookie)))
-        first, octets = chained(parts)
-        header = first, wire.VERSION_2, wire.IKE_SA_INIT, wire.INITIATOR, 0, HEADER + len(octets)
-        self.message = struct.pack(">8s8sBBBBII", self._spi_i, b"", *header) + octets
+            parts.insert(0, (NOTIFY, notify_body(COOKIE, self._cookie)))
+        self.message = composed(self._spi_i, b"", wire.INITIATOR, parts + self._nat)
 
     def _is_stale(self):
         """N3: True for the answer to a repetition of the form before this one."""
@@ -175,20 +214,17 @@ class InitialExchange:
         refusal, _, cipher, number, _ = choose(
             message, *found[SA], PROTOCOL_IKE, 0, policy.ciphers, policy.groups, exact=True
         )
-        value, value_stop = found.get(KE, (0, 0))
-        nonce, nonce_stop = found.get(NONCE, (0, 0))
+        theirs = value_and_nonce(message, found, self._dh.number, self._dh.size)
         if (
             refusal
             or number != self._dh.number
             or not any(message[at + wire.SPI_R : at + wire.NEXT_PAYLOAD])
-            or value_stop - value != 4 + self._dh.size
-            or two(message, value) != number
-            or not _NONCE_MIN <= nonce_stop - nonce <= _NONCE_MAX
+            or theirs is None
         ):
             return self.hint(reasons.MALFORMED)
         self.cipher = cipher
         self.accepted = bytes(message[at:length])
-        self.nonce_of_peer = bytes(message[nonce:nonce_stop])
-        self._dh.begin(bytes(message[value + 4 : value_stop]))
+        value, self.nonce_of_peer = theirs
+        self._dh.begin(value)
         self.busy = True
         return False

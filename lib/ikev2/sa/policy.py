@@ -12,8 +12,17 @@ CIPHERS = {
     "aes-gcm-16-128": b"\3\0\0\x0c\1\0\0\x14\x80\x0e\0\x80",
     "aes-gcm-16-256": b"\3\0\0\x0c\1\0\0\x14\x80\x0e\1\0",
 }
-_OFFERED = ("aes-cbc-256", "aes-cbc-128")
+OFFERED = ("aes-cbc-256", "aes-cbc-128")
 GROUPS = (31, 14)  # X25519 (RFC 8031), MODP-2048 (RFC 3526)
+
+
+def suites(groups, ciphers):
+    """Groups and ciphers as tuples; ValueError if one is unknown."""
+    if not groups or [group for group in groups if group not in GROUPS]:
+        raise ValueError("groups %r" % (groups,))
+    if not ciphers or [name for name in ciphers if name not in CIPHERS]:
+        raise ValueError("ciphers %r" % (ciphers,))
+    return tuple(groups), tuple(ciphers)
 
 
 class Policy:
@@ -26,7 +35,7 @@ class Policy:
 
     keep_keys = False
 
-    def __init__(self, id, psk, gateway_id="", inside=None, remote=ALL, groups=GROUPS, ciphers=_OFFERED):
+    def __init__(self, id, psk, gateway_id="", inside=None, remote=ALL, groups=GROUPS, ciphers=OFFERED):
         identity(id)
         if gateway_id:
             identity(gateway_id)
@@ -36,17 +45,12 @@ class Policy:
             raise ValueError("inside %r" % inside)
         if not remote or len(remote) % SELECTOR or len(remote) > SELECTORS_MAX * SELECTOR:
             raise ValueError("remote %r" % remote)
-        if not groups or [group for group in groups if group not in GROUPS]:
-            raise ValueError("groups %r" % (groups,))
-        if not ciphers or [name for name in ciphers if name not in CIPHERS]:
-            raise ValueError("ciphers %r" % (ciphers,))
         self.id = id
         self.psk = psk
         self.gateway_id = gateway_id
         self.inside = inside
         self.remote = remote
-        self.groups = tuple(groups)
-        self.ciphers = tuple(ciphers)
+        self.groups, self.ciphers = suites(groups, ciphers)
 
 
 class Child:

@@ -229,15 +229,18 @@ class Window:
                 self._end(_NO_MESSAGE_ID)
             return FRESH
         iv = self.sa.iv(self._random, True, message_id)
-        made = self._answer_to(exchange, found, octets)
-        # From here on nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
+        self.respond(exchange, message_id, iv, self._answer_to(exchange, found, octets))
+        return FRESH
+
+    def respond(self, exchange, message_id, iv, made):
+        """Answer that request with what _answer_to gives, and this IV."""
+        # Nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
         self._answer = None
         self._put(_ANSWERED_ID, message_id)
-        copy(state, _ANSWER_IV, iv, 0, len(iv))
-        state[_ANSWER_EXCHANGE] = exchange
-        state[_STATUS] |= _MAKING
+        copy(self._state, _ANSWER_IV, iv, 0, len(iv))
+        self._state[_ANSWER_EXCHANGE] = exchange
+        self._state[_STATUS] |= _MAKING
         self._finish(made)
-        return FRESH
 
     def _finish(self, made):
         """Take the answer, if it is made."""
