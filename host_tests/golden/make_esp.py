@@ -79,6 +79,11 @@ def outer(**fields):
     return inner(OURS, THEIRS, **{"sport": 40000, "dport": 5683, **fields})
 
 
+def sent(datagrams):
+    """Steps' "send" of these datagrams to the gateway."""
+    return [{"via": "udp/4500", "to": GATEWAY, "octets": octets.hex()} for octets in datagrams]
+
+
 class Case:
     """A case on the way; every method adds a step."""
 
@@ -102,8 +107,11 @@ class Case:
         return self
 
     def hint(self, *send):
-        sends = [{"via": "udp/4500", "to": GATEWAY, "octets": octets.hex()} for octets in send]
-        return self.receive(HINT, sends, "hint-invalid-spi")
+        return self.receive(HINT, sent(send), "hint-invalid-spi")
+
+    def tick(self, *send):
+        self.steps.append({"at_ms": self.clock, "tick": True, "send": sent(send)})
+        return self
 
     def packet(self, number, plain):
         return sealed(self.cipher, key(self.cipher, True), SPI_IN, number, plain)
@@ -219,8 +227,15 @@ def receive():
         case.bad("integrity", 1, broken=True).bad("dummy", 1, padded(cipher, b"", next_header=59))
         yield case.bad("selector", 2, padded(cipher, outer())).bad("replay", 2).hint(LIVENESS_CHECK)
         case = Case("what-was-opened-is-proof-of-life", "R5", cipher, ike=IKE_KEYS).good(1).hint()
+        case.clock = 1499
+        case.good(2)
         case.clock = 10000
         yield case.hint(LIVENESS_CHECK)
+        case = Case("a-hint-beside-fresh-traffic-waits", "R5 L4", cipher, ike=IKE_KEYS).good(1).hint()
+        case.clock = 1499
+        case.tick()
+        case.clock = 1500
+        yield case.tick(LIVENESS_CHECK).hint()
 
 
 def window():

@@ -347,8 +347,8 @@ def test_one_request_at_a_time_p1(end):
     assert end.hears(end.of_peer(3, response=True)) == FRESH
     assert end.opened(end.says(2001))[2:] == (4, 41, INVALID_SPI[:8] + spi(9, 9))
     assert end.hears(end.of_peer(4, response=True)) == FRESH
-    end.sa.hint(2002)
-    assert end.opened(end.says(2002))[2:] == (5, 0, b"")
+    end.sa.hint(10000)
+    assert end.opened(end.says(10000))[2:] == (5, 0, b"")
 
 
 def test_a_request_that_waits_is_a_liveness_check_r3_l4(end):
@@ -359,7 +359,67 @@ def test_a_request_that_waits_is_a_liveness_check_r3_l4(end):
     assert end.says(10) is None and end.sa.next_timer(10) == -1
 
 
-def test_a_hint_before_an_unknown_spi_is_one_request_r3(end):
+def due(sa, now):
+    """When the timers want something said, from `now` on; None: never."""
+    for _ in range(10):
+        wait = sa.next_timer(now % PERIOD)
+        if wait <= 0:
+            return None if wait else now
+        now += wait
+    raise AssertionError("it spins")
+
+
+def answered(end, message_id, now):
+    """The peer answers our request, and the node says that it lives."""
+    assert end.hears(end.of_peer(message_id, response=True), now % PERIOD) == FRESH
+    end.sa.alive(now % PERIOD)
+
+
+@pytest.mark.parametrize("start", [0, PERIOD - 6000])
+def test_one_liveness_check_in_ten_seconds_l4_r4_l5(end, start):
+    """And none in the second half of the clock's period either, if its timers are served."""
+    number = 2
+    for later in (0, 1, 9999, 10000, 10001, 19999, 20000):
+        now = (start + later) % PERIOD
+        makes = end.sa.hint(now)
+        assert makes == (later in (0, 10000, 20000)), later
+        if makes:
+            assert end.opened(end.says(now))[3:] == (0, b"") and end.hears(end.of_peer(number, response=True)) == FRESH
+            number += 1
+        assert end.says(now) is None
+    assert due(end.sa, start + 20000) is None
+    assert end.sa.hint((start + 20000 + PERIOD // 2 + 5) % PERIOD)
+
+
+@pytest.mark.parametrize("start", [0, PERIOD - 1000])
+def test_a_hint_beside_fresh_traffic_waits_and_is_void_if_more_comes_r5(end, start):
+    end.sa.alive(start)
+    for later in (0, 1, 1499):
+        now = (start + later) % PERIOD
+        assert end.sa.hint(now) and end.says(now) is None
+    assert end.sa.next_timer((start + 1499) % PERIOD) == 1
+    end.sa.alive((start + 1499) % PERIOD)
+    assert due(end.sa, start + 1499) is None and end.says((start + 9000) % PERIOD) is None
+    assert end.sa.hint((start + 2998) % PERIOD)
+    assert due(end.sa, start + 2998) == start + 2999
+    assert end.opened(end.says((start + 2999) % PERIOD))[3:] == (0, b"")
+    answered(end, 2, start + 3010)
+    assert not end.sa.hint((start + 12998) % PERIOD) and end.sa.hint((start + 12999) % PERIOD)  # from the check on: L4
+
+
+def test_denied_until_the_peer_is_heard_r10(end):
+    """INVALID_IKE_SPI for a request of ours; one for our Delete says nothing new."""
+    assert not end.sa.denied
+    end.sa.report_unknown_spi(WAYWARD, 0)
+    assert end.says() and not end.sa.hint(1) and not end.sa.denied
+    assert not end.sa.hint(1, True) and end.sa.denied
+    answered(end, 2, 5)
+    assert not end.sa.denied
+    end.sa.delete()
+    assert end.says(6) and not end.sa.hint(7, True) and not end.sa.denied
+
+
+def test_a_hint_before_a_wayward_packet_is_one_request_r3(end):
     end.sa.hint(0)
     end.sa.report_unknown_spi(WAYWARD, 0)
     assert end.opened(end.says())[4] == INVALID_SPI

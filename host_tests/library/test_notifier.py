@@ -23,7 +23,7 @@ class Allow:
     def __init__(self):
         self.answer, self.asked = True, []
 
-    def allow(self, source, now):
+    def allow(self, source, kind, now):
         self.asked.append((bytes(source), now))
         return self.answer
 

@@ -83,7 +83,7 @@ def test_the_ike_sa_is_replaced_k2(cipher, group):
     # Message IDs from 0 both ways, roles by that exchange; both live until the old is deleted.
     for sa in (new, old, new):
         assert asks(made, made.gateway.check(sa)) == "check: done"
-    made.node.owners[new_slot].hint(made.now)
+    made.node.owners[new_slot].check(made.now)
     before = new.receive_id
     made.exchange()
     assert before == 0 and new.receive_id == 1

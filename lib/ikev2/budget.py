@@ -1,10 +1,11 @@
 """How often we may speak because of octets that anyone could have sent (RFC 7296 sections 2.4, 2.21.4).
 
 A token bucket for the node, and for each of the last few source addresses, whatever its port, a pause after
-an answer. An address is remembered from its answer on. A new one takes a place whose pause is over, of which there
-is always one with the default limits; with looser ones a hand goes round to the next that makes room, and on when that
-one asks again: who keeps asking stays remembered. So a flood from one source silences that source only, and a flood of
-forged sources gets the node's rate and not an octet of memory more.
+an answer: one after INVALID_SPI, protected or not, and one after an answer to an IKE message, so that whoever hears
+the first and asks hears the second, too. An address is remembered from its answer on. A new one takes a place whose
+pauses are over, of which there is always one with the default limits; with looser ones a hand goes round to the next
+that makes room, and on when that one asks again: who keeps asking stays remembered. So a flood from one source
+silences that source only, and a flood of forged sources gets the node's rate and not an octet of memory more.
 
 Time is a millisecond counter that wraps at 2**30. Within half a period the past is the past; `tick`, called
 when `next_timer` says so, forgets all times before they could be mistaken, so limits hold across the wrap.
@@ -30,7 +31,7 @@ _PRICE = const(7)  # credit an answer
 _PAUSE = const(8)
 _SOURCES = const(9)
 _HAND = const(10)  # the source that makes room for the next new one
-_TIMES = const(11)  # when each source was answered
+_TIMES = const(11)  # when each source was answered, of either kind
 
 _len = len  # found sooner than among the builtins
 _ENTRY = const(17)  # length of the address or 0, address
@@ -59,7 +60,7 @@ class Budget:
         if answers_per_s < 0 or burst < 0 or not 0 <= per_source_ms < _SWEEP_MS or sources < 1:
             raise ValueError("Budget(%r, %r, %r, %r)" % (answers_per_s, burst, per_source_ms, sources))
         scale = 1 if answers_per_s == int(answers_per_s) else 1000  # thousandths of an answer
-        self.words = words = array("I", [0] * (_TIMES + sources))
+        self.words = words = array("I", [0] * (_TIMES + 2 * sources))
         self.sources = bytearray(_ENTRY * sources)
         words[_RATE] = int(answers_per_s * scale + 0.5)
         words[_PRICE] = 1000 * scale
@@ -69,8 +70,11 @@ class Budget:
         words[_SOURCES] = sources
 
     @micropython.viper
-    def allow(self, source, now: int) -> bool:
-        """True, once for each answer that may be sent to the endpoint `source` now; False costs nothing."""
+    def allow(self, source, kind: int, now: int) -> bool:
+        """True, once for each answer that may be sent to the endpoint `source` now; False costs nothing.
+
+        kind -- 0: INVALID_SPI, and whatever has no other kind; 1: an answer to an IKE message
+        """
         words = ptr32(self.words)
         sources = ptr8(self.sources)
         address = ptr8(source)
@@ -82,13 +86,17 @@ class Budget:
         while mine < count:
             at = mine * _ENTRY
             n = size
-            past = (now - words[_TIMES + mine]) & _WRAP
-            waits = past < words[_PAUSE] or past >= _HALF
+            past = (now - words[_TIMES + 2 * mine]) & _WRAP
+            other = (now - words[_TIMES + 2 * mine + 1]) & _WRAP
+            pause = words[_PAUSE]
+            waits = past < pause or past >= _HALF or other < pause or other >= _HALF
             if sources[at] == n:
                 while n and sources[at + n] == address[n - 1]:
                     n -= 1
             if not n:
-                refused = waits
+                if kind:
+                    past = other
+                refused = past < pause or past >= _HALF
                 break
             if not (sources[at] and waits):
                 spare = mine
@@ -101,6 +109,7 @@ class Budget:
             if refused:
                 return False
             mine = spare
+            words[_TIMES + 2 * mine] = words[_TIMES + 2 * mine + 1] = (now - words[_PAUSE]) & _WRAP
         if mine == words[_HAND]:
             words[_HAND] = (mine + 1) % count
         if refused:
@@ -110,7 +119,7 @@ class Budget:
         if not words[_USED]:
             words[_USED] = 1
             words[_SWEPT] = now
-        words[_TIMES + mine] = now
+        words[_TIMES + 2 * mine + kind] = now
         at = mine * _ENTRY
         sources[at] = size
         while size:
@@ -132,8 +141,13 @@ class Budget:
         words = self.words
         words[_USED] = _fill(self, now) < words[_FULL] and words[_RATE] > 0
         words[_SWEPT] = now
+        for i in range(_TIMES, len(words)):
+            if elapsed(now, words[i]) >= words[_PAUSE]:
+                words[i] = (now - words[_PAUSE]) & _WRAP  # L5
         for i in range(words[_SOURCES]):
-            if elapsed(now, words[_TIMES + i]) >= words[_PAUSE]:
-                self.sources[i * _ENTRY] = 0
-            elif self.sources[i * _ENTRY]:
-                words[_USED] = 1
+            at = _TIMES + 2 * i
+            if self.sources[i * _ENTRY]:
+                if min(elapsed(now, words[at]), elapsed(now, words[at + 1])) >= words[_PAUSE]:
+                    self.sources[i * _ENTRY] = 0
+                else:
+                    words[_USED] = 1

@@ -7,8 +7,8 @@ A driver (udp.py, or a test) does, for each datagram and whenever `next_timer` h
         ... send node.out[:length] from our port node.out_via to node.out_to
 
 `receive` allocates nothing up to the verdict and the unprotected answer. `now` is in milliseconds and wraps at 2**30,
-as time.ticks_ms does. A hint (RFC 7296 section 2.21.4) is passed to the owner of the IKE SA as a request for a liveness
-check, no more often than each `hint_ms` and not if the peer has proved to be alive within that time (section 2.4).
+as time.ticks_ms does. A hint (RFC 7296 section 2.21.4) is passed to the owner of the IKE SA, which makes a liveness
+check of it, no more often than each `hint_ms` and not while the peer has just proved to be alive (section 2.4).
 
 owners.py has what a node does with the owners of its SAs, and the events. What an owner raises reaches the driver, once
 the others have had their turn; nothing is left half done.
@@ -16,7 +16,7 @@ the others have had their turn; nothing is left half done.
 
 from array import array
 
-from portable import const, elapsed, micropython, ptr32, sooner
+from portable import const, micropython, ptr32, sooner
 
 from . import notifier, wire
 from .budget import Budget
@@ -25,6 +25,7 @@ from .wire import MARKER, PORT_NAT
 
 _SATURATED = const(0x3FFFFFFF)
 _INVALID_SPI_PROTECTED = const(3)
+_HINT_INVALID_IKE_SPI = const(5)
 _DELIVER_IKE = const(7)
 _DELIVER_INIT = const(8)
 _DELIVER_ESP = const(9)
@@ -56,8 +57,7 @@ class Node(Owners):
         self.hints = self._notifier.hints
         for template in self._notifier.invalid_spi_templates.values():
             self._renew(template)
-        self._hint_ms = hint_ms
-        self._swept = -1  # when _seen was last cleared of what is too old to matter; -1: nothing in it
+        self.hint_ms = hint_ms
         self._hinted = 0  # verdict and slot of a hint that is not among the events yet
         self._moved = -1  # slot whose peer has moved, to where its reply goes
         self._reply_slot = -1  # whose peer waits for a response
@@ -112,25 +112,18 @@ class Node(Owners):
         elif verdict == _INVALID_SPI_PROTECTED:
             if owner:
                 owner.report_unknown_spi(datagram, wire.AH_SPI if via == wire.AH else 0)
-        elif self._seen[slot] < 0 or elapsed(now, self._seen[slot]) >= self._hint_ms:  # R4, R5, L4
-            self._look(slot, now)
-            if owner:
-                owner.hint(now)  # R3
-            self._hinted = verdict << 8 | slot  # R2
+        elif owner:
+            if owner.hint(now, verdict == _HINT_INVALID_IKE_SPI):  # R3
+                self._hinted = verdict << 8 | slot  # R2
+            self._unattended = True
 
     @property
     def slot(self):
         """The IKE SA that the last verdict is about; for deliver-esp and deliver-ah the Child SA; -1: none."""
         return self._notifier.slot
 
-    def _look(self, slot, now):
-        self._seen[slot] = now
-        if self._swept < 0:
-            self._swept = now
-
     def alive(self, slot, now):
         """Protected traffic of IKE SA `slot` was verified, an ESP packet perhaps: checks and hints can wait (2.4)."""
-        self._look(slot, now)
         if self.owners[slot]:
             self.owners[slot].alive(now)
 
@@ -211,8 +204,6 @@ class Node(Owners):
         if self._unattended and self._followers:
             return 0
         wait = self._budget.next_timer(now)
-        if self._swept >= 0:
-            wait = sooner(wait, max(0, self._hint_ms - elapsed(now, self._swept)))
         for slot in self._owned:
             wait = sooner(wait, self.owners[slot].next_timer(now))
         for follower in self._followers:
@@ -222,14 +213,6 @@ class Node(Owners):
     def tick(self, now):
         """Let time pass; then ask `outgoing`."""
         self._budget.tick(now)
-        if self._swept >= 0 and elapsed(now, self._swept) >= self._hint_ms:
-            self._swept = -1
-            for slot in range(len(self._seen)):
-                if self._seen[slot] >= 0:
-                    if elapsed(now, self._seen[slot]) >= self._hint_ms:
-                        self._seen[slot] = -1
-                    else:
-                        self._swept = now
         error = None
         for owner in [self.owners[slot] for slot in self._owned]:
             try:

@@ -206,7 +206,7 @@ class Notifier:
         # An answer: small enough, and within the budget?
         if length < size:
             return _DROP_AMPLIFICATION  # L2
-        if not self._allow(source, now):
+        if not self._allow(source, verdict == INVALID_IKE_SPI or verdict == INVALID_MAJOR_VERSION, now):
             return _DROP_LIMITED  # L1
         if verdict == INVALID_SPI_PROTECTED:
             return verdict

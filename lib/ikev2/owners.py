@@ -6,7 +6,8 @@ nobody can speak over it, and it is not established (S1.1). Whoever wants to kno
 
 The owner of an IKE SA has, as informational.IkeSa has them:
 report_unknown_spi(datagram, at) -- tell the peer; allocates nothing
-hint(now), alive(now) -- the peer may be gone; it is there
+hint(now, denied) -- the peer may be gone, `denied`: it says so of the IKE SA; true if that makes a liveness check
+alive(now) -- the peer is there
 receive(message, at, length, now) -- 1 if the message is the peer's and new, 2 if it is a request repeated, else 0
 outgoing(out, at, now) -- length of the message to send now, in out[at:]; 0
 next_timer(now) -- milliseconds until `outgoing` or `work` has something to do; -1
@@ -62,7 +63,6 @@ class Owners:
         self.child_owners = {}
         self.lengths = array("H", [0] * slots)  # of the datagram that says INVALID_SPI over each
         self.missed = 0  # events that nobody has read in time
-        self._seen = array("i", [-1] * slots)  # when a peer was last heard for certain, or asked
         self._owned = []  # slots that have an owner; who was asked last stands last
         self._out = bytearray(_OUT)  # for what the owners say
         self._events = []
@@ -107,7 +107,6 @@ class Owners:
         if slot in self._owned:
             self._owned.remove(slot)
         self.lengths[slot] = 0
-        self._seen[slot] = -1
         self.answered(slot)
 
     def ike_gone(self, slot):

@@ -189,4 +189,4 @@ class Stack:
 
     def _allowed(self, packet, now):
         copy(self._asking, 0, packet, _SOURCE, 4)
-        return bool(self._budget and self._budget.allow(self._asking, now)) or bool(self._drop(_LIMITED))
+        return bool(self._budget and self._budget.allow(self._asking, 0, now)) or bool(self._drop(_LIMITED))

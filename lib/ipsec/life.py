@@ -226,8 +226,8 @@ class Life(Attempts, Carriers):
                     self._end_attempt(_RESPONDED)
         if owner.waiting and self._waits_at < 0:
             self._waits_at = now
-        if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._patience:
-            owner.hint(now)
+        if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._patience and not owner.waiting:
+            owner.check(now)
         if self._waits_at >= 0 and elapsed(now, self._waits_at) >= _UNANSWERED_MS and not self._busy:
             if self.after_sleep:  # Z4: the gateway has given it up
                 self.node.remove(self.ike, _NO_RESPONSE_AFTER_SLEEP)

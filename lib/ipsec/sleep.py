@@ -23,6 +23,7 @@ _VERSION = const(1)
 _CHECK = const(8)
 _LIFE_MAX_MS = const(0x1FFFFFFF)
 _WRAP = const(0x3FFFFFFF)
+_NOT_FRESH_MS = const(1500)  # R5: what a hint says after waking is looked at at once
 # Version, slots of IKE SA and Child SA, ciphers of both, Message IDs, numbers of both directions, address inside,
 # milliseconds that are left of the SA's life, and that it has lived, selectors of both ends, digest of the policy.
 _FORM = ">BBBBBIIII4sIIBB8s"
@@ -181,4 +182,4 @@ def _resume(life, slot, traffic, now):
     life.current = traffic
     life.traffics = [traffic]
     life.node.attach_child(traffic.child.slot, traffic)
-    life.node.owners[slot].alive((now - 1) & _WRAP)
+    life.node.owners[slot].alive((now - _NOT_FRESH_MS) & _WRAP)

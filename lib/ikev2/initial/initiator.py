@@ -109,7 +109,7 @@ class Initiator:
     def alive(self, now):
         """The gateway was heard, which changes nothing here."""
 
-    def hint(self, now):
+    def hint(self, now, denied=False):
         """Somebody says without proof that the gateway refuses (N5)."""
         self._init.hint(reasons.HINT)
 

@@ -6,7 +6,7 @@ because a hundred packets with unknown SPIs are not worth a hundred exchanges. C
 (rekey.py), which may take its time.
 """
 
-from portable import const
+from portable import const, elapsed, sooner
 
 from .. import wire
 from ..wire import CREATE_CHILD_SA, NOTIFY
@@ -30,6 +30,17 @@ _WANTED = const(56)  # what must be said
 _SAYS = const(57)  # what our request says
 _SPI = const(58)  # the SPI in it
 _NEXT_SPI = const(62)  # that of the next INVALID_SPI
+_CHECKED_AT = const(66)  # when a hint last made us check
+
+# As window.py has them, and bits of _STATUS that are ours; the last two go with a proof of life.
+_VERIFIED_AT = const(12)
+_STATUS = const(52)
+_TIMED = const(0x10)
+_CHECKED = const(0x20)  # within `hint_ms`
+_HINTED = const(0x40)
+_DENIED = const(0x80)
+
+_FRESH_MS = const(1500)
 
 _DELETED = const(-21)  # as reasons.py has them
 _SYNTAX_RECEIVED = const(-26)
@@ -82,10 +93,42 @@ class IkeSa(Window):
             self._state[_NEXT_SPI + i] = packet[at + i]
         self._state[_WANTED] |= _UNKNOWN_SPI
 
-    def hint(self, now):
-        """Check whether the peer lives; a request that waits already is such a check (section 2.4)."""
-        if not self.waiting:
-            self._state[_WANTED] |= _CHECK
+    @property
+    def denied(self):
+        """True if a request of ours was answered INVALID_IKE_SPI, unproven, and nothing verified has come since."""
+        return self._state[_STATUS] & _DENIED != 0
+
+    def hint(self, now, denied=False):
+        """The peer may be gone, `denied`: it says that it has no such IKE SA. True if that makes a liveness check (R3).
+
+        A request that waits already is such a check (section 2.4). Allocates nothing.
+        """
+        state = self._state
+        if denied and not self.deleting:
+            state[_STATUS] |= _DENIED  # R10
+        if self.waiting or self._left_of(_CHECKED, _CHECKED_AT, self.node.hint_ms, now):  # R4, L4
+            return False
+        if self._left_of(_TIMED, _VERIFIED_AT, _FRESH_MS, now):
+            state[_STATUS] |= _HINTED  # R5
+        else:
+            self._believe(now)
+        return True
+
+    def next_timer(self, now):
+        """Milliseconds until `outgoing` or `work` has something to do; -1 if that depends on others."""
+        status = self._state[_STATUS]
+        wait = -1
+        if status & _HINTED and not self.waiting:
+            wait = self._left_of(_TIMED, _VERIFIED_AT, _FRESH_MS, now)
+            if not wait:
+                self._believe(now)
+        if status & _CHECKED:
+            left = self._left_of(_CHECKED, _CHECKED_AT, self.node.hint_ms, now)
+            if left:
+                wait = sooner(wait, left)
+            else:
+                self._state[_STATUS] &= ~_CHECKED  # L5
+        return sooner(wait, super().next_timer(now))
 
     def check(self, now):
         """Ask at once whether the peer lives, from a new address perhaps (K7); what waits for a response asks, too."""
@@ -106,6 +149,20 @@ class IkeSa(Window):
     def is_deleting(self, spi_in):
         """True if `delete_child` was asked to, and its response has not come."""
         return spi_in in self._unwanted
+
+    def _left_of(self, bit, at, ms, now):
+        """Milliseconds until so many have passed since the time at `at`; 0 if they have, or the bit is not set."""
+        state = self._state
+        if not state[_STATUS] & bit:
+            return 0
+        then = state[at] << 24 | state[at + 1] << 16 | state[at + 2] << 8 | state[at + 3]  # as _get, without its heap
+        return max(0, ms - elapsed(now, then))
+
+    def _believe(self, now):
+        state = self._state
+        state[_STATUS] = state[_STATUS] & ~_HINTED | _CHECKED
+        self._put(_CHECKED_AT, now)
+        state[_WANTED] |= _CHECK
 
     # What Window asks.
 

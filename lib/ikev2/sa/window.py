@@ -47,7 +47,7 @@ _STATUS = const(52)
 _TRIES = const(53)  # how often our request went out; 0: none is waiting
 _ANSWER_EXCHANGE = const(54)
 _ANSWER_FIRST = const(55)  # type of its first payload
-_STATE = const(66)  # the last ten octets are informational's
+_STATE = const(70)  # the last fourteen octets are informational's
 
 # Bits of _STATUS.
 _ANSWER_DUE = const(0x01)
@@ -55,6 +55,7 @@ _LAST_ANSWER = const(0x02)  # with it the IKE SA is over
 _OVER = const(0x04)
 _MAKING = const(0x08)  # the answer takes its time
 _TIMED = const(0x10)  # silence has begun
+_UNPROVED = const(0xC0)  # informational's: what was said without proof
 
 
 class Window:
@@ -108,7 +109,7 @@ class Window:
 
     def alive(self, now):
         """The peer has proved its life: silence begins anew."""
-        self._state[_STATUS] |= _TIMED
+        self._state[_STATUS] = self._state[_STATUS] & ~_UNPROVED | _TIMED
         self._put(_VERIFIED_AT, now)
 
     def retransmit(self, now):
