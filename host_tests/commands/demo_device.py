@@ -14,10 +14,10 @@ import os
 import sys
 from binascii import hexlify
 
+from ikev2.crypto import integrity_size
 from ikev2.net.sockets import readable, ticks_ms
 from ikev2.net.udp import Udp
 from ikev2.node import Node
-from ikev2.sa import sk
 from ikev2.spi_table import SpiTable
 from ipsec import Tunnel
 
@@ -91,13 +91,15 @@ class Device:
     async def keys(self):
         """The keys of the SAs that there are, as JSON."""
         life = self._tunnel.life
-        spi_i, spi_r = life.node.table.ike_sa(life.ike)[:2]
-        cipher, keys = life.node.owners[life.ike].sa.keys
+        spi_i, spi_r, initiator = life.node.table.ike_sa(life.ike)[:3]
+        sa = life.node.owners[life.ike].sa
         child = self._tunnel.child
+        integrity = integrity_size(sa.cipher_name)
+        both = (sa.key_out, sa.key_in) if initiator else (sa.key_in, sa.key_out)
         octets = [spi_i, spi_r]
-        octets += sk.split(cipher, keys)
+        octets += [key[: len(key) - integrity] for key in both] + [key[len(key) - integrity :] for key in both]
         octets += [child.spi_in, child.spi_out, child.key_in, child.key_out]
-        print(json.dumps([cipher, child.cipher, [hexlify(part).decode() for part in octets]]))
+        print(json.dumps([sa.cipher_name, child.cipher, [hexlify(part).decode() for part in octets]]))
 
     async def sleep(self):
         """What deep sleep would keep goes into the file; the program is to end now."""

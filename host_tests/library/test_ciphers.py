@@ -190,7 +190,7 @@ def test_wrong_answers_fail_closed(what, monkeypatch):
     """At the first use on a machine, and at each until they are right."""
     name, spoil = SPOILED[what]
     cipher(name, bytes(key_size(name)))
-    monkeypatch.setattr("ikev2.crypto._known", [])
+    monkeypatch.setattr("ikev2.crypto._known", {})
     with monkeypatch.context() as patch:
         spoil(patch)
         for _ in range(2):

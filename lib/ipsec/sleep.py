@@ -83,7 +83,7 @@ def keep(life, now):
         return b""
     esp, child, policy = life.current.esp, life.current.child, life.policy
     lived = min(life.lived(now), _LIFE_MAX_MS)
-    cipher, keys = owner.sa.keys
+    cipher, keys = owner.sa.cipher_name, owner.sa.key_out + owner.sa.key_in
     octets = struct.pack(
         _FORM, _VERSION, life.ike, child.slot, _NAMES.index(cipher), _NAMES.index(child.cipher), *owner.message_ids,
         esp.next & 0xFFFFFFFF, esp.seen, life.stack.address, life.left(now), lived, len(child.inside) // _SELECTOR,
@@ -144,8 +144,7 @@ def _wake(life, octets, slept_ms, now):
     _restored.append(bytes(octets[:_CHECK]))
     trust(ike_cipher)
     trust(child_cipher)
-    sa = sk.protection(ike_cipher, initiator, *sk.split(ike_cipher, keys))
-    sa.keys = ike_cipher, keys
+    sa = sk.Protection(ike_cipher, keys[:ike_key], keys[ike_key:])
     table.update_ike(slot, established=True)
     rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
     life.node.attach(slot, IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys))

@@ -16,7 +16,7 @@ _KEYS = {
     "aes-gcm-16-256": (32, 4),
 }
 
-_known = []  # ciphers that have given known answers
+_known = {}  # classes of the ciphers that have given known answers, by name
 
 
 def key_size(name):
@@ -35,9 +35,8 @@ def integrity_size(name):
 
 def trust(name):
     """The cipher has given its known answers on this machine before it slept, with what keeps its SAs over sleep."""
-    key_size(name)
     if name not in _known:
-        _known.append(name)
+        _known[name] = _class(name)
 
 
 def cipher(name, key):
@@ -55,18 +54,23 @@ def cipher(name, key):
     """
     if len(key) != key_size(name):
         raise ValueError("%s: a key of %d octets" % (name, len(key)))
-    encryption = bytes(key[: _KEYS[name][0]])
-    rest = bytes(key[_KEYS[name][0] :])
+    size = _KEYS[name][0]
+    made = _known.get(name)
+    if not made:
+        from .known import check
+
+        made = _class(name)
+        check(name, made, size == 32)
+        _known[name] = made
+    return made(bytes(key[:size]), bytes(key[size:]))
+
+
+def _class(name):
     if integrity_size(name):
         from .cbc import CbcHmac as made
     else:
         from .gcm import Gcm as made
-    if name not in _known:
-        from .known import check
-
-        check(name, made, len(encryption) == 32)
-        _known.append(name)
-    return made(encryption, rest)
+    return made
 
 
 def group(number, random):

@@ -2,12 +2,13 @@
 
 One AES object serves all messages of a key: it is 300 octets, and its key schedule takes as long as four blocks. From
 message to message it goes on with the last block of ciphertext where there should be an IV of its own, so the
-difference of the two is added to the first block of plaintext. What is left to allocate are views and SHA-256.
+difference of the two is added to the first block of plaintext. What is left to allocate are views and SHA-256, and none
+of that between the AES object's work and the note of where it stands: a message may fail, the next one is right.
 """
 
 from hashlib import sha256
 
-from portable import micropython, ptr8
+from portable import copy, micropython, ptr8
 
 from .aes import BLOCK, cbc
 from .hmac import pads
@@ -29,11 +30,12 @@ class CbcHmac:
         text = view[start:end]
         _before(out, start, self._last)
         self._aes.encrypt(text, text)
+        _stands(self._last, out, end)
         inner = sha256(self._inner)
         inner.update(view[at:end])
         outer = sha256(self._outer)
         outer.update(inner.digest())
-        _after(out, end, self._last, outer.digest())
+        copy(out, end, outer.digest(), 0, BLOCK)
 
     def open(self, octets, at, head, end, into):
         start = at + head + BLOCK
@@ -61,13 +63,12 @@ def _before(out: ptr8, start: int, last: ptr8):
 
 
 @micropython.viper
-def _after(out: ptr8, end: int, last: ptr8, icv: ptr8):
-    """Remember the last block of ciphertext, and write the ICV behind it."""
+def _stands(last: ptr8, octets: ptr8, end: int):
+    """Remember the last block of ciphertext."""
     i = 16
     while i:
         i -= 1
-        last[i] = out[end - 16 + i]
-        out[end + i] = icv[i]
+        last[i] = octets[end - 16 + i]
 
 
 @micropython.viper

@@ -55,15 +55,13 @@ class Proof:
     `init` has secret, cipher, both nonces (nonce, nonce_of_peer) and both IKE_SA_INIT messages (message, accepted).
     """
 
-    def __init__(self, init, spi_i, spi_r, initiator, keep_keys=False):
+    def __init__(self, init, spi_i, spi_r, initiator):
         ours, theirs = init.nonce, init.nonce_of_peer
         self.ni, self.nr = (ours, theirs) if initiator else (theirs, ours)
         seed = keys.skeyseed(init.secret, self.ni, self.nr)
         made = keys.ike_keys(init.cipher, seed, self.ni, self.nr, spi_i, spi_r)
         self.sk_d, sk_ai, sk_ar, sk_ei, sk_er, sk_pi, sk_pr = made
         self.sa = sk.protection(init.cipher, initiator, sk_ei, sk_er, sk_ai, sk_ar)
-        if keep_keys:
-            self.sa.keys = init.cipher, sk_ei + sk_er + sk_ai + sk_ar
         sk_p, sk_p_of_peer = (sk_pi, sk_pr) if initiator else (sk_pr, sk_pi)
         self._ours = init.message, theirs, sk_p
         self._theirs = init.accepted, ours, sk_p_of_peer
@@ -102,7 +100,7 @@ class Authentication:
     farewell = _NO_FAREWELL
 
     def __init__(self, policy, init, spi_i, spi_r, spi_in):
-        self.proof = Proof(init, spi_i, spi_r, True, policy.keep_keys)
+        self.proof = Proof(init, spi_i, spi_r, True)
         self._policy = policy
         self._spi_in = spi_in
 

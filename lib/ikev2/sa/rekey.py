@@ -180,8 +180,6 @@ class Rekeys:
                 seed = keys.skeyseed_of_rekey(self.sk_d, secret, nonce, our_nonce)
                 sk_d, sk_ai, sk_ar, sk_ei, sk_er, _, _ = keys.ike_keys(cipher, seed, nonce, our_nonce, spi_i, spi_r)
                 protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
-                if policy.keep_keys:
-                    protection.keys = cipher, sk_ei + sk_er + sk_ai + sk_ar
                 slot = table.adopt_ike(spi_i, spi_r, False, peer, True)
             except ValueError:
                 return _refusal(TEMPORARY_FAILURE)

@@ -2,9 +2,10 @@
 
     IKE header | next payload, 0, length | IV | payloads, padding, its length | ICV
 
-A `Protection` holds a cipher for each direction and nothing else. `seal` works in place in the outgoing buffer; the
-same payloads with the same IV give the same octets, which is how a message is repeated without being kept. `open`
-verifies before it decrypts, and gives away nothing of what fails. Only an Encrypted payload that comes first is
+A `Protection` holds the keys of both directions and nothing else: IKE messages are minutes apart, so a cipher is made
+for a message and dropped with it, where ESP keeps its ciphers. `seal` works in place in the outgoing buffer; the same
+payloads with the same IV give the same octets, which is how a message is repeated without being kept. `open` verifies
+before it decrypts, and gives away nothing of what fails. Only an Encrypted payload that comes first is
 read: we send no others, and the node lets no others through.
 """
 
@@ -29,27 +30,22 @@ def protection(cipher_name, initiator, sk_ei, sk_er, sk_ai=b"", sk_ar=b""):
     for key in (sk_ai, sk_ar):
         if len(key) != integrity:
             raise ValueError("%s: SK_a of %d octets" % (cipher_name, len(key)))
-    of_initiator, of_responder = cipher(cipher_name, sk_ei + sk_ai), cipher(cipher_name, sk_er + sk_ar)
-    return Protection(*((of_initiator, of_responder) if initiator else (of_responder, of_initiator)))
-
-
-def split(cipher_name, keys):
-    """(SK_ei, SK_er, SK_ai, SK_ar) of the four in one, in this order."""
-    integrity = integrity_size(cipher_name)
-    size = len(keys) // 2 - integrity
-    return keys[:size], keys[size : 2 * size], keys[2 * size : 2 * size + integrity], keys[2 * size + integrity :]
+    of_initiator, of_responder = sk_ei + sk_ai, sk_er + sk_ar
+    return Protection(cipher_name, *((of_initiator, of_responder) if initiator else (of_responder, of_initiator)))
 
 
 class Protection:
-    """The ciphers of both directions: what we send and what we receive."""
+    """The keys of what we send and of what we receive, SK_e and SK_a in one, as crypto.cipher takes them."""
 
-    keys = None  # cipher's name and SK_ei, SK_er, SK_ai, SK_ar in one, where they must outlive sleep
-
-    def __init__(self, outbound, inbound):
-        self._outbound = outbound
-        self._inbound = inbound
-        self.iv_size = outbound.iv_size
-        self._block = outbound.block
+    def __init__(self, cipher_name, key_out, key_in):
+        self.cipher_name = cipher_name
+        self.key_out = key_out
+        self.key_in = key_in
+        if len(key_in) != len(key_out):
+            raise ValueError("%s: keys of %d and %d octets" % (cipher_name, len(key_out), len(key_in)))
+        made = cipher(cipher_name, key_out)
+        self.iv_size = made.iv_size
+        self._block = made.block
         self._start = _HEAD + self.iv_size  # where the encrypted part begins
 
     def iv(self, random, response, message_id):
@@ -81,7 +77,7 @@ class Protection:
         out[at + _HEAD : start] = iv
         out[start:padding] = payloads
         pad_with_zeros(out, padding, end)
-        self._outbound.seal(out, at, _HEAD, end)
+        cipher(self.cipher_name, self.key_out).seal(out, at, _HEAD, end)
         return length
 
     def open(self, message, at, length):
@@ -96,6 +92,7 @@ class Protection:
         ):
             return None
         payloads = bytearray(size)
-        if not self._inbound.open(message, at, _HEAD, end, payloads) or payloads[-1] >= size:
+        inbound = cipher(self.cipher_name, self.key_in)
+        if not inbound.open(message, at, _HEAD, end, payloads) or payloads[-1] >= size:
             return None
         return payloads[: size - 1 - payloads[-1]]
