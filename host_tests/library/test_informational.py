@@ -419,7 +419,7 @@ def test_denied_until_the_peer_is_heard_r10(end):
     assert end.says(6) and not end.sa.hint(7, True) and not end.sa.denied
 
 
-def test_a_hint_before_a_wayward_packet_is_one_request_r3(end):
+def test_a_hint_before_an_unknown_spi_is_one_request_r3(end):
     end.sa.hint(0)
     end.sa.report_unknown_spi(WAYWARD, 0)
     assert end.opened(end.says())[4] == INVALID_SPI
