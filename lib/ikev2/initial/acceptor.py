@@ -94,7 +94,7 @@ class Acceptor:
         if not answer:
             return None
         message = bytes(at) + composed(spi_i, b"", RESPONSE, [(NOTIFY, answer)])
-        return message if len(message) <= length and self._budget.allow(source, now) else None  # A12
+        return message if len(message) <= length and self._budget.allow(source, 1, now) else None  # A12
 
     def take(self, kind, slot, detail, now):
         """Events tell nothing that `tick` does not see."""
