@@ -13,19 +13,21 @@ import pytest
 from library.scripted_gateway import Gateway
 from tools import HERE, ROOT, micropython
 
-LIFE = HERE / "boards/firmware_life.py"
-CASES = re.findall(r"^def ([a-z]\w+)\(\):", LIFE.read_text(), re.MULTILINE)
+FILES = sorted((HERE / "boards").glob("firmware_*.py"))
+# {case: the file that has it}
+CASES = {case: path for path in FILES for case in re.findall(r"^def ([a-z]\w+)\(\):", path.read_text(), re.MULTILINE)}
 TUNNELS = [case for case in CASES if case.startswith("tunnel_")]
-CASES = [case for case in CASES if case not in TUNNELS]
+OTHERS = [case for case in CASES if case not in TUNNELS]
+CONFIG = HERE / "boards/firmware_config.py"
 MACHINES = ("cpython", "unix")
 
 
-def run(machine, case, folder):
-    """What a case of firmware_life.py prints on that machine."""
+def run(machine, case, folder, path=None):
+    """What a case prints on that machine."""
     folders = [str(ROOT / name) for name in ("lib", "firmware", "host_tests")]
     python = [sys.executable] if machine == "cpython" else [micropython()]
     environ = dict(os.environ, PYTHONPATH=":".join(folders), MICROPYPATH=":".join([*folders, ".frozen"]))
-    done = subprocess.run([*python, LIFE, case], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
+    done = subprocess.run([*python, path or CASES[case], case], cwd=folder, env=environ, stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=120)  # fmt: skip
     assert done.returncode == 0 and "passed" in done.stdout.splitlines(), done.stdout + done.stderr
     return done.stdout
@@ -103,7 +105,7 @@ def test_tunnel(case, machine, tmp_path, served):
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", OTHERS)
 def test_life(case, machine, tmp_path):
     said = run(machine, case, tmp_path)
     if case == "broken_configuration_is_named":
@@ -132,9 +134,9 @@ def test_one_verdict_everywhere(tmp_path):
             text[at : at + chance.choice((0, 1, 1, 4))] = bytes(chance.choices(marks, k=chance.choice((0, 1, 1, 2))))
         texts.append(bytes(text))
     (tmp_path / "texts").write_text("".join(f"{text.hex()}\n" for text in texts))
-    expected = run("cpython", "_verdicts_of_json", tmp_path).splitlines()[:-1]
+    expected = run("cpython", "_verdicts_of_json", tmp_path, CONFIG).splitlines()[:-1]
     assert 300 < expected.count("no") < 2900 and "no" not in expected[:3]
     for machine in MACHINES:
-        got = run(machine, "_verdicts", tmp_path).splitlines()[:-1]
+        got = run(machine, "_verdicts", tmp_path, CONFIG).splitlines()[:-1]
         wrong = [(text, one, other) for text, one, other in zip(texts, expected, got, strict=True) if one != other]
         assert not wrong, (machine, len(wrong), wrong[:3])

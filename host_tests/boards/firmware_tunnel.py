@@ -1,0 +1,114 @@
+"""Cases of ikev2_tunnel, with a gateway at 127.0.0.1 that test_firmware.py runs."""
+
+import socket
+import sys
+
+from ikev2.net.sockets import readable
+
+from boards.fake_esp32 import Rtc, Station
+from boards.pc_firmware import REQUEST, PcUdp, configure, run_case, until, woken
+
+GATEWAY = {"ssid": "home", "gateway": "127.0.0.1", "id": "sensor-7", "psk": "0123456789abcdef", "raw": []}
+
+
+def _run(user, **values):
+    """run() of a board that has just begun, with a gateway at 127.0.0.1; Ctrl-C once the task is over."""
+    config = dict(GATEWAY)
+    config.update(values)
+    configure(**config)
+    Station.joins_after = 1
+
+    async def task():
+        await user(sys.modules["ikev2_main"])
+        raise KeyboardInterrupt
+
+    main = sys.modules["ikev2_main"]
+    main.Udp = PcUdp
+    main.run(task())
+
+
+async def _told(tunnel):
+    """Its events have been printed."""
+    await until(lambda: not tunnel.life._events)
+
+
+def tunnel_comes_up():
+    async def user(main):
+        tunnel = await main.up()
+        assert tunnel is main.tunnel and tunnel.address == "10.77.0.2"
+        # Everybody else is answered as before.
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        client.setblocking(False)
+        client.sendto(REQUEST, socket.getaddrinfo("127.0.0.1", 45500)[0][-1])
+        await readable(client)
+        assert client.recv(100)[18:20] == bytes((37, 0x20))
+
+    async def again(main):
+        tunnel = await main.up()
+        tunnel.ping("10.77.0.1", 1)
+        await _told(tunnel)
+        main.status()
+
+    _run(user)
+    _run(again)  # run() goes on after Ctrl-C with a tunnel of its own
+
+
+def tunnel_is_refused_in_words():
+    async def user(main):
+        try:
+            await main.up()
+            raise AssertionError
+        except OSError as error:
+            assert "AUTHENTICATION_FAILED" in str(error), error
+        await _told(main.tunnel)
+
+    _run(user, psk="another one, as long")
+
+
+def tunnel_outlives_deep_sleep():
+    """Z1 to Z3: the first thing that leaves after waking is ESP."""
+
+    async def asleep(main):
+        tunnel = await main.up()
+        tunnel.ping("10.77.0.1", 1)
+        main.sleep(600000)
+
+    async def awake(main):
+        tunnel = await main.up()
+        tunnel.ping("10.77.0.1", 2)
+        await tunnel.sleep(1000)
+
+    _run(asleep, keep_keys=True)
+    assert 803 < len(Rtc.octets) <= 1503, len(Rtc.octets)
+    for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8"):
+        Station.address = address
+        woken()
+        _run(awake, keep_keys=True)
+
+
+def tunnel_is_not_kept():
+    """Z2, Z5: without keep_keys, by another configuration, or twice by one snapshot: begun anew."""
+
+    async def asleep(main):
+        tunnel = await main.up()
+        tunnel.ping("10.77.0.1", 1)
+        main.sleep(600000)
+
+    async def awake(main):
+        await main.up()
+
+    _run(asleep)
+    woken()
+    _run(asleep, keep_keys=True)
+    kept = Rtc.octets
+    woken()
+    _run(awake, keep_keys=True, gateway_id="gateway.example")
+    Rtc.octets = kept
+    main = woken()
+    configure(ssid="home")
+    main._prepare()
+    assert main.node.table.ike_sas() == []
+
+
+if __name__ == "__main__":
+    run_case(globals())
