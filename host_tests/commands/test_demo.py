@@ -4,7 +4,7 @@ import pytest
 from packets import tshark
 
 from commands import capture, demo_tunnel
-from commands.test_readme import masked, program
+from commands.readme_blocks import masked, program
 
 READINGS = ["21.5", "21.6", "21.7"]
 GATEWAYS = {"charon": "", "loopback": "the test says so"}

@@ -22,8 +22,8 @@ from tools import ROOT, device_environment, library, micropython
 
 from commands import demo, demo_tunnel
 from commands.demo_gateway import Loopback
+from commands.readme_blocks import README, masked, program
 
-README = (ROOT / "README.md").read_text()
 _AROUND = """
 import asyncio
 import ikev2.net.udp
@@ -100,12 +100,6 @@ exec(%r, {"__name__": "__main__"})
 _HEADERS = 28  # octets of IPv4 and UDP
 
 
-def program(word, kind="python"):
-    """The README's program, or other block, with that word in it."""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return next(block for its_kind, block in blocks if its_kind == kind and word in block)
-
-
 CONFIG = json.loads(program("vpn.example.org", "json"))
 
 
@@ -124,11 +118,6 @@ def elsewhere(text):
     """That program with its gateway at Loopback's ports."""
     head = _ELSEWHERE.replace("PORTS", repr(Loopback.ports)).replace("LOCAL", repr(Loopback.local))
     return head + text
-
-
-def masked(text):
-    """Without its numbers, which differ from run to run."""
-    return re.sub(r"[ (]*[0-9.]*[0-9]", " #", text)
 
 
 @pytest.fixture

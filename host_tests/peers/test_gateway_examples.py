@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from commands.test_readme import program
+from commands.readme_blocks import program
 from tools import HERE, device_environment, micropython
 
 from peers.real_gateways import Strongswan, config

@@ -7,8 +7,10 @@ import re
 from typing import NamedTuple
 
 import pytest
+from commands.try_process import TryProcess
 
-from peers.device import Running, acted, sent
+from peers.device import sent
+from peers.parallel import in_parallel
 from peers.real_gateways import Strongswan, config, echo
 from peers.router import INNER, INSIDE, way
 
@@ -95,7 +97,7 @@ def act(given, folder):
             told = sent(play.machine, road.device, device, play.count, int(_EVERY * 1000), folder)
             return 0, [f"{told['heard']} of {play.count} echoes answered"], gateway.log()
         echoes = f"PING={INNER}", f"COUNT={play.count}", f"EVERY={_EVERY}"
-        running = Running(road.device, play.machine, device, folder, *echoes)
+        running = TryProcess(road.device, play.machine, device, folder, *echoes)
         stack.callback(running.kill)
         if play.happens:
             running.up()
@@ -109,7 +111,7 @@ def act(given, folder):
 
 @pytest.fixture(scope="module")
 def begun(request, tmp_path_factory):
-    with acted(request, tmp_path_factory.mktemp("life"), act, len(PLAYS)) as plays:
+    with in_parallel(request, tmp_path_factory.mktemp("life"), act, len(PLAYS)) as plays:
         yield plays
 
 

@@ -6,7 +6,8 @@ import contextlib
 
 import pytest
 
-from peers.device import acted, sent
+from peers.device import sent
+from peers.parallel import in_parallel
 from peers.real_gateways import Strongswan, config, echo
 from peers.router import way
 
@@ -35,7 +36,7 @@ def act(given, folder):
 
 @pytest.fixture(scope="module")
 def begun(request, tmp_path_factory):
-    with acted(request, tmp_path_factory.mktemp("traffic"), act, len(COUNTS)) as plays:
+    with in_parallel(request, tmp_path_factory.mktemp("traffic"), act, len(COUNTS)) as plays:
         yield plays
 
 

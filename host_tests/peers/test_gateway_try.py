@@ -11,12 +11,13 @@ import struct
 from typing import NamedTuple
 
 import pytest
+from commands.try_process import TryProcess, tried
 from ikev2 import wire
 from ikev2.sa import proposals, selectors
 from packets import tshark, wireshark
 from tools import ROOT
 
-from peers.device import Running, acted, tried
+from peers.parallel import in_parallel
 from peers.real_gateways import Libreswan, Strongswan, config
 from peers.router import GATEWAY, INNER, way
 
@@ -122,7 +123,7 @@ def cut(road, machine, unique, folder):
     """A device whose power is cut, and that is there again: the gateway's SAs then, and what it says at Ctrl-C."""
     with Strongswan(road.gateway, folder / "gateway", connection={"unique": unique}) as gateway:
         for last in False, True:
-            device = Running(road.device, machine, config(), folder, f"PING={INNER}", "COUNT=1000", "EVERY=0.2")
+            device = TryProcess(road.device, machine, config(), folder, f"PING={INNER}", "COUNT=1000", "EVERY=0.2")
             try:
                 device.up()
                 if last:
@@ -163,7 +164,7 @@ def act(given, folder):
 
 @pytest.fixture(scope="module")
 def plays_begun(request, tmp_path_factory):
-    with acted(request, tmp_path_factory.mktemp("try"), act, _WORKERS) as begun:
+    with in_parallel(request, tmp_path_factory.mktemp("try"), act, _WORKERS) as begun:
         yield begun
 
 
