@@ -8,7 +8,7 @@ from binascii import hexlify, unhexlify
 
 from ikev2.initial.initiator import Initiator
 from ikev2.node import Node
-from ikev2.sa.proposals import Policy
+from ikev2.sa.policy import Policy
 from ikev2.spi_table import SpiTable
 
 from golden.case_machine import PERIOD, Octets, Told, converse, sent

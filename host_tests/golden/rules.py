@@ -1,4 +1,4 @@
-"""The rules of RULES.md by id, and where each of them is: lines of code, golden vectors, tests."""
+"""The rules of lib/RULES.md by id, and where each of them is: lines of code, golden vectors, tests."""
 
 import ast
 import io
@@ -6,7 +6,6 @@ import re
 import sys
 import tokenize
 from functools import cache
-from pathlib import Path
 
 from tools import HERE, ROOT, arguments
 
@@ -14,7 +13,8 @@ from golden import vector_files
 
 _ROW = re.compile(r"^\| ([A-Z][0-9]+(?:\.[0-9]+)?) \| (.*?) \|", re.MULTILINE)
 _ID = re.compile(r"\b([A-Z][0-9]+(?:\.[0-9]+)?)\b(?![.][0-9])")
-RULES = dict(_ROW.findall((Path(__file__).parent / "RULES.md").read_text()))
+PAGE = ROOT / "lib/RULES.md"
+RULES = dict(_ROW.findall(PAGE.read_text()))
 NOT_BUILT = frozenset()  # whose code, tests or ids are still to come
 
 

@@ -1,13 +1,12 @@
 """RULES.md, the code, the vectors and the tests name the same rules, and no rule is without a line or a case."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from golden import rules, vector_files
 
-DOCUMENT = (Path(rules.__file__).parent / "RULES.md").read_text()
+DOCUMENT = rules.PAGE.read_text()
 WITH_VECTORS = [rule for rule in rules.RULES if rule[0] in "SRFL"]
 
 

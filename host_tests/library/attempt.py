@@ -5,7 +5,7 @@ import os
 from ikev2.initial.initiator import Initiator
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
-from ikev2.sa.proposals import Policy
+from ikev2.sa.policy import Policy
 from ikev2.spi_table import SpiTable
 
 from library.scripted_gateway import Gateway

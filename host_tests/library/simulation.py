@@ -9,7 +9,7 @@ import struct
 
 from ikev2.budget import Budget
 from ikev2.node import Node
-from ikev2.sa.proposals import Policy
+from ikev2.sa.policy import Policy
 from ikev2.spi_table import SpiTable
 from inside.stack import Stack
 from ipsec.esp import ROOM

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 from ikev2.owners import HINT, UNKNOWN_SPI
-from ikev2.sa.proposals import Policy
+from ikev2.sa.policy import Policy
 
 from library.scripted_gateway import (
     AUTHENTICATION_FAILED,

@@ -19,7 +19,7 @@ DEVICE = """
 import gc
 from ikev2.budget import Budget
 from ikev2.node import Node
-from ikev2.sa.proposals import Policy
+from ikev2.sa.policy import Policy
 from ikev2.spi_table import SpiTable
 from ipsec.esp import ROOM
 from inside.stack import Stack

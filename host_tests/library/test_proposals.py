@@ -5,8 +5,9 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2.sa import proposals, selectors
-from ikev2.sa.proposals import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, Policy, choose, offer
+from ikev2.sa import selectors
+from ikev2.sa.policy import Policy
+from ikev2.sa.proposals import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, choose, offer
 
 from library import scripted_gateway
 
@@ -242,7 +243,7 @@ def test_critical_counts_for_unknown_types_only_n17():
     ],
 )  # fmt: skip
 def test_the_type_of_an_identity_n18(text, kind, octets):
-    assert proposals.identity(text) == (kind, octets)
+    assert selectors.identity(text) == (kind, octets)
     body = selectors.id_body(text)
     assert body == bytes((kind, 0, 0, 0)) + octets
     assert selectors.same_id(b"x" + body, 1, 1 + len(body), text)

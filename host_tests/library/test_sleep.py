@@ -1,7 +1,7 @@
 """A tunnel that outlives sleep, or none: Z1 to Z6, and E5 across everything that can be cut."""
 
 import pytest
-from ikev2.sa.proposals import Policy
+from ikev2.sa.policy import Policy
 from ipsec import sleep
 
 from library.simulation import PSK, Simulation

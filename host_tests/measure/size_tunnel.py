@@ -21,7 +21,7 @@ _ticks = time.ticks_cpu
 begun = _ticks()
 from ikev2.budget import Budget
 from ikev2.node import Node
-from ikev2.sa.proposals import Policy
+from ikev2.sa.policy import Policy
 from ikev2.spi_table import SpiTable
 from inside.stack import Stack
 from ipsec.life import Life

@@ -39,7 +39,7 @@ def words(code):
 
 
 class Life(Attempts, Carriers):
-    """A tunnel with what `policy` says (ikev2.sa.proposals.Policy), over `node`; packets from it go to `stack`.
+    """A tunnel with what `policy` says (ikev2.sa.policy.Policy), over `node`; packets from it go to `stack`.
 
     contact: N11, INITIAL_CONTACT until an attempt has succeeded. `changed` is called without arguments when `wanted`,
     `up` or the events may have changed. `failures` counts attempts without a tunnel, `reason` says why the last one

@@ -13,7 +13,7 @@ _UNVERIFIED = [REASONS.index(reason) for reason in ("replay", "integrity", "malf
 
 
 class Traffic:
-    """`child` as an attempt or a rekey made it (ikev2.sa.proposals.Child), in the tunnel of a Life."""
+    """`child` as an attempt or a rekey made it (ikev2.sa.policy.Child), in the tunnel of a Life."""
 
     longest = _LONGEST
 

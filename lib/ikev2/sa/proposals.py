@@ -10,8 +10,7 @@ import struct
 
 from portable import const, micropython, ptr8
 
-from .policy import CIPHERS, GROUPS, Child, Policy  # noqa: F401
-from .selectors import identity  # noqa: F401
+from .policy import CIPHERS
 
 PROTOCOL_IKE = const(1)  # section 3.3.1
 PROTOCOL_ESP = const(3)

@@ -1,7 +1,7 @@
 """What goes over the wire while a tunnel is made, in words: messages as a node sends and takes them, and selectors."""
 
 from ikev2 import wire
-from ikev2.sa import proposals, selectors
+from ikev2.sa import policy, proposals, selectors
 
 _EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMATIONAL"}
 _COOKIE = 16390
@@ -54,8 +54,8 @@ def in_clear(octets, at, end):
                 said.append("it refuses, error %d" % notify)
     for kind, start, stop in payloads:
         if kind == selectors.SA:
-            known = tuple(proposals.CIPHERS)
-            chosen = proposals.choose(octets, start, stop, proposals.PROTOCOL_IKE, 0, known, proposals.GROUPS, group)
+            known = tuple(policy.CIPHERS)
+            chosen = proposals.choose(octets, start, stop, proposals.PROTOCOL_IKE, 0, known, policy.GROUPS, group)
             said.append("IKE %s, group %d" % (chosen[2] or "of another kind", group))
     return ", ".join(said)
 
