@@ -14,6 +14,7 @@ from ikev2.net.udp import Udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
+from portable import ipv4
 
 try:
     from ikev2_watchdog import Watchdog
@@ -71,7 +72,7 @@ def sleep(ms):
 
 
 def _sleep(ms, octets):
-    ikev2_sleep.sleep(node, ms, octets, bytes([int(part) for part in (_address or "0.0.0.0").split(".")]))
+    ikev2_sleep.sleep(node, ms, octets, ipv4(_address or "") or bytes(4))
 
 
 async def up():

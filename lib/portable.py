@@ -1,4 +1,4 @@
-"""What every room shares, the same on MicroPython and CPython: machine code, octets in place, a clock that wraps.
+"""What every room shares, the same on MicroPython and CPython: machine code, octets, a clock that wraps, addresses.
 
 A function under `micropython.viper` is machine code on a board and runs as it stands on CPython; its pointers are then
 the objects themselves. Time is a count of milliseconds that wraps at 2**30, as time.ticks_ms does (RULES.md L5).
@@ -51,3 +51,12 @@ def elapsed(now, then):
 def sooner(a, b):
     """The earlier of two waits in milliseconds, of which -1 is none."""
     return b if a < 0 or 0 <= b < a else a
+
+
+def ipv4(text):
+    """The four octets of a dotted IPv4 address; None if the text is none: no other form of it is taken."""
+    try:
+        octets = bytes([int(part) for part in text.split(".")])
+    except (ValueError, OverflowError):
+        return None
+    return octets if len(octets) == 4 and "%d.%d.%d.%d" % tuple(octets) == text else None

@@ -1,6 +1,14 @@
 """What every room shares."""
 
-from portable import copy, elapsed, equal, sooner
+import subprocess
+
+from portable import copy, elapsed, equal, ipv4, sooner
+from tools import ROOT, micropython
+
+TEXTS = [
+    "", "10.0.0", "10.0.0.1.1", "10.0.0.", "10..0.1", "256.0.0.1", "-1.0.0.1", "010.0.0.1", "10.0.0.+1", " 10.0.0.1",
+    "10.0.0.1 ", "1_0.0.0.1", "10.0.0.0x1", "10.0.0.99999999999999999999", "10.0.0.\u0661", "vpn.example.org", "::1",
+]  # fmt: skip
 
 
 def test_equal_and_copy_keep_to_their_octets():
@@ -25,3 +33,17 @@ def test_of_two_waits_the_earlier_and_none_is_no_wait():
 
 def test_time_goes_on_across_the_wrap_and_never_back_l5():
     assert elapsed(5, 2**30 - 5) == 10 and elapsed(2**30 - 5, 5) == 0 and elapsed(7, 7) == 0
+
+
+def test_one_form_of_an_ipv4_address_is_taken_n18():
+    assert (
+        ipv4("10.77.0.1") == b"\x0a\x4d\0\1" and ipv4("0.0.0.0") == bytes(4) and ipv4("255.255.255.255") == b"\xff" * 4
+    )
+    assert [text for text in TEXTS if ipv4(text) is not None] == []
+
+
+def test_the_same_form_on_micropython_n18():
+    program = f"import sys; sys.path.append({str(ROOT / 'lib')!r}); from portable import ipv4; T = {TEXTS!r}"
+    program += "; print(ipv4('255.0.77.1'), [t for t in T if ipv4(t) is not None])"
+    done = subprocess.run([micropython(), "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "b'\\xff\\x00M\\x01' []\n", done.stderr

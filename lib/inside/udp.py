@@ -3,6 +3,8 @@
 import asyncio
 from errno import EBADF, EINVAL
 
+from portable import ipv4
+
 
 def is_name(host):
     """True for what must be looked up: no name ends in a number (RFC 3696 section 2)."""
@@ -11,11 +13,8 @@ def is_name(host):
 
 def octets_of(text):
     """Four octets of a dotted address; OSError EINVAL if it is none."""
-    try:
-        octets = bytes([int(part) for part in text.split(".")])
-    except ValueError:
-        octets = b""
-    if len(octets) != 4:
+    octets = ipv4(text)
+    if octets is None:
         raise OSError(EINVAL, "%r is no IPv4 address" % text)
     return octets
 

@@ -8,7 +8,7 @@ import sys
 from binascii import hexlify
 
 from ikev2.config import parse
-from ikev2.config.keys import ipv4
+from portable import ipv4
 
 from .tools.try_tunnel import OPTIONS, main
 

@@ -4,6 +4,8 @@ The PC that deploys a file, the board that reads it and the constructor of a tun
 They name the key and the limit; no string, and no number long enough to be a secret in the wrong place, is shown.
 """
 
+from portable import ipv4
+
 # Type, default.
 KEYS = {
     "ssid": (str, ""),
@@ -53,20 +55,6 @@ _KINDS = {str: "a string", bool: "true or false", int: "a whole number", list: "
 _ID_OCTETS = 200
 _NETWORKS = 8  # as many selectors of one side as are kept
 _SHOWN = 100000  # a password or psk has 8 characters or more
-
-
-def ipv4(text):
-    """The four octets of an IPv4 address; None if it is none."""
-    parts = text.split(".")
-    for part in parts:
-        if not part or len(part) > 3 or (part[0] == "0" and part != "0"):
-            return None
-        for digit in part:
-            if digit not in "0123456789":
-                return None
-        if int(part) > 255:
-            return None
-    return bytes([int(part) for part in parts]) if len(parts) == 4 else None
 
 
 def _unicast(text):

@@ -9,7 +9,7 @@ import asyncio
 import socket
 import sys
 
-from portable import const
+from portable import const, ipv4
 
 _IPV4_HEADER = const(20)
 MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"  # RFC 4291 section 2.5.5.2
@@ -28,7 +28,7 @@ def endpoint(address):
         host, port = address[:2]
         port = bytes((port >> 8, port & 0xFF))
         if ":" not in host:
-            return bytes([int(part) for part in host.split(".")]) + port
+            return ipv4(host) + port
         octets = socket.inet_pton(socket.AF_INET6, host.split("%")[0])
         if len(address) > 3:
             scope = address[3]

@@ -6,7 +6,7 @@ kept as 13 octets: protocol (0: any), first and last port, first and last addres
 
 import struct
 
-from portable import const, equal
+from portable import const, equal, ipv4
 
 SELECTOR = const(13)
 ALL = b"\0\0\0\xff\xff\0\0\0\0\xff\xff\xff\xff"
@@ -80,9 +80,9 @@ def identity(text):
         raise ValueError("id %r" % (text,))
     if text.startswith("keyid:"):
         return 11, text[6:].encode()
-    numbers = text.split(".")
-    if len(numbers) == 4 and all(number.isdigit() and int(number) < 256 for number in numbers):
-        return 1, bytes([int(number) for number in numbers])
+    address = ipv4(text)
+    if address:
+        return 1, address
     return 3 if "@" in text else 2, text.encode()
 
 
@@ -106,15 +106,14 @@ def host(address):
 def network(text):
     """The selectors of "10.0.0.0/8" or "10.0.0.1"; ValueError."""
     address, _, bits = text.partition("/")
+    octets = ipv4(address)
     try:
-        octets = [int(part) for part in address.split(".")]
         free = (1 << 32 - int(bits or 32)) - 1
-        first = int.from_bytes(bytes(octets), "big")
     except ValueError:
-        octets = ()
-    if len(octets) != 4 or first & free:
+        octets = None
+    if octets is None or int.from_bytes(octets, "big") & free:
         raise ValueError("%r is no IPv4 network, as 10.0.0.0/8 is" % text)
-    return ALL[:5] + first.to_bytes(4, "big") + (first | free).to_bytes(4, "big")
+    return ALL[:5] + octets + (int.from_bytes(octets, "big") | free).to_bytes(4, "big")
 
 
 def ts_body(selectors):
