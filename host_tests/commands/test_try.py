@@ -5,7 +5,7 @@ import json
 import subprocess
 
 import pytest
-from ikev2.sa import proposals, selectors
+from ikev2.sa import payloads, proposals
 from ipsec.tools import try_tunnel, watch
 from ipsec.tools.watch import in_clear, networks
 from tools import ROOT, device_environment
@@ -162,19 +162,19 @@ def test_selectors_as_text(octets, text):
     assert networks(octets) == text
 
 
-def response(*payloads):
+def response(*parts):
     """An IKE_SA_INIT response with these (type, body)."""
-    first, octets = selectors.chained(payloads)
+    first, octets = payloads.chained(parts)
     header = bytes(range(16)) + bytes((first, 0x20, 34, 0x20)) + bytes(4) + (28 + len(octets)).to_bytes(4, "big")
     return header + octets
 
 
 def test_an_ike_sa_init_response_in_words():
     offer = proposals.offer(1, b"", ("aes-cbc-128",), (14,))
-    chosen = response((selectors.SA, offer), (selectors.KE, b"\0\x0e\0\0" + bytes(256)))
-    cookie = response((selectors.NOTIFY, selectors.notify_body(16390, b"cookie")))
-    other = response((selectors.NOTIFY, selectors.notify_body(17, b"\0\x0e")))
-    refusal = response((selectors.NOTIFY, selectors.notify_body(14)))
+    chosen = response((payloads.SA, offer), (payloads.KE, b"\0\x0e\0\0" + bytes(256)))
+    cookie = response(payloads.notify(16390, b"cookie"))
+    other = response(payloads.notify(17, b"\0\x0e"))
+    refusal = response(payloads.notify(14))
     said = [in_clear(octets, 0, len(octets)) for octets in (chosen, cookie, other, refusal, other[:30])]
     assert said == [
         "IKE aes-cbc-128, group 14", "the gateway is busy and wants its cookie back", "it wants group 14",
@@ -186,7 +186,7 @@ def test_messages_are_said_until_there_is_a_tunnel():
     """Those with a marker too; a repetition is called one, and ESP is no message."""
     node, lines = Node(), []
     seen = watch.Watch(node, lines.append)
-    octets = response((selectors.NOTIFY, selectors.notify_body(14)))
+    octets = response(payloads.notify(14))
     node.receive(500, b"", octets, len(octets), 0)
     node.receive(4500, b"", bytes(4) + octets[:18] + b"\x23" + octets[19:], 4 + len(octets), 0)
     node.receive(4500, b"", b"\1" + bytes(100), 101, 0)

@@ -146,7 +146,7 @@ def failing_once(monkeypatch, end, what):
     if what == "random":
         end.sa._random = failing(end.sa._random)
     else:
-        monkeypatch.setattr(informational, "answer_to", failing(informational.answer_to))
+        monkeypatch.setattr(informational, "answer_informational", failing(informational.answer_informational))
 
 
 @pytest.mark.parametrize("what", ["random", "answer"])

@@ -345,7 +345,7 @@ def test_codes_repeated_for_the_compiler_are_those_of_reasons():
 def test_every_code_has_words():
     """N5, P7: whoever reads why something ended reads a sentence, not a number."""
     codes = {name: code for name, code in vars(reasons).items() if name.isupper() and name[0] != "_"}
-    assert {name for name, code in codes.items() if reasons.reason(code).startswith("error ")} == {"CHILD_SA_NOT_FOUND"}
+    assert len(codes) > 30 and not [name for name, code in codes.items() if reasons.reason(code).startswith("error ")]
 
 
 class Follower:

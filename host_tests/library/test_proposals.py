@@ -5,9 +5,13 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2.sa import selectors
+from ikev2.sa import payloads, selectors
+from ikev2.sa.payloads import (
+    INVALID_SYNTAX,
+    NO_PROPOSAL_CHOSEN,
+)
 from ikev2.sa.policy import Policy
-from ikev2.sa.proposals import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, choose, offer
+from ikev2.sa.proposals import choose, offer
 
 from library import scripted_gateway
 
@@ -209,28 +213,29 @@ def test_octets_never_raise(data):
         assert found[0] or (found[2] in CBC and found[3] in (31, 14) and len(found[4]) == 8)
     selectors.read_ts(body, 0, len(body))
     selectors.read_cp(body, 0, len(body))
-    for kind, start, stop in selectors.bodies(33, body, 0, len(body)):
-        assert kind == selectors.MALFORMED or 0 < start <= stop <= len(body)
+    for kind, start, stop in payloads.bodies(33, body, 0, len(body)):
+        assert kind == payloads.MALFORMED or 0 < start <= stop <= len(body)
 
 
 def test_a_chain_of_payloads():
-    first, octets = selectors.chained([(40, b"nonce"), (41, selectors.notify_body(16384)), (33, b"")])
+    first, octets = payloads.chained([(40, b"nonce"), payloads.notify(16384), (33, b"")])
     assert (first, octets) == scripted_gateway.chain([(40, b"nonce"), scripted_gateway.notify(16384), (33, b"")])
-    assert list(selectors.bodies(first, octets, 0, len(octets))) == [(40, 4, 9), (41, 13, 17), (33, 21, 21)]
+    assert list(payloads.bodies(first, octets, 0, len(octets))) == [(40, 4, 9), (41, 13, 17), (33, 21, 21)]
     for cut in range(len(octets)):
-        assert [kind for kind, _, _ in selectors.bodies(first, octets, 0, cut)][-1] == selectors.MALFORMED
-    assert list(selectors.bodies(0, b"", 0, 0)) == []
-    assert list(selectors.bodies(0, b"\0", 0, 1)) == [(selectors.MALFORMED, 0, 0)]
+        assert [kind for kind, _, _ in payloads.bodies(first, octets, 0, cut)][-1] == payloads.MALFORMED
+    assert list(payloads.bodies(0, b"", 0, 0)) == []
+    assert list(payloads.bodies(0, b"\0", 0, 1)) == [(payloads.MALFORMED, 0, 0)]
     for size_field in (0, 3, 4, 7):  # a Notify needs its fields
         octets = struct.pack(">BBH", 0, 0, size_field) + bytes(4)
-        assert list(selectors.bodies(41, octets, 0, size_field or 8)) == [(selectors.MALFORMED, 0, 0)]
+        assert list(payloads.bodies(41, octets, 0, size_field or 8)) == [(payloads.MALFORMED, 0, 0)]
 
 
 def test_critical_counts_for_unknown_types_only_n17():
     def seen(kind, critical):
-        return next(selectors.bodies(kind, bytes((0, critical, 0, 4)), 0, 4))[0]
+        return next(payloads.bodies(kind, bytes((0, critical, 0, 4)), 0, 4))[0]
 
-    assert seen(99, 0x80) == seen(49, 0xFF) == seen(32, 0x80) == selectors.UNKNOWN_CRITICAL
+    for kind, critical in ((99, 0x80), (49, 0xFF), (32, 0x80), (1, 0x80)):
+        assert seen(kind, critical) == payloads.UNKNOWN_CRITICAL - kind < payloads.MALFORMED
     assert seen(99, 0x7F) == 99 and seen(43, 0x80) == 43 and seen(48, 0x80) == 48
 
 

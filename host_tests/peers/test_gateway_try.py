@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 from commands.try_process import TryProcess, tried
 from ikev2 import wire
-from ikev2.sa import proposals, selectors
+from ikev2.sa import payloads, proposals
 from packets import tshark, wireshark
 from tools import ROOT
 
@@ -100,11 +100,11 @@ _SOME = {
 
 def ask(road, group):
     """A half-open IKE SA at the gateway, of somebody who will not go on."""
-    offer = proposals.offer(proposals.PROTOCOL_IKE, b"", ("aes-cbc-256",), (group,))
+    offer = proposals.offer(payloads.PROTOCOL_IKE, b"", ("aes-cbc-256",), (group,))
     size = {31: 32, 14: 256}[group]
-    parts = [(selectors.SA, offer), (selectors.KE, struct.pack(">HH", group, 0) + os.urandom(size)),
-             (selectors.NONCE, os.urandom(32))]  # fmt: skip
-    first, octets = selectors.chained(parts)
+    parts = [(payloads.SA, offer), (payloads.KE, struct.pack(">HH", group, 0) + os.urandom(size)),
+             (payloads.NONCE, os.urandom(32))]  # fmt: skip
+    first, octets = payloads.chained(parts)
     header = os.urandom(8) + bytes(8) + bytes((first, wire.VERSION_2, wire.IKE_SA_INIT, wire.INITIATOR)) + bytes(4)
     since = len(road.wire.packets)
     with road.device.socket("0.0.0.0") as sock:

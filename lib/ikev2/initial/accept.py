@@ -10,27 +10,31 @@ from portable import const
 
 from .. import wire
 from ..sa import keys, reasons
-from ..sa.policy import Child
-from ..sa.proposals import PROTOCOL_ESP, choose, offer, two
-from ..sa.selectors import (
+from ..sa.payloads import (
     AUTH,
     CP,
     ID_I,
     ID_R,
     NOTIFY,
+    PROTOCOL_ESP,
     SA,
     TS_I,
     TS_R,
     UNKNOWN_CRITICAL,
     bodies,
     chained,
+    notify,
+    uint16,
+)
+from ..sa.policy import Child
+from ..sa.proposals import choose, offer
+from ..sa.selectors import (
     cut,
     host,
-    notify_body,
     read_ts,
     same_id,
     ts_body,
-)  # fmt: skip
+)
 
 _WANTED = (ID_I, ID_R, AUTH, CP, SA, TS_I, TS_R)
 _INITIAL_CONTACT = const(16384)
@@ -62,10 +66,10 @@ class Acceptance:
         found = {}
         contact = critical = malformed = False
         for kind, start, stop in bodies(first, octets, 0, len(octets)):
-            if kind == UNKNOWN_CRITICAL:
+            if kind <= UNKNOWN_CRITICAL:
                 critical = True
             elif kind == NOTIFY:
-                contact = contact or two(octets, start + 2) == _INITIAL_CONTACT
+                contact = contact or uint16(octets, start + 2) == _INITIAL_CONTACT
             elif kind < 0 or kind in found:
                 malformed = True
             elif kind in _WANTED:
@@ -73,17 +77,17 @@ class Acceptance:
         self.claimed = bytes(octets[found[ID_I][0] : found[ID_I][1]]) if ID_I in found else b""
         peer = self._who(found)
         if peer is None or malformed:
-            self.answer = chained([(NOTIFY, notify_body(reasons.AUTHENTICATION_FAILED))])
+            self.answer = chained([notify(reasons.AUTHENTICATION_FAILED)])
             return
         if critical:  # N17
-            self.answer = chained([(NOTIFY, notify_body(reasons.UNSUPPORTED_CRITICAL_PAYLOAD))])
+            self.answer = chained([notify(reasons.UNSUPPORTED_CRITICAL_PAYLOAD)])
             return
         self.peer = peer
         self.contact = contact
         parts = [(ID_R, peers.id_body), (AUTH, proof.sign(peer.psk, peers.id_body))]
         refusal = self._make(found, parts)
         if refusal:  # A11
-            parts.append((NOTIFY, notify_body(refusal)))
+            parts.append(notify(refusal))
         self.answer = chained(parts)
 
     # The rest is private.
@@ -150,7 +154,7 @@ def _asked(octets, at, end):
         return (), None
     while at + 4 <= end:
         kind = (octets[at] & 0x7F) << 8 | octets[at + 1]
-        size = two(octets, at + 2)
+        size = uint16(octets, at + 2)
         at += 4 + size
         if at > end:
             break

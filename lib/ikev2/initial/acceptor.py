@@ -11,8 +11,15 @@ from .. import wire
 from ..budget import Budget
 from ..crypto import group
 from ..sa import reasons
-from ..sa.proposals import PROTOCOL_IKE, choose, two
-from ..sa.selectors import KE, NONCE, NOTIFY, SA, notify_body
+from ..sa.payloads import (
+    KE,
+    NONCE,
+    PROTOCOL_IKE,
+    SA,
+    notify,
+    uint16,
+)
+from ..sa.proposals import choose
 from ..wire import EXCHANGE, FLAGS, IKE_SA_INIT, INITIATOR, MARKER, MESSAGE_ID, PORT_NAT, RESPONSE
 from .cookie import Cookies
 from .responder import Responder
@@ -93,7 +100,7 @@ class Acceptor:
         answer = self._consider(via, source, datagram, at, length, spi_i, now)
         if not answer:
             return None
-        message = bytes(at) + composed(spi_i, b"", RESPONSE, [(NOTIFY, answer)])
+        message = bytes(at) + composed(spi_i, b"", RESPONSE, [answer])
         return message if len(message) <= length and self._budget.allow(source, 1, now) else None  # A12
 
     def take(self, kind, slot, detail, now):
@@ -163,18 +170,18 @@ class Acceptor:
             _, start, stop = notifies[kinds.index(COOKIE)]
             proved = self._cookies.accepts(bytes(datagram[start:stop]), nonce, source, spi_i)
         if not proved and len(self.half_open) >= self._cookies_from:  # A5
-            return notify_body(COOKIE, self._cookies.make(nonce, source, spi_i, now))
+            return notify(COOKIE, self._cookies.make(nonce, source, spi_i, now))
         if NAT_DETECTION_SOURCE_IP not in kinds or NAT_DETECTION_DESTINATION_IP not in kinds:  # A4
-            return notify_body(reasons.NO_PROPOSAL_CHOSEN)
-        ke = two(datagram, found[KE][0]) if found[KE][1] - found[KE][0] >= 4 else 0
+            return notify(reasons.NO_PROPOSAL_CHOSEN)
+        ke = uint16(datagram, found[KE][0]) if found[KE][1] - found[KE][0] >= 4 else 0
         peers = self.peers
         refusal, number, cipher, its_group, _ = choose(
             datagram, *found[SA], PROTOCOL_IKE, 0, peers.ciphers, peers.groups, ke if peers.as_sent else 0
         )
         if refusal:
-            return notify_body(refusal) if refusal == reasons.NO_PROPOSAL_CHOSEN else None
+            return notify(refusal) if refusal == reasons.NO_PROPOSAL_CHOSEN else None
         if its_group != ke:  # A3
-            return notify_body(reasons.INVALID_KE_PAYLOAD, bytes((0, its_group)))
+            return notify(reasons.INVALID_KE_PAYLOAD, bytes((0, its_group)))
         theirs = value_and_nonce(datagram, found, ke, _SIZES[ke])
         value = self._value(ke, now) if theirs else None
         if value is not None and self._has_room(source, proved, now):

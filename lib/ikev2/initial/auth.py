@@ -11,34 +11,38 @@ from portable import const
 from .. import wire
 from ..crypto.octets import same
 from ..sa import keys, reasons, sk
-from ..sa.policy import Child
-from ..sa.proposals import PROTOCOL_ESP, choose, offer, two
-from ..sa.selectors import (
-    ALL,
+from ..sa.payloads import (
     AUTH,
     CP,
     ID_I,
     ID_R,
     NOTIFY,
+    PROTOCOL_ESP,
     SA,
-    SELECTOR,
-    SELECTORS_MAX,
     TS_I,
     TS_R,
     UNKNOWN_CRITICAL,
     bodies,
     chained,
+    notify,
+    uint16,
+)
+from ..sa.policy import Child
+from ..sa.proposals import choose, offer
+from ..sa.selectors import (
+    ALL,
+    SELECTOR,
+    SELECTORS_MAX,
     cp_request,
     cut,
     host,
     id_body,
-    notify_body,
     read_cp,
     read_ts,
     same_id,
     ts_body,
     within,
-)  # fmt: skip
+)
 
 _SHARED_KEY = const(2)  # Auth Method, section 3.8
 _AUTH = const(36)  # octets of its body
@@ -110,7 +114,7 @@ class Authentication:
         id = id_body(policy.id)
         parts = [(ID_I, id)]
         if initial_contact:
-            parts.append((NOTIFY, notify_body(_INITIAL_CONTACT)))
+            parts.append(notify(_INITIAL_CONTACT))
         if policy.gateway_id:
             parts.append((ID_R, id_body(policy.gateway_id)))
         parts.append((AUTH, self.proof.sign(policy.psk, id)))
@@ -130,11 +134,11 @@ class Authentication:
         error = 0
         malformed = False
         for kind, start, stop in bodies(first, octets, 0, len(octets)):
-            if kind == UNKNOWN_CRITICAL:  # N17
+            if kind <= UNKNOWN_CRITICAL:  # N17
                 self.farewell = _DELETE
                 return reasons.UNSUPPORTED_CRITICAL_PAYLOAD
             if kind == NOTIFY:
-                notify = two(octets, start + 2)
+                notify = uint16(octets, start + 2)
                 if reasons.is_error(notify):
                     error = error or notify
                 elif notify == _AUTH_LIFETIME and stop - start == 8:

@@ -14,8 +14,8 @@ from .. import wire
 from ..owners import ESTABLISHED, FAILED, LIFETIME
 from ..sa import reasons
 from ..sa.informational import IkeSa
-from ..sa.payloads import DELETE, delete, notify
-from ..sa.proposals import PROTOCOL_IKE, offer, two
+from ..sa.payloads import PROTOCOL_IKE, chained, delete, notify, uint16
+from ..sa.proposals import offer
 from ..sa.rekey import Rekeys
 from ..sa.selectors import SELECTOR
 from ..sa.window import FRESH, IGNORED
@@ -28,7 +28,6 @@ from ..wire import (
     INFORMATIONAL,
     INITIATOR,
     MESSAGE_ID,
-    NOTIFY,
     RESPONSE,
 )
 from .auth import Authentication
@@ -65,7 +64,7 @@ class Initiator:
 
     def __init__(self, node, slot, policy, now, initial_contact=False, address=None):
         spi_i, spi_r, initiator, peer, established = node.table.ike_sa(slot)
-        if not initiator or established or any(spi_r) or two(peer, len(peer) - 2) != wire.PORT:
+        if not initiator or established or any(spi_r) or uint16(peer, len(peer) - 2) != wire.PORT:
             raise ValueError("IKE SA in slot %r: not one to begin" % slot)
         offered = len(offer(PROTOCOL_IKE, b"", policy.ciphers, policy.groups))
         asked = len(policy.id.encode()) + len(policy.gateway_id.encode()) + len(policy.remote) // SELECTOR * 16
@@ -236,5 +235,5 @@ class Initiator:
         elif auth.farewell < 0:
             self._fail()
         else:  # N13, N15
-            said = (NOTIFY, notify(auth.farewell)) if auth.farewell else (DELETE, delete())
-            self._request_protected(_FAREWELL, *said)
+            farewell = notify(auth.farewell) if auth.farewell else delete()
+            self._request_protected(_FAREWELL, *chained((farewell,)))

@@ -9,9 +9,14 @@ import struct
 from portable import const, elapsed, equal
 
 from ..sa.informational import IkeSa
-from ..sa.proposals import PROTOCOL_IKE, offer
+from ..sa.payloads import (
+    KE,
+    NONCE,
+    PROTOCOL_IKE,
+    SA,
+)
+from ..sa.proposals import offer
 from ..sa.rekey import Rekeys
-from ..sa.selectors import KE, NONCE, SA
 from ..sa.window import FRESH, IGNORED, RETRANSMITTED
 from ..wire import EXCHANGE, FLAGS, HEADER, IKE_AUTH, INITIATOR, MESSAGE_ID, RESPONSE
 from .accept import Acceptance

@@ -13,8 +13,20 @@ from portable import const
 from .. import wire
 from ..crypto import group
 from ..sa import reasons
-from ..sa.proposals import PROTOCOL_IKE, choose, offer, two
-from ..sa.selectors import KE, MALFORMED, NONCE, NOTIFY, SA, UNKNOWN_CRITICAL, bodies, chained, notify_body
+from ..sa.payloads import (
+    KE,
+    MALFORMED,
+    NONCE,
+    NOTIFY,
+    PROTOCOL_IKE,
+    SA,
+    UNKNOWN_CRITICAL,
+    bodies,
+    chained,
+    notify,
+    uint16,
+)
+from ..sa.proposals import choose, offer
 from ..wire import HEADER
 
 NONCE_SIZE = const(32)
@@ -45,14 +57,14 @@ def contents(message, at, length):
     found = {}
     notifies = []
     for kind, start, stop in bodies(message[at + wire.NEXT_PAYLOAD], message, at + HEADER, length):
-        if kind == UNKNOWN_CRITICAL:
+        if kind <= UNKNOWN_CRITICAL:
             return reasons.UNSUPPORTED_CRITICAL_PAYLOAD, found, notifies
         if kind == MALFORMED or kind in found or length - at > _MESSAGE_MAX:
             return reasons.MALFORMED, found, notifies
         if kind == SA or kind == KE or kind == NONCE:
             found[kind] = start, stop
         elif kind == NOTIFY:
-            notifies.append((two(message, start + 2), start + 4 + message[start + 1], stop))
+            notifies.append((uint16(message, start + 2), start + 4 + message[start + 1], stop))
     return 0, found, notifies
 
 
@@ -62,7 +74,7 @@ def value_and_nonce(message, found, number, size):
     nonce, nonce_stop = found.get(NONCE, (0, 0))
     if (
         value_stop - value != 4 + size
-        or two(message, value) != number
+        or uint16(message, value) != number
         or not _NONCE_MIN <= nonce_stop - nonce <= _NONCE_MAX
     ):
         return None
@@ -75,8 +87,8 @@ def nat_detection(random, spi_i, spi_r, endpoint):
     sha1 = getattr(hashlib, "sha1", None)
     destination = sha1(spi_i + spi_r + endpoint).digest() if sha1 else random(_SHA1)
     return [
-        (NOTIFY, notify_body(NAT_DETECTION_SOURCE_IP, source)),
-        (NOTIFY, notify_body(NAT_DETECTION_DESTINATION_IP, destination)),
+        notify(NAT_DETECTION_SOURCE_IP, source),
+        notify(NAT_DETECTION_DESTINATION_IP, destination),
     ]
 
 
@@ -149,7 +161,7 @@ class InitialExchange:
         if said == COOKIE and 1 <= len(data) <= _COOKIE_MAX:
             return self._add_cookie(data, sent)
         if said == reasons.INVALID_KE_PAYLOAD and len(data) == 2:
-            return self._change_group(two(data, 0), sent)
+            return self._change_group(uint16(data, 0), sent)
         if said == reasons.NO_PROPOSAL_CHOSEN:
             said = reasons.IKE_SUITE
         return self.hint(reasons.MALFORMED if said == COOKIE else said or reasons.MALFORMED)
@@ -173,7 +185,7 @@ class InitialExchange:
             (NONCE, self.nonce),
         ]
         if self._cookie:
-            parts.insert(0, (NOTIFY, notify_body(COOKIE, self._cookie)))
+            parts.insert(0, notify(COOKIE, self._cookie))
         self.message = composed(self._spi_i, b"", wire.INITIATOR, parts + self._nat)
 
     def _is_stale(self):

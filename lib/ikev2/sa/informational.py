@@ -8,22 +8,31 @@ because a hundred packets with unknown SPIs are not worth a hundred exchanges. C
 
 from portable import const, elapsed, sooner
 
-from .. import wire
-from ..wire import CREATE_CHILD_SA, NOTIFY
+from ..owners import LIFETIME, UNKNOWN_SPI
+from ..wire import AH, CREATE_CHILD_SA, ESP, INFORMATIONAL, INVALID_SPI, NOTIFY
 from .payloads import (
     DELETE,
     INVALID_SYNTAX,
     NO_ADDITIONAL_SAS,
+    PROTOCOL_AH,
+    PROTOCOL_ESP,
+    PROTOCOL_IKE,
     TEMPORARY_FAILURE,
-    answer_to,
+    UNSUPPORTED_CRITICAL_PAYLOAD,
+    chained,
     delete,
     has_notify,
     notify,
-    refusal,
+    notify_data,
+    notify_type,
+    unknown_critical,
 )
 from .window import Window
 
 _LONGEST = const(160)  # octets of a message without rekeys
+_ROOM = const(44)  # octets of Delete payloads in a response: nine SPIs
+_CHILD_SAS = ((PROTOCOL_ESP, ESP), (PROTOCOL_AH, AH))  # Protocol ID of a Delete, and that of the packets
+_AUTH_LIFETIME = const(16403)  # RFC 4478
 
 # Where our part of the state lies in _state.
 _WANTED = const(56)  # what must be said
@@ -50,6 +59,55 @@ _DELETE_IKE = const(0x01)
 _DELETE_CHILD = const(0x02)
 _UNKNOWN_SPI = const(0x04)
 _CHECK = const(0x08)
+
+
+def refuse(kind, data=b"", protocol=0, spi=b""):
+    """(type of the first payload, payloads of the response, True if the IKE SA is over) that refuse a request (K3).
+
+    INVALID_SYNTAX is fatal for both ends (2.21.3).
+    """
+    return chained((notify(kind, data, protocol, spi),)) + (kind == INVALID_SYNTAX,)
+
+
+def answer_informational(node, slot, found, octets, deleting=()):
+    """As `refuse`, for a request with these payloads: Deletes and notifies, done and answered (section 1.4).
+
+    Delete of an IKE SA has an empty answer. Of more Child SAs at once than _ROOM is for, all go and not all are named:
+    the peer knows what it asked for. `deleting` are the inbound SPIs in our own Delete that waits (K11).
+    """
+    deletes = []
+    for kind, start, end in found:
+        if kind == DELETE:
+            if octets[start] == PROTOCOL_IKE:
+                return chained(()) + (True,)
+            deletes.append((octets[start], start + 4, end))
+        elif kind == NOTIFY:  # P2, K10: no state changes here
+            about, data = notify_type(octets, start), notify_data(octets, start, end)
+            if len(data) == 4 and about in (INVALID_SPI, _AUTH_LIFETIME):
+                node.emit(UNKNOWN_SPI if about == INVALID_SPI else LIFETIME, slot, data)
+    answers = []
+    room = _ROOM
+    for protocol, of_packets in _CHILD_SAS:
+        spis = b""
+        for its_protocol, start, end in deletes:
+            for at in range(start, end if its_protocol == protocol else start, 4):
+                spi = _remove_child(node.table, slot, of_packets, bytes(octets[at : at + 4]))
+                spis += b"" if spi in deleting else spi
+        spis = spis[: max(0, room - 8)]
+        if spis:
+            answers.insert(0, delete(spis, protocol))
+            room -= 8 + len(spis)
+    return chained(answers) + (False,)
+
+
+def _remove_child(table, slot, protocol, spi_out):
+    """Forget the Child SA with that outbound SPI; its inbound SPI, or nothing if there is no such."""
+    for child in table.children(slot):
+        _, its_protocol, spi_in, its_spi_out = table.child_sa(child)
+        if its_protocol == protocol and its_spi_out == spi_out:
+            table.remove_child(child)
+            return spi_in
+    return b""
 
 
 class IkeSa(Window):
@@ -182,10 +240,10 @@ class IkeSa(Window):
     def _request(self):
         says, spi = self._state[_SAYS], bytes(self._state[_SPI:_NEXT_SPI])
         if says == _CHECK:
-            return 0, b""
+            return chained(())
         if says == _UNKNOWN_SPI:
-            return NOTIFY, notify(wire.INVALID_SPI, spi)
-        return DELETE, delete() if says == _DELETE_IKE else delete(spi)
+            return chained((notify(INVALID_SPI, spi),))
+        return chained((delete() if says == _DELETE_IKE else delete(spi),))
 
     def _answered(self, found, octets):
         if self._state[_SAYS] == _DELETE_IKE:
@@ -201,15 +259,19 @@ class IkeSa(Window):
                     table.remove_child(child)
 
     def _answer_to(self, exchange, found, octets):
-        refused = refusal(found, octets)
-        if refused:
-            return refused
+        if found is None:
+            return refuse(INVALID_SYNTAX)
+        kind = unknown_critical(found)
+        if kind:  # N17
+            return refuse(UNSUPPORTED_CRITICAL_PAYLOAD, bytes((kind,)))
+        if exchange == INFORMATIONAL:
+            return answer_informational(self.node, self.slot, found, octets, self._unwanted)
         if exchange != CREATE_CHILD_SA:
-            return answer_to(self.node, self.slot, exchange, found, octets, self._unwanted)
+            return refuse(INVALID_SYNTAX)
         if self.deleting:  # K3
-            return NOTIFY, notify(TEMPORARY_FAILURE), False
+            return refuse(TEMPORARY_FAILURE)
         if not self.rekeys:
-            return NOTIFY, notify(NO_ADDITIONAL_SAS), False
+            return refuse(NO_ADDITIONAL_SAS)
         return self.rekeys.begin(self, found, octets)
 
     def _go_on(self):

@@ -10,13 +10,8 @@ import struct
 
 from portable import const, micropython, ptr8
 
+from .payloads import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, PROTOCOL_ESP, PROTOCOL_IKE
 from .policy import CIPHERS
-
-PROTOCOL_IKE = const(1)  # section 3.3.1
-PROTOCOL_ESP = const(3)
-
-INVALID_SYNTAX = const(7)
-NO_PROPOSAL_CHOSEN = const(14)
 
 _PRF = const(2)
 _INTEG = const(3)
@@ -49,12 +44,6 @@ _ANY_DH = const(0x8000)
 _ANY_ESN = const(0x10000)
 _STRANGE = const(0x20000)  # a type that is not of RFC 7296 (3.3.6)
 _TWICE = const(0x40000)  # two transforms of one type
-
-
-@micropython.viper
-def two(octets: ptr8, at: int) -> int:
-    """The number in octets[at:at+2]."""
-    return octets[at] << 8 | octets[at + 1]
 
 
 @micropython.viper

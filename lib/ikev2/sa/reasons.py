@@ -6,17 +6,19 @@ may be from anyone, and is marked as such.
 
 from portable import const
 
-UNSUPPORTED_CRITICAL_PAYLOAD = const(1)
-INVALID_SYNTAX = const(7)
-NO_PROPOSAL_CHOSEN = const(14)
-INVALID_KE_PAYLOAD = const(17)
-AUTHENTICATION_FAILED = const(24)
-NO_ADDITIONAL_SAS = const(35)
+from .payloads import (
+    AUTHENTICATION_FAILED,
+    INVALID_KE_PAYLOAD,
+    INVALID_SYNTAX,
+    NO_ADDITIONAL_SAS,
+    NO_PROPOSAL_CHOSEN,
+    TEMPORARY_FAILURE,
+    TS_UNACCEPTABLE,
+    UNSUPPORTED_CRITICAL_PAYLOAD,
+)
+
 INTERNAL_ADDRESS_FAILURE = const(36)
 FAILED_CP_REQUIRED = const(37)
-TS_UNACCEPTABLE = const(38)
-TEMPORARY_FAILURE = const(43)
-CHILD_SA_NOT_FOUND = const(44)
 
 # Ours: what an attempt did not get, or what was not right.
 NO_RESPONSE = const(-1)

@@ -13,12 +13,29 @@ from ..crypto import group
 from ..owners import CHILD_NEW, REPLACED
 from ..wire import ESP
 from . import keys, sk
-from .informational import IkeSa
-from .payloads import INVALID_SYNTAX, NO_ADDITIONAL_SAS, TEMPORARY_FAILURE, notify_type
+from .informational import IkeSa, refuse
+from .payloads import (
+    CHILD_SA_NOT_FOUND,
+    INVALID_KE_PAYLOAD,
+    INVALID_SYNTAX,
+    KE,
+    NO_ADDITIONAL_SAS,
+    NONCE,
+    NOTIFY,
+    PROTOCOL_ESP,
+    PROTOCOL_IKE,
+    SA,
+    TEMPORARY_FAILURE,
+    TS_I,
+    TS_R,
+    TS_UNACCEPTABLE,
+    chained,
+    notify_type,
+    uint16,
+)
 from .policy import Child
-from .proposals import PROTOCOL_ESP, PROTOCOL_IKE, choose, offer, two
-from .reasons import CHILD_SA_NOT_FOUND, INVALID_KE_PAYLOAD, TS_UNACCEPTABLE
-from .selectors import KE, NONCE, NOTIFY, SA, SELECTOR, TS_I, TS_R, chained, cut, notify_body, read_ts, ts_body
+from .proposals import choose, offer
+from .selectors import SELECTOR, cut, read_ts, ts_body
 
 _ONCE = (SA, KE, NONCE, TS_I, TS_R)
 _REKEY_SA = const(16393)
@@ -27,6 +44,45 @@ _NONCE_MIN = const(16)
 _NONCE_MAX = const(256)
 _LONGEST = const(216)  # octets of a response without KE data and selectors
 _MODP = const(14)
+
+
+class PendingRekey:
+    """A request that we agree to, until its shared secret is made; `chosen` is what proposals.choose gives."""
+
+    replaces = -1  # slot of the Child SA; -1: the IKE SA
+    inside = remote = b""  # of the Child SA that is made
+    dh = None  # the key exchange, if there is one
+    our_value = b""
+    _peer_value = b""
+
+    def __init__(self, nonce, chosen):
+        self.nonce = nonce
+        _, self.number, self.cipher, self.group, self.spi = chosen
+
+    def begin(self, dh, peer_value):
+        """Start the key exchange."""
+        self.dh = dh
+        self._peer_value = peer_value
+        dh.begin()
+
+    def step(self):
+        """A slice of the key exchange; True with the last one."""
+        if not self.dh.step():
+            return False
+        if self.our_value:
+            return True
+        self.our_value = self.dh.value
+        self.dh.begin(self._peer_value)
+        return False
+
+    def answer(self, protocol, spi, nonce, more=()):
+        """(type of the first payload, payloads, False) of the response: our SPI, our nonce, our public value."""
+        sa = offer(protocol, spi, (self.cipher,), (self.group,) if self.group else (), self.number)
+        parts = [(SA, sa), (NONCE, nonce)]
+        if self.dh:
+            parts.append((KE, struct.pack(">HH", self.group, 0) + self.our_value))
+        parts.extend(more)
+        return chained(parts) + (False,)
 
 
 class Rekeys:
@@ -39,10 +95,7 @@ class Rekeys:
         self._policy = policy
         self.sk_d = sk_d
         self._selectors = selectors
-        self._dh = None  # a key exchange on its way, then what goes on once it is done
-        self._peer_value = b""
-        self._ours = b""
-        self._then = None
+        self._pending = None
         count = max([len(inside) + len(remote) for inside, remote in selectors.values()] or (0,)) // SELECTOR
         self.longest = _LONGEST + (256 if _MODP in policy.groups else 32) + 16 * count
 
@@ -55,57 +108,59 @@ class Rekeys:
         rekeyed = None
         for kind, start, stop in found:
             if kind in bodies:
-                return _refusal(INVALID_SYNTAX)
+                return refuse(INVALID_SYNTAX)
             if kind in _ONCE:
                 bodies[kind] = start, stop
             elif kind == NOTIFY and notify_type(octets, start) == _REKEY_SA:
                 if octets[start + 1] != 4:
-                    return _refusal(INVALID_SYNTAX)
+                    return refuse(INVALID_SYNTAX)
                 rekeyed = octets[start], bytes(octets[start + 4 : start + 8])
         start, stop = bodies.get(NONCE, (0, 0))
         if SA not in bodies or not _NONCE_MIN <= stop - start <= _NONCE_MAX:
-            return _refusal(INVALID_SYNTAX)
+            return refuse(INVALID_SYNTAX)
         nonce = bytes(octets[start:stop])
         start, stop = bodies[SA]
         if stop - start > 5 and octets[start + 5] == PROTOCOL_IKE:
             return self._replace_ike(ike, bodies, octets, nonce)
         if rekeyed is None:
-            return _refusal(NO_ADDITIONAL_SAS)
+            return refuse(NO_ADDITIONAL_SAS)
         return self._replace_child(ike, bodies, octets, nonce, *rekeyed)
 
     def step(self, ike):
         """A slice of what takes long; then the same as `begin`."""
+        pending = self._pending
         try:
-            if not self._dh.step():
+            if not pending.step():
                 return None
-            if not self._ours:
-                self._ours = self._dh.value
-                self._dh.begin(self._peer_value)
-                return None
-            secret = self._dh.value
-            ke = struct.pack(">HH", self._dh.number, 0) + self._ours
-            made = _refusal(INVALID_SYNTAX) if secret is None else self._then(secret, ke)
+            made = self._finish(ike, pending)
         except (MemoryError, NotImplementedError):  # a wrong known answer is one
-            made = _refusal(TEMPORARY_FAILURE)
-        self._dh = self._then = None
-        self._ours = b""
+            made = refuse(TEMPORARY_FAILURE)
+        self._pending = None
         return made
 
     # The rest is private.
 
-    def _exchange(self, ike, bodies, octets, number, then):
-        """then(secret, our KE body) once the key exchange in the group of that number is done."""
+    def _exchange(self, ike, pending, bodies, octets):
+        """Start the key exchange, if there is one, else conclude."""
+        number = pending.group
+        if not number:
+            return self._finish(ike, pending)
         start, stop = bodies.get(KE, (0, 0))
-        if stop - start < 4 or two(octets, start) != number:
-            return _refusal(INVALID_KE_PAYLOAD, struct.pack(">H", number))
+        if stop - start < 4 or uint16(octets, start) != number:
+            return refuse(INVALID_KE_PAYLOAD, struct.pack(">H", number))
         dh = group(number, ike.node.random)
         if stop - start != 4 + dh.size:
-            return _refusal(INVALID_SYNTAX)
-        self._peer_value = bytes(octets[start + 4 : stop])
-        self._then = then
-        self._dh = dh
-        dh.begin()
+            return refuse(INVALID_SYNTAX)
+        pending.begin(dh, bytes(octets[start + 4 : stop]))
+        self._pending = pending
         return None
+
+    def _finish(self, ike, pending):
+        """The answer, once there is the shared secret."""
+        secret = pending.dh.value if pending.dh else b""
+        if secret is None:
+            return refuse(INVALID_SYNTAX)
+        return (self._make_ike if pending.replaces < 0 else self._make_child)(ike, pending, secret)
 
     def _replace_child(self, ike, bodies, octets, nonce, protocol, spi_old):
         """K1: a successor of the Child SA whose outbound SPI that is."""
@@ -121,79 +176,81 @@ class Rekeys:
                     old_spi = spi_in
         self._selectors = known
         if old < 0:
-            return _refusal(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
+            return refuse(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
         if ike.is_deleting(old_spi):
-            return _refusal(TEMPORARY_FAILURE)
+            return refuse(TEMPORARY_FAILURE)
         if TS_I not in bodies or TS_R not in bodies:
-            return _refusal(INVALID_SYNTAX)
-        ke = two(octets, bodies[KE][0]) if KE in bodies and bodies[KE][1] - bodies[KE][0] >= 4 else 0
+            return refuse(INVALID_SYNTAX)
+        ke = uint16(octets, bodies[KE][0]) if KE in bodies and bodies[KE][1] - bodies[KE][0] >= 4 else 0
         policy = self._policy
-        refusal, number, cipher, its_group, spi_out = choose(
-            octets, *bodies[SA], PROTOCOL_ESP, 4, policy.ciphers, policy.groups, ke
-        )
-        if refusal:
-            return _refusal(refusal)
+        chosen = choose(octets, *bodies[SA], PROTOCOL_ESP, 4, policy.ciphers, policy.groups, ke)
+        if chosen[0]:
+            return refuse(chosen[0])
         inside, remote = known[old_spi]
         remote, inside = _narrowed(octets, bodies[TS_I], remote), _narrowed(octets, bodies[TS_R], inside)
         if inside is None or remote is None:
-            return _refusal(INVALID_SYNTAX)
+            return refuse(INVALID_SYNTAX)
         if not inside or not remote:
-            return _refusal(TS_UNACCEPTABLE)
+            return refuse(TS_UNACCEPTABLE)
+        pending = PendingRekey(nonce, chosen)
+        pending.replaces = old
+        pending.inside = inside
+        pending.remote = remote
+        return self._exchange(ike, pending, bodies, octets)
 
-        def make(secret, ke):
-            our_nonce = ike.node.random(_NONCE)
-            # We answer: what the exchange's initiator sends is what we receive (2.17).
-            key_in, key_out = keys.child_keys(cipher, self.sk_d, nonce, our_nonce, secret)
-            try:
-                spi = table.child.choose(ike.node.random)
-                slot = table.adopt_child(ike.slot, ESP, spi, spi_out)
-            except ValueError:
-                return _refusal(TEMPORARY_FAILURE)
-            self._selectors[spi] = inside, remote
-            child = Child(cipher, spi, spi_out, key_in, key_out, inside, remote, slot)
-            child.replaces = old
-            ike.node.emit(CHILD_NEW, slot, child)
-            sa = offer(PROTOCOL_ESP, spi, (cipher,), (its_group,) if its_group else (), number)
-            parts = [(SA, sa), (NONCE, our_nonce)] + ([(KE, ke)] if ke else [])
-            return _answer(parts + [(TS_I, ts_body(remote)), (TS_R, ts_body(inside))])
-
-        return self._exchange(ike, bodies, octets, its_group, make) if its_group else make(b"", b"")
+    def _make_child(self, ike, pending, secret):
+        """The Child SA, which receives from now on."""
+        table = ike.node.table
+        inside, remote = pending.inside, pending.remote
+        our_nonce = ike.node.random(_NONCE)
+        # We answer: what the exchange's initiator sends is what we receive (2.17).
+        key_in, key_out = keys.child_keys(pending.cipher, self.sk_d, pending.nonce, our_nonce, secret)
+        try:
+            spi = table.child.choose(ike.node.random)
+            slot = table.adopt_child(ike.slot, ESP, spi, pending.spi)
+        except ValueError:
+            return refuse(TEMPORARY_FAILURE)
+        self._selectors[spi] = inside, remote
+        child = Child(pending.cipher, spi, pending.spi, key_in, key_out, inside, remote, slot)
+        child.replaces = pending.replaces
+        ike.node.emit(CHILD_NEW, slot, child)
+        return pending.answer(PROTOCOL_ESP, spi, our_nonce, ((TS_I, ts_body(remote)), (TS_R, ts_body(inside))))
 
     def _replace_ike(self, ike, bodies, octets, nonce):
         """K2: a successor of the IKE SA."""
         policy = self._policy
         if KE not in bodies or bodies[KE][1] - bodies[KE][0] < 4:
-            return _refusal(INVALID_SYNTAX)
-        refusal, number, cipher, its_group, spi_i = choose(
-            octets, *bodies[SA], PROTOCOL_IKE, 8, policy.ciphers, policy.groups, two(octets, bodies[KE][0])
-        )
-        if refusal:
-            return _refusal(refusal)
+            return refuse(INVALID_SYNTAX)
+        ke = uint16(octets, bodies[KE][0])
+        chosen = choose(octets, *bodies[SA], PROTOCOL_IKE, 8, policy.ciphers, policy.groups, ke)
+        if chosen[0]:
+            return refuse(chosen[0])
+        return self._exchange(ike, PendingRekey(nonce, chosen), bodies, octets)
 
-        def make(secret, ke):
-            node = ike.node
-            table = node.table
-            _, _, _, peer, _ = table.ike_sa(ike.slot)
-            try:
-                spi_r = table.ike.choose(node.random)
-                our_nonce = node.random(_NONCE)
-                seed = keys.skeyseed_of_rekey(self.sk_d, secret, nonce, our_nonce)
-                sk_d, sk_ai, sk_ar, sk_ei, sk_er, _, _ = keys.ike_keys(cipher, seed, nonce, our_nonce, spi_i, spi_r)
-                protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
-                slot = table.adopt_ike(spi_i, spi_r, False, peer, True)
-            except ValueError:
-                return _refusal(TEMPORARY_FAILURE)
-            table.update_ike(slot, via=table.via(ike.slot))
-            rekeys = Rekeys(policy, sk_d, self._selectors)
-            node.attach(slot, IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys))
-            for child in table.children(ike.slot):
-                table.move_child(child, slot)
-            self._selectors = {}
-            node.emit(REPLACED, ike.slot, slot)
-            sa = offer(PROTOCOL_IKE, spi_r, (cipher,), (its_group,), number)
-            return _answer([(SA, sa), (NONCE, our_nonce), (KE, ke)])
-
-        return self._exchange(ike, bodies, octets, its_group, make)
+    def _make_ike(self, ike, pending, secret):
+        """The IKE SA, which has the Child SAs from now on."""
+        node = ike.node
+        table = node.table
+        policy = self._policy
+        cipher, nonce, spi_i = pending.cipher, pending.nonce, pending.spi
+        _, _, _, peer, _ = table.ike_sa(ike.slot)
+        try:
+            spi_r = table.ike.choose(node.random)
+            our_nonce = node.random(_NONCE)
+            seed = keys.skeyseed_of_rekey(self.sk_d, secret, nonce, our_nonce)
+            sk_d, sk_ai, sk_ar, sk_ei, sk_er, _, _ = keys.ike_keys(cipher, seed, nonce, our_nonce, spi_i, spi_r)
+            protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
+            slot = table.adopt_ike(spi_i, spi_r, False, peer, True)
+        except ValueError:
+            return refuse(TEMPORARY_FAILURE)
+        table.update_ike(slot, via=table.via(ike.slot))
+        rekeys = Rekeys(policy, sk_d, self._selectors)
+        node.attach(slot, IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys))
+        for child in table.children(ike.slot):
+            table.move_child(child, slot)
+        self._selectors = {}
+        node.emit(REPLACED, ike.slot, slot)
+        return pending.answer(PROTOCOL_IKE, spi_r, our_nonce)
 
 
 def _narrowed(octets, body, held):
@@ -202,13 +259,3 @@ def _narrowed(octets, body, held):
     if asked is None:
         return None
     return held if asked[0] == held else cut(asked[0], held)[: len(held)]
-
-
-def _answer(parts, over=False):
-    first, octets = chained(parts)
-    return first, octets, over
-
-
-def _refusal(kind, data=b"", protocol=0, spi=b""):
-    """K3. INVALID_SYNTAX is the end of the IKE SA for both (2.21.3)."""
-    return _answer([(NOTIFY, notify_body(kind, data, protocol, spi))], kind == INVALID_SYNTAX)

@@ -1,7 +1,7 @@
-"""Who speaks and for what: identities, traffic selectors and the address inside, composed and read in place.
+"""Identities, traffic selectors and the address inside: bodies of ID, TS and CP payloads, composed and read in place.
 
-RFC 7296 sections 3.2 (payloads one behind the other), 3.4, 3.5, 3.10, 3.13 and 3.15; IPv4 only. A traffic selector is
-kept as 13 octets: protocol (0: any), first and last port, first and last address; several are one string of octets.
+RFC 7296 sections 3.5, 3.13 and 3.15; IPv4 only. A traffic selector is kept as 13 octets: protocol (0: any), first and
+last port, first and last address; several are one string of octets.
 """
 
 import struct
@@ -13,65 +13,12 @@ ALL = b"\0\0\0\xff\xff\0\0\0\0\xff\xff\xff\xff"
 SELECTORS_MAX = const(8)  # of one side, that we keep
 SERVERS_MAX = const(3)  # name servers
 
-# Payload types, section 3.2.
-SA = const(33)
-KE = const(34)
-ID_I = const(35)
-ID_R = const(36)
-AUTH = const(39)
-NONCE = const(40)
-NOTIFY = const(41)
-TS_I = const(44)
-TS_R = const(45)
-CP = const(47)
-
-MALFORMED = const(-1)  # in place of a payload type
-UNKNOWN_CRITICAL = const(-2)
-
-_KNOWN_FIRST = const(33)
-_KNOWN_LAST = const(48)
-_CRITICAL = const(0x80)
 _TS_IPV4 = const(7)  # TS_IPV4_ADDR_RANGE
 _TS_SIZE = const(16)
 _CFG_REQUEST = const(1)
 _CFG_REPLY = const(2)
 _INTERNAL_IP4_ADDRESS = const(1)
 _INTERNAL_IP4_DNS = const(3)
-
-
-def chained(parts):
-    """(type of the first, octets) of payloads, given as [(type, body)]."""
-    following = 0
-    pieces = []
-    for kind, body in reversed(parts):
-        pieces.append(body)
-        pieces.append(struct.pack(">BBH", following, 0, 4 + len(body)))
-        following = kind
-    return following, b"".join(reversed(pieces))
-
-
-def bodies(first, octets, at, end):
-    """Each payload of a chain in octets[at:end]: (type, start, end of its body).
-
-    MALFORMED in place of a type ends it; UNKNOWN_CRITICAL is a type that is neither known nor to be skipped (N17).
-    """
-    while first:
-        start = at + 4
-        stop = at + (octets[at + 2] << 8 | octets[at + 3]) if start <= end else 0
-        if not start <= stop <= end or (first == NOTIFY and (stop - start < 4 or octets[start + 1] > stop - start - 4)):
-            yield MALFORMED, at, at
-            return
-        known = _KNOWN_FIRST <= first <= _KNOWN_LAST
-        yield first if known or not octets[at + 1] & _CRITICAL else UNKNOWN_CRITICAL, start, stop
-        first = octets[at]
-        at = stop
-    if at != end:
-        yield MALFORMED, at, at
-
-
-def notify_body(kind, data=b"", protocol=0, spi=b""):
-    """Body of a Notify payload (section 3.10)."""
-    return struct.pack(">BBH", protocol, len(spi), kind) + spi + data
 
 
 def identity(text):

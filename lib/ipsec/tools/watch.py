@@ -1,7 +1,7 @@
 """What goes over the wire while a tunnel is made, in words: messages as a node sends and takes them, and selectors."""
 
 from ikev2 import wire
-from ikev2.sa import policy, proposals, selectors
+from ikev2.sa import payloads, policy, proposals, selectors
 
 _EXCHANGES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMATIONAL"}
 _COOKIE = 16390
@@ -40,11 +40,11 @@ def in_clear(octets, at, end):
     """What an IKE_SA_INIT response says, in words."""
     group = 0
     said = []
-    payloads = list(selectors.bodies(octets[at + wire.NEXT_PAYLOAD], octets, at + wire.HEADER, end))
-    for kind, start, stop in payloads:
-        if kind == selectors.KE and stop - start > 4:
+    found = list(payloads.bodies(octets[at + wire.NEXT_PAYLOAD], octets, at + wire.HEADER, end))
+    for kind, start, stop in found:
+        if kind == payloads.KE and stop - start > 4:
             group = octets[start] << 8 | octets[start + 1]
-        elif kind == selectors.NOTIFY:
+        elif kind == payloads.NOTIFY:
             notify = octets[start + 2] << 8 | octets[start + 3]
             if notify == _COOKIE:
                 said.append("the gateway is busy and wants its cookie back")
@@ -52,10 +52,10 @@ def in_clear(octets, at, end):
                 said.append("it wants group %d" % (octets[stop - 2] << 8 | octets[stop - 1]))
             elif notify < _ERRORS:
                 said.append("it refuses, error %d" % notify)
-    for kind, start, stop in payloads:
-        if kind == selectors.SA:
+    for kind, start, stop in found:
+        if kind == payloads.SA:
             known = tuple(policy.CIPHERS)
-            chosen = proposals.choose(octets, start, stop, proposals.PROTOCOL_IKE, 0, known, policy.GROUPS, group)
+            chosen = proposals.choose(octets, start, stop, payloads.PROTOCOL_IKE, 0, known, policy.GROUPS, group)
             said.append("IKE %s, group %d" % (chosen[2] or "of another kind", group))
     return ", ".join(said)
 
