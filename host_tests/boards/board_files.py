@@ -13,6 +13,8 @@ import tools
 from ikev2 import config
 from tools import ROOT
 
+from boards import shrink
+
 CONFIG = "ikev2.json"
 PARTITION_TABLE = 0x8000
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
@@ -121,14 +123,15 @@ def config_of(path, weak_psk=True):
 
 
 @cache
-def compiled(source, architecture):
-    """A module's octets as a .mpy file, with machine code for that architecture."""
+def compiled(name, text, architecture):
+    """The octets of a module of that name as a .mpy file, with machine code for that architecture."""
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "out.mpy"
+        source, target = Path(folder) / name, Path(folder) / "out.mpy"
+        source.write_text(text)
         try:
             tools.compiled(source, target, architecture)
         except subprocess.CalledProcessError as error:
-            raise Refused(f"mpy-cross refuses {source.name}: {error.stdout}{error.stderr}") from None
+            raise Refused(f"mpy-cross refuses {name}: {error.stdout}{error.stderr}") from None
         return target.read_bytes()
 
 
@@ -144,20 +147,22 @@ def modules():
     return found | {path.stem: path for path in sorted(_FOLDER.glob("ikev2_*.py"))}
 
 
-def files(architecture=None, chip=None, source=False):
+def files(architecture=None, chip=None, source=False, others=()):
     """{path on the board: octets}: library and board modules in /lib, main.py at the top.
 
-    Without an architecture or a chip, for a board that makes no machine code and runs none.
+    Without an architecture or a chip, for a board that makes no machine code and runs none. `others`: more
+    modules beside them.
     """
     if chip:
         architecture = "xtensawin" if chip in _XTENSA else "rv32imc"
     found = {}
-    for name, path in modules().items():
-        if source:
-            text = path.read_text()
-            found[f"/lib/{name}.py"] = (text if architecture else tools.plain(text)).encode()
-        else:
-            found[f"/lib/{name}.mpy"] = compiled(path, architecture)
+    texts = {f"{name}.py": path.read_text() for name, path in modules().items()}
+    if source:
+        for name, text in texts.items():
+            found[f"/lib/{name}"] = (text if architecture else tools.plain(text)).encode()
+    else:
+        for name, text in shrink.shrunk({**texts, **{path.name: path.read_text() for path in others}}).items():
+            found[f"/lib/{name[:-3]}.mpy"] = compiled(Path(name).name, text, architecture)
     found["/main.py"] = (_FOLDER / "main.py").read_bytes()
     return found
 

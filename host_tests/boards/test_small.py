@@ -11,10 +11,9 @@ VIPER = "import micropython\n\n\n@micropython.viper\ndef double(n: int) -> int:\
 
 
 @pytest.fixture
-def board(tmp_path):
-    source = tmp_path / "machine_code.py"
-    source.write_text(VIPER)
-    with small.Small(files={"/lib/machine_code.mpy": board_files.compiled(source, small.ARCHITECTURE)}) as running:
+def board():
+    code = board_files.compiled("machine_code.py", VIPER, small.ARCHITECTURE)
+    with small.Small(files={"/lib/machine_code.mpy": code}) as running:
         yield running
 
 

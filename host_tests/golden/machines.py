@@ -16,6 +16,8 @@ from boards.emulator import Board, riscv
 from mpremote.transport import TransportExecError
 from tools import BUILD, device_environment, micropython
 
+from boards import small
+
 _HERE = Path(__file__).parent
 _NEWEST = BUILD / "newest/micropython"
 
@@ -52,10 +54,10 @@ def unix(module, interpreter=None):
 
 
 @contextmanager
-def emulated(boot, module):
-    """The firmware image on an emulated board, over its REPL."""
+def emulated(boot, begin):
+    """The firmware image on an emulated board, over its REPL, which executes `begin` first."""
     with boot() as machine:
-        machine.exec(source(module))
+        machine.exec(begin)
 
         def tell(message):
             try:
@@ -66,16 +68,27 @@ def emulated(boot, module):
         yield tell
 
 
+@contextmanager
+def little(module):
+    """The same with the memory of a stock ESP32, where the module comes compiled, as the library does."""
+    boot = partial(small.Small, modules=(_HERE / f"{module}.py",))
+    with emulated(boot, f"import gc\ngc.threshold({small.THRESHOLD})\nfrom {module} import tell") as tell:
+        yield tell
+
+
 # {name: context manager of `tell`, by the module}
 MACHINES = {
-    "cpython": cpython, "unix": unix, "newest": partial(unix, interpreter=_NEWEST), "board": partial(emulated, Board),
-    "riscv": partial(emulated, riscv),
+    "cpython": cpython, "unix": unix, "newest": partial(unix, interpreter=_NEWEST),
+    "board": lambda module: emulated(Board, source(module)), "riscv": lambda module: emulated(riscv, source(module)),
+    "small": little,
 }  # fmt: skip
 NEEDS = {  # of setup.sh
     "unix": ["unix"], "newest": ["newest"], "board": ["firmware", "QEMU_MPS2"], "riscv": ["firmware", "QEMU_VIRT_RV32"],
+    "small": ["firmware", "QEMU_SMALL"],
 }  # fmt: skip
 _BUILT = {
     "newest": _NEWEST, "board": BUILD / "QEMU_MPS2/firmware.elf", "riscv": BUILD / "QEMU_VIRT_RV32/firmware.elf",
+    "small": small.FIRMWARE,
 }  # fmt: skip
 
 

@@ -1,0 +1,165 @@
+"""Modules with names that the firmware has already: each that it has not takes RAM on a board, for as long as it runs.
+
+MicroPython keeps every name once: the firmware's own lie in flash, those of a .mpy file in RAM. So whatever our modules
+define and nobody else speaks of is called by a name that any firmware has, `heappush` or `readonly` perhaps. Lines stay
+where they are, so that a traceback leads to the right one. Kept are names that README has, since users write them,
+names that stand in a string, and what is looked up by others: special methods, modules, exceptions.
+
+Two names share one if no file has both, and no two classes related to each other.
+"""
+
+import ast
+import io
+import itertools
+import keyword
+import re
+import tokenize
+from functools import cache
+from pathlib import Path
+
+from tools import ROOT
+
+# What every MicroPython of 1.24 and newer has among the names in its flash, on any port that this library runs on.
+_FIRMWARE = Path(__file__).with_name("firmware_names.txt")
+# What an interpreter or the compiler looks up by itself.
+_MEANT = set("close ioctl read readblocks readinto readline send throw write writeblocks object uint ptr ptr16".split())
+_SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+@cache
+def of_firmware():
+    """Those names."""
+    return _FIRMWARE.read_text().split()
+
+
+class Source:
+    """A module's text, and what is said in it."""
+
+    def __init__(self, text):
+        self.text = text
+        self.tree = ast.parse(text)
+        nodes = list(ast.walk(self.tree))
+        self.strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+        self.tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
+        self.names = {token.string for token in self.tokens if token.type == tokenize.NAME}
+        self.modules = set()
+        self.defined = set()
+        self.exceptions = set()
+        self.bases = set()
+        self.classes = set()
+        self.private = set()  # constants, which lie in the code
+        self.foreign = set()  # attributes given to objects of another module's
+        for node in nodes:
+            self._note(node)
+
+    def _note(self, node):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            paths = [node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names]
+            self.modules.update(part for path in paths for part in path.split("."))
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self.defined.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            self._note_class(node)
+        elif isinstance(node, ast.arg):
+            self.defined.add(node.arg)
+        elif isinstance(node, ast.Global):
+            self.defined.update(node.names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            self.defined.add(node.attr)
+            if not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+                self.foreign.add(node.attr)
+        elif isinstance(node, ast.Module):
+            self._note_assignments(node)
+
+    def _note_class(self, node):
+        self.defined.add(node.name)
+        self.classes.add(node.name)
+        bases = {base.id for base in node.bases if isinstance(base, ast.Name)}
+        self.bases |= bases
+        if any(base.endswith(("Error", "Exception")) for base in bases):
+            self.exceptions.add(node.name)
+        self._note_assignments(node)
+
+    def _note_assignments(self, node):
+        """Names of a module or a class."""
+        for statement in ast.iter_child_nodes(node):
+            constant = isinstance(statement, ast.Assign) and ast.unparse(statement.value).startswith("const(")
+            for child in ast.walk(statement):
+                if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+                    if not isinstance(statement, _SCOPES):
+                        (self.private if constant and child.id.startswith("_") else self.defined).add(child.id)
+
+    def renamed(self, names):
+        """The text with other names; a module keeps its own."""
+        edits = {}
+        for token in self.tokens:
+            if token.type == tokenize.NAME and token.string in names:
+                edits.setdefault(token.start[0], []).append((token.start[1], token.end[1], names[token.string]))
+        lines = self.text.splitlines(keepends=True)
+        for row, found in edits.items():
+            line = lines[row - 1]
+            for start, end, name in reversed(found):
+                line = line[:start] + name + line[end:]
+            lines[row - 1] = line
+        return "".join(lines)
+
+
+def families(sources):
+    """{file: a number that it shares with the files whose classes inherit from its own, and theirs}."""
+    of = {path: number for number, path in enumerate(sources)}
+    for path, source in sources.items():
+        for other, its in sources.items():
+            if source.bases & its.classes and of[path] != of[other]:
+                old, new = of[path], of[other]
+                of = {name: new if number == old else number for name, number in of.items()}
+    return of
+
+
+def mapping(sources, kept):
+    """{file: {name: what it is called on a board}}. `kept`: names that stay, beside those that must."""
+    held = set(of_firmware())
+    said = set().union(
+        *(source.strings | source.modules | source.exceptions | source.private for source in sources.values()), kept
+    )
+    said |= {part for path in sources for part in path.removesuffix(".py").split("/")}
+    used = set().union(*(source.names for source in sources.values()))
+    family = families(sources)
+    places = {}
+    foreign = set().union(*(source.foreign for source in sources.values()))
+    for source in sources.values():
+        for name in source.defined:
+            if name not in held and name not in said and not name.startswith("__"):
+                places[name] = set()
+    for path, source in sources.items():
+        for name in source.names & set(places):
+            places[name].add(family[path])
+    free = [
+        name
+        for name in of_firmware()
+        if name not in used | said | _MEANT and not name.startswith("_") and not keyword.iskeyword(name)
+    ]
+    short = (
+        "".join(letters)
+        for size in (1, 2, 3)
+        for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=size)
+    )
+    free += [
+        name for name in itertools.islice(short, 2000) if name not in held | used | said and not keyword.iskeyword(name)
+    ]
+    taken = {}
+    found = {}
+    for name in sorted(places, key=lambda name: (-len(places[name]), name)):
+        where = set(family.values()) if name in foreign else places[name]
+        target = next(target for target in free if not taken.get(target, set()) & where)
+        taken.setdefault(target, set()).update(where)
+        found[name] = target
+    return {path: {name: found[name] for name in source.names if name in found} for path, source in sources.items()}
+
+
+def shrunk(texts, kept=()):
+    """{file: text} of modules that are deployed together, {path: text}."""
+    sources = {path: Source(text) for path, text in texts.items()}
+    words = set(_WORD.findall((ROOT / "README.md").read_text()))
+    names = mapping(sources, words | set(kept))
+    return {path: source.renamed(names[path]) for path, source in sources.items()}
