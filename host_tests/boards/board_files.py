@@ -11,6 +11,7 @@ from pathlib import Path
 
 import tools
 from ikev2 import config
+from ipsec.tools import Refused
 from tools import ROOT
 
 from boards import shrink
@@ -20,10 +21,6 @@ PARTITION_TABLE = 0x8000
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
 _XTENSA = ("esp32", "esp32s2", "esp32s3")  # the others are RISC-V
 _FOLDER = ROOT / "firmware"
-
-
-class Refused(Exception):
-    """Says what is wrong and what to do."""
 
 
 def port_there(port):
@@ -168,10 +165,9 @@ def files(architecture=None, chip=None, source=False, others=()):
 
 
 def command(main):
-    """Run main() as a command: 0, or 1 with what is wrong."""
+    """Run main() as a command: what it returns or 0, or 1 with what is wrong."""
     try:
-        main()
+        return main() or 0
     except Refused as refused:
         print(refused, file=sys.stderr)
         return 1
-    return 0

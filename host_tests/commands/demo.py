@@ -9,7 +9,7 @@ from golden import vector_files
 from golden.differences import differences
 from golden.live import Live
 from golden.rules import RULES
-from packets import decode
+from ipsec.tools import decode
 from peers.node_process import UNLIMITED, node_process, ports
 from rich.console import Console
 from rich.table import Table

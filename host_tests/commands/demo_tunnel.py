@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from packets import decode
+from ipsec.tools import decode
 from tools import HERE, device_environment, micropython
 
 from commands.demo_gateway import SERVER, SERVER_PORT, demo_gateway

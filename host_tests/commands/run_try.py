@@ -1,7 +1,9 @@
-"""`python -m ipsec` for MicroPython's unix port, which hears Ctrl-C only while it runs a file."""
+"""A try under MicroPython's unix port, which hears Ctrl-C only while it runs a file: configuration, options as JSON."""
 
+import json
 import sys
 
-from ipsec.__main__ import run
+from ikev2.config import read
+from ipsec.tools.try_tunnel import main
 
-sys.exit(run(sys.argv[1:]))
+sys.exit(main(read(sys.argv[1]), **json.loads(sys.argv[2])))

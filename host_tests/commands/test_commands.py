@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 from golden import run_vectors, vector_files
-from golden.differences import differences
+from golden.differences import differences, same
 from golden.live import Live, NoAnswer
+from ipsec.tools import Refused, probe
 from peers.node_process import UNLIMITED, node_process
 from rich.console import Console
 from tools import device_environment
 
-from commands import demo, probe
+from commands import demo
 
 LOCAL = {500: 15520, 4500: 14520}
 
@@ -66,27 +67,48 @@ def test_demo_fails_if_an_answer_differs(capsys, monkeypatch):
 
 def test_probe(capsys):
     with node_process(LOCAL, *UNLIMITED):
-        assert probe.main("127.0.0.1", LOCAL, slow_s=0) == 0
+        assert probe.main("127.0.0.1", LOCAL, pause_s=0) == 0
     shown = capsys.readouterr().out
     assert "14 right, 0 silent, 0 differs, 0 WRONG" in shown
 
 
 def test_probe_of_nobody(capsys):
-    assert probe.main("127.0.0.1", {500: 15599, 4500: 14599}, slow_s=0) == 0
+    assert probe.main("127.0.0.1", {500: 15599, 4500: 14599}, pause_s=0) == 0
     assert "7 right, 7 silent" in capsys.readouterr().out
 
 
+def test_probe_asks_and_knows_what_the_vectors_do():
+    """Octets, rules and answers; what is random in an answer apart."""
+    cases = {case["name"]: case for case in vector_files.all_cases()}
+    for name, rules, via, question, silence in probe.QUESTIONS:
+        (step,), ((_, sends),) = cases[name]["steps"], cases[name]["expected"]
+        assert (step[1], bytes.fromhex(step[3])) == (via, question), name
+        assert rules.split() == cases[name]["rules"][:3], name
+        right = probe.right_answer(via, question)
+        assert (right is None) == (not sends) == (not silence), name
+        assert right is None or same(sends[0][2], right.hex()), name
+
+
 @pytest.mark.parametrize(
-    ("sends", "got", "verdict"),
+    ("right", "got", "verdict"),
     [
-        ([[0, "", "00xx"]], b"\0\1", "right"),
-        ([[0, "", "0001"]], b"\0\2", "differs"),
-        ([], b"\0", "WRONG"),
-        ([[0, "", "00"]], None, "silent"),
+        (b"\0\1", b"\0\1", "right"),
+        (b"\0\1", b"\0\2", "differs"),
+        (b"\0\1", b"\0\1\1", "differs"),
+        (None, b"\0", "WRONG"),
+        (None, None, "right"),
+        (b"\0", None, "silent"),
+        (bytes(44), bytes(4) + b"spi of your choic" + bytes(23), "differs"),
+        (bytes(44), bytes(4) + b"spi of my choice" + bytes(24), "right"),
     ],
 )
-def test_probe_judges(sends, got, verdict):
-    assert probe.judge(sends, "why", got)[0] == verdict
+def test_probe_judges(right, got, verdict):
+    assert probe.judge(right, got, "why")[0] == verdict
+
+
+def test_probe_of_what_is_no_host():
+    with pytest.raises(Refused, match=r"nowhere\.invalid: "):
+        probe.main("nowhere.invalid", LOCAL)
 
 
 def test_make_vectors_exit_status(tmp_path, capsys):

@@ -1,19 +1,20 @@
-"""What `make gateway` prints for the other end of a configuration; peers/test_gateway_config.py loads it."""
+"""What `gateway` prints for the other end of a configuration; peers/test_gateway_config.py loads it."""
+
+import re
 
 import pytest
-from boards.board_files import Refused
-
-from commands import gateway
+from ikev2.config.keys import KEYS
+from ipsec.tools import Refused, gateway
 
 CONFIG = {
-    "gateway": "vpn.example.org", "id": "sensor-7", "psk": "of no value, but long enough", "gateway_id": "",
-    "inside": "", "remote": ["0.0.0.0/0"], "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"],
+    **{key: default for key, (_, default) in KEYS.items()},
+    "gateway": "vpn.example.org", "id": "sensor-7", "psk": "of no value, but long enough",
 }  # fmt: skip
 
 
 def printed(kind, **changes):
     """Its lines."""
-    return gateway.GATEWAYS[kind](gateway.Facts({**CONFIG, **changes}))
+    return gateway.lines({**CONFIG, **changes}, kind)
 
 
 def test_strongswan():
@@ -75,7 +76,7 @@ def test_opnsense():
 
 def test_mikrotik():
     text = "\n".join(printed("mikrotik", psk='a "psk" for $1 of them'))
-    assert 'secret="a \\"psk\\" for \\$1 of them"' in text
+    assert 'secret="a \\22psk\\22 for \\241 of them"' in text
     assert "enc-algorithms=aes-256-cbc,aes-128-cbc" in text and "remote-id=fqdn:sensor-7 match-by=remote-id" in text
 
 
@@ -99,6 +100,57 @@ def test_id_types(id, strongswan, libreswan, mikrotik):
 def test_a_psk_that_quotes_cannot_hold_goes_as_base64(psk):
     assert any(line.strip().startswith("secret = 0s") for line in printed("strongswan", psk=psk))
     assert " : PSK 0s" in printed("libreswan", psk=psk)[-1]
+
+
+@pytest.mark.parametrize("psk", ["a newline\n/user add name=x", "später ? $x \\ [:put 1]"])
+def test_no_psk_breaks_out_of_its_quotes(psk):
+    """RouterOS takes octets in hexadecimal; whoever types a psk into a page cannot type a control character."""
+    (secret,) = re.findall(r'secret="([^"]*)"$', "\n".join(printed("mikrotik", psk=psk)), re.MULTILINE)
+    octets = re.sub(rb"\\([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), secret.encode())
+    assert octets == psk.encode() and not re.search(r"[$?\[\]]|\\[^0-9A-F]", secret)
+    if psk.isprintable():
+        assert f"    Pre-Shared Key:      {psk}" in printed("opnsense", psk=psk)
+    else:
+        with pytest.raises(Refused, match="control characters"):
+            printed("opnsense", psk=psk)
+
+
+@pytest.mark.parametrize("id", ["sensor#7", "a\n}\nchild", "two words", 'a "name"', "später", "keyid:# {", "x@y#z"])
+def test_an_id_that_needs_quotes(id):
+    """strongSwan takes octets in hexadecimal, libreswan those of a key id; nobody else gets what may arrive changed."""
+    kind, name = gateway.identity(id)
+    form = {2: "fqdn", 3: "email", 11: "keyid"}[kind]
+    assert f'        id = "{form}:#{name.encode().hex()}"' in printed("strongswan", id=id)
+    for other in ("libreswan", "opnsense", "mikrotik"):
+        if other == "libreswan" and kind == 11:
+            assert f"    rightid=@#{name.encode().hex()}" in printed(other, id=id)
+            continue
+        with pytest.raises(Refused, match="cannot have the id") as refused:
+            printed(other, id=id)
+        assert "\n" not in str(refused.value)
+
+
+def test_an_id_that_is_a_pattern():
+    """strongSwan would take any device for that one; a key id is compared as it is."""
+    with pytest.raises(Refused, match="for any name"):
+        printed("strongswan", id="*.example.org")
+    assert any("keyid:#2a" in line for line in printed("strongswan", id="keyid:*"))
+
+
+def test_a_device_that_sleeps_with_its_keys():
+    """Nothing that it would have to answer while it sleeps: no DPD, and renewal after its own."""
+    asleep = {"keep_keys": True, "lifetime_s": 7200}
+    text = {kind: "\n".join(printed(kind, **asleep)) for kind in gateway.GATEWAYS}
+    assert all(text[kind].count("no DPD, no renewal before its own") == 1 for kind in gateway.GATEWAYS)
+    assert "dpd" not in text["strongswan"] and text["strongswan"].count("rekey_time = 14400s") == 2
+    assert "    rekey=no\n    ikelifetime=14400s\n    salifetime=14400s" in text["libreswan"]
+    assert "DPD delay (s):       (empty: none)" in text["opnsense"]
+    assert text["opnsense"].count("Rekey time (s):      14400") == 2
+    assert "dpd-interval=disable-dpd lifetime=14400s" in text["mikrotik"]
+    assert text["mikrotik"].count("lifetime=14400s") == 2
+    assert "    ikelifetime=86400s" in printed("libreswan", keep_keys=True, lifetime_s=86399)
+    with pytest.raises(Refused, match="more than a day"):
+        printed("libreswan", keep_keys=True, lifetime_s=86400)
 
 
 def test_gcm_has_a_proposal_of_its_own():

@@ -52,7 +52,7 @@ _TRY = """
 import ipsec.tools.try_tunnel
 from ikev2.config import parse
 ipsec.tools.try_tunnel.resolve = here
-sys.exit(ipsec.tools.try_tunnel.main(parse(%r, weak_psk=False), PING="10.77.0.1", EVERY=0.05))
+sys.exit(ipsec.tools.try_tunnel.main(parse(%r, weak_psk=False), ping="10.77.0.1", every=0.05, spare="CONTACT=0"))
 """
 _CLOCK = """
 exec(%r)

@@ -4,7 +4,8 @@ import pytest
 from commands import capture
 from golden import run_vectors, vector_files
 from ikev2 import wire
-from packets import decode, pcap, scapy_answers, tshark
+from ipsec.tools import decode
+from packets import pcap, scapy_answers, tshark
 from scapy.contrib.ikev2 import IKEv2
 
 FILLER = ("drop-malformed", "deliver-init")  # bad on purpose; nobody here looks behind the header of an IKE_SA_INIT

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 
-from commands import gateway
+from ipsec.tools import gateway
 from tools import BUILD
 
 from peers.namespaces import run, until
@@ -21,7 +21,8 @@ ECHO = 7  # UDP port of the echo server
 NAME = "sensor-7"
 CONFIG = {
     "gateway": GATEWAY, "id": NAME, "psk": PSK, "gateway_id": "gateway.example", "inside": INSIDE,
-    "remote": ["10.77.0.0/24"], "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"],
+    "remote": ["10.77.0.0/24"], "keep_keys": False, "lifetime_s": 10800,
+    "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"],
 }  # fmt: skip
 _PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm openssl %s kernel-netlink socket-default vici updown"
 _LIBRESWAN = BUILD / "libreswan/usr/libexec"

@@ -6,7 +6,8 @@ import re
 
 import pytest
 from ikev2 import wire
-from packets import decode, pcap, tshark
+from ipsec.tools import decode
+from packets import pcap, tshark
 
 from peers.adopted_sa import protected
 from peers.our_node import MACHINES

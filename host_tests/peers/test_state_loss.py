@@ -6,7 +6,8 @@ import collections
 
 import pytest
 from ikev2 import wire
-from packets import decode, pcap, scapy_answers, tshark
+from ipsec.tools import decode
+from packets import pcap, scapy_answers, tshark
 
 from peers.libreswan import Pluto
 from peers.our_node import MACHINES

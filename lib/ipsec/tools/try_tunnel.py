@@ -8,13 +8,14 @@ import asyncio
 
 from ikev2.net.addresses import resolve
 from ikev2.net.sockets import sleep_ms, ticks_ms
+from portable import ipv4
 
 from ..tunnel import Tunnel
 from .watch import Watch, address, networks
 
-OPTIONS = {"PING": "", "COUNT": 3, "EVERY": 0.5, "CONTACT": 1}  # how it may be called, with what holds otherwise
 _KEYS = ("id", "gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s")
 _UP_S = 40
+_EVERY_MAX_S = 3600
 _GRACE_MS = 5000  # for the answer to an echo, until it is said to be lost
 _LOOK_MS = 50
 _WRAP = 0x3FFFFFFF
@@ -29,12 +30,19 @@ def _since(then):
 
 
 class Try:
-    """One try: `run()` is the whole of it."""
+    """One try: `run()` is the whole of it.
 
-    def __init__(self, config, say=print, **options):
+    ping -- address behind the gateway that gets `count` echoes, `every` so many seconds; "": none
+    contact -- end the older tunnel of this id, if there is one (N11); `spare` is how whoever calls can say no
+    """
+
+    def __init__(self, config, say=print, ping="", count=3, every=0.5, contact=True, spare="--no-contact"):
         self._config = config
-        self._options = dict(OPTIONS)
-        self._options.update(options)
+        self._ping = ping
+        self._count = count
+        self._every = every
+        self._contact = contact
+        self._spare = spare
         self._say = say
         self._began = ticks_ms()
         self._tunnel = None
@@ -52,8 +60,9 @@ class Try:
         """0, or 1 with the reason in the last line."""
         self._task = asyncio.current_task()
         try:
+            self._check()
             await self._up()
-            good = await self._echoes() if self._options["PING"] else True
+            good = await self._echoes() if self._ping else True
         except Failed as failed:
             await self.close()
             self._say(str(failed))
@@ -61,9 +70,16 @@ class Try:
         finally:
             await self.close()
             self._over = True
-        if self._options["PING"]:
+        if self._ping:
             self._say(self.summary())
         return 0 if good else 1
+
+    def _check(self):
+        if self._count < 1 or not 0 < self._every <= _EVERY_MAX_S:
+            raise Failed("at least 1 echo, and one every %d seconds at most, not %d every %s"
+                         % (_EVERY_MAX_S, self._count, self._every))  # fmt: skip
+        if self._ping and ipv4(self._ping) is None:
+            raise Failed("%s is no IPv4 address of something behind the gateway" % self._ping)
 
     def summary(self):
         """The echoes, so far."""
@@ -91,13 +107,14 @@ class Try:
         self._step("gateway %s%s" % (gateway, "" if found == gateway else " is " + found))
 
     async def _up(self):
-        config, contact = self._config, bool(self._options["CONTACT"])
+        config, contact = self._config, self._contact
         for key in ("gateway", "id", "psk"):
             if not config[key]:
                 raise Failed('"%s" is missing in the configuration: there is no tunnel without it' % key)
         if contact:
             self._say(
-                "Ends the tunnel that a device with the id %s may have; CONTACT=0 leaves it alone." % config["id"]
+                "Ends the tunnel that a device with the id %s may have; %s leaves it alone."
+                % (config["id"], self._spare)
             )
         await self._look_up()
         settings = {name: config[name] for name in _KEYS}
@@ -121,8 +138,7 @@ class Try:
 
     async def _echoes(self):
         """True if every echo was answered."""
-        host = self._options["PING"]
-        count, every = self._options["COUNT"], int(self._options["EVERY"] * 1000)
+        host, count, every = self._ping, self._count, int(self._every * 1000)
         begun = ticks_ms()
         for number in range(count):
             while _since(begun) < number * every:
