@@ -2,7 +2,16 @@
 # What is given as NAME=value goes to the command as an argument; it knows its names.
 RUN := PYTHONPATH=lib:host_tests PYTHONUNBUFFERED=1 .venv/bin/python -m
 SETUP := host_tests/setup.sh
-given = $(foreach name,$(filter-out MICROPYTHON,$(.VARIABLES)),$(if $(filter command,$(origin $(name))),'$(name)=$(subst ','\'',$($(name)))'))
+# As it was given, one word for the shell: nothing in it is expanded, also not on its way into an environment. A line
+# break would end the recipe's line.
+define newline
+
+
+endef
+quoted = $(if $(findstring $(newline),$(value $(1))),$(error $(1) has a line break in it))'$(subst ','\'',$(value $(1)))'
+names := $(foreach name,$(filter-out MICROPYTHON,$(.VARIABLES)),$(if $(filter command,$(origin $(name))),$(name)))
+given = $(foreach name,$(names),$(name)=$(call quoted,$(name)))
+unexport $(names)
 
 help:               ## this list
 	@awk -F ' *## ' '/^## /{print "\n" $$2} /^[a-z]+:.*##/{sub(":.*", "", $$1); printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -20,9 +29,9 @@ capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: 
 flash: venv;        @$(RUN) boards.flash $(given)           ## PORT=/dev/ttyUSB0 BOARD=ESP32_GENERIC FIRMWARE=file.bin: stock MicroPython onto a board
 deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json]: everything onto a board that runs MicroPython
 watch: venv;        @$(RUN) boards.watch $(given)           ## PORT=/dev/ttyUSB0: a board's log, counters and tunnel, as they change
-psk: ;              @python3 -c 'import secrets; print(secrets.token_hex(16))' ## a good "psk" for ikev2.json: 128 random bits
+psk: ;              @PYTHONPATH=lib python3 -m ipsec psk      ## a good "psk" for ikev2.json: 128 random bits
 image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file
-firmware: ;         @$(SETUP) firmware "$(BOARD)" "$(MPY_DIR)" ## [BOARD=…]: images of the emulated boards with the library frozen; of an ESP32 with your ESP-IDF and MPY_DIR=…
+firmware: ;         @$(SETUP) firmware $(call quoted,BOARD) $(call quoted,MPY_DIR) ## [BOARD=…]: images of the emulated boards with the library frozen; of an ESP32 with your ESP-IDF and MPY_DIR=…
 board: unix qemu;   @$(RUN) boards.emulator $(given)        ## boots the emulated board and says how to reach its REPL and network
 mip: venv;          @$(RUN) boards.mip $(given)             ## lib/*.json anew: the pieces that `mpremote mip install` takes
 
@@ -36,7 +45,7 @@ mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire sl
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
 bench: unix daemons;        @$(RUN) measure.bench $(given)          ## speed, as ratios
 lint: venv;         @.venv/bin/ruff check . && .venv/bin/ruff format --check . ## ruff
-test: lint unix $(if $(TESTS),,newest qemu daemons); @$(RUN) pytest $(if $(TESTS),$(TESTS),-n auto --dist loadfile)      ## [TESTS=host_tests/library]: everything, on every machine
+test: lint unix $(if $(value TESTS),,newest qemu daemons); @$(if $(value TESTS),PYTEST_ADDOPTS=$(call quoted,TESTS) $(RUN) pytest,$(RUN) pytest -n auto --dist loadfile) ## [TESTS=host_tests/library]: everything, on every machine
 clean: ;            rm -rf build .venv                      ## forget what was built and installed here
 
 venv: ;             @$(SETUP) host

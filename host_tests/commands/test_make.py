@@ -33,11 +33,24 @@ def test_the_readme_names_only_commands_that_are_there():
 
 
 def test_arguments_arrive_as_they_were_given():
-    command = ["make", "--no-print-directory", "-n", "vectors", "FILES=a.json it's.json", "TARGET=unix"]
+    """Whatever a shell or make itself would make of them."""
+    given = "FILES=a.json it's.json; echo `id` $HOME $(shell id) \"x", "TARGET=unix"
+    command = ["make", "--no-print-directory", "-n", "vectors", *given]
     recipe = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
     words = recipe.splitlines()[-1].split("golden.run_vectors ")[1].split("##")[0]
     echoed = subprocess.run(["sh", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True).stdout
-    assert set(echoed.splitlines()) == {"FILES=a.json it's.json", "TARGET=unix"}
+    assert set(echoed.splitlines()) == set(given)
+
+
+def test_a_value_is_no_command(tmp_path):
+    """Neither in a recipe nor on its way into the environment; a line break is refused."""
+    made = tmp_path / "made"
+    status, said = make("firmware", f'BOARD=x"; touch {made}; "', f"MPY_DIR=$(shell touch {made})")
+    assert status == 2 and "setup: no board x" in said and not made.exists()
+    status, said = make("test", f"TESTS=host_tests/none.py; touch {made} $(shell touch {made})")
+    assert status == 2 and "file or directory not found: host_tests/none.py;" in said and not made.exists()
+    status, said = make("demo", f"OCTETS=1\ntouch {made}")
+    assert status == 2 and "OCTETS has a line break in it" in said and not made.exists()
 
 
 @pytest.mark.parametrize(
@@ -45,7 +58,7 @@ def test_arguments_arrive_as_they_were_given():
     [
         (["probe", "HOSTS=x"], "HOSTS=x: this command takes HOST UDP_PORT UDP_PORT_NAT"),
         (["probe", "HOST=x", "UDP_PORT=many"], "UDP_PORT=many: that is no number"),
-        (["probe"], "HOST=address"),
+        (["probe"], "HOST is missing: HOST=address"),
         (["demo", "COLOUR=red"], "COLOUR=red: this command takes OCTETS"),
         (["flash"], "BOARD is missing: ESP32_GENERIC, "),
         (["deploy"], "PORT is missing"),
