@@ -209,6 +209,35 @@ def test_wrong_hmac_fails_closed(monkeypatch):
     assert own_hmac.hmac_sha256(b"key", b"oct", b"ets") == hmac.digest(b"key", b"octets", "sha256")
 
 
+def full(*_):
+    raise MemoryError
+
+
+def test_a_full_heap_is_no_known_answer_of_hmac(monkeypatch):
+    """The next use is checked all the same."""
+    monkeypatch.setattr(own_hmac, "_known", False)
+    with monkeypatch.context() as patch:
+        patch.setattr(own_hmac, "sha256", full)
+        with pytest.raises(MemoryError):
+            own_hmac.hmac_sha256(b"key", b"octets")
+    monkeypatch.setattr(own_hmac, "_pad", lambda *_: None)
+    with pytest.raises(NotImplementedError, match="wrong answer"):
+        own_hmac.hmac_sha256(b"key", b"octets")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_full_heap_is_no_known_answer_of_a_cipher(name, monkeypatch):
+    monkeypatch.setattr("ikev2.crypto._known", {})
+    spoiled = next(spoil for known, spoil in SPOILED.values() if known == name)
+    with monkeypatch.context() as patch:
+        patch.setattr("ikev2.crypto.known.unhexlify", full)
+        with pytest.raises(MemoryError):
+            cipher(name, bytes(key_size(name)))
+    spoiled(monkeypatch)
+    with pytest.raises(NotImplementedError, match="wrong answers"):
+        cipher(name, bytes(key_size(name)))
+
+
 OCTETS = """
 from ikev2.crypto.octets import pad_with_zeros, same
 def run():

@@ -858,6 +858,15 @@ def test_nothing_shows_the_psk():
         assert "secret" not in repr(thing)
 
 
+@pytest.mark.parametrize("size, up", [(2700, True), (3000, False)])
+def test_a_response_with_the_names_of_many_cas_is_read_n5_n17(size, up):
+    """CERTREQ has twenty octets for each; what no datagram of a board has room for is malformed."""
+    made = Attempt(gate())
+    made.gateway.tamper = tampering("IKE_SA_INIT response", lambda parts: [*parts, (38, bytes(size))])
+    made.run(lambda: made.initiator.successor or made.now > 5000)
+    assert bool(made.initiator.successor) == up
+
+
 def test_the_longest_message_is_as_announced():
     policy = {
         "id": "ä" * 100, "gateway_id": "ö" * 90, "ciphers": SUITES, "remote": endpoint_range("10.0.0.0/8") * 8,

@@ -293,6 +293,61 @@ def test_selectors_within_others_n16():
     assert not selectors.within(b"", bounds)
 
 
+SMALL = st.builds(
+    lambda protocol, ports, addresses: (
+        struct.pack(">BHH", protocol, min(ports), max(ports)) + struct.pack(">II", min(addresses), max(addresses))
+    ),
+    st.sampled_from((0, 6)),
+    st.tuples(*[st.sampled_from((0, 13, 0xFFFE, 0xFFFF))] * 2),
+    st.tuples(*[st.sampled_from((0, 1, 13, 255, 256, 2**32 - 1))] * 2),
+)
+
+
+def points(packed):
+    """The corners of all of these small selectors, and their neighbours, as far as the selectors hold them."""
+    ports = [0, 12, 13, 14, 0xFFFD, 0xFFFE, 0xFFFF]
+    addresses = [0, 1, 2, 12, 13, 14, 254, 255, 256, 257, 2**32 - 2, 2**32 - 1]
+    found = set()
+    for at in range(0, len(packed), 13):
+        protocol, low, high, first, last = struct.unpack_from(">BHHII", packed, at)
+        found |= {
+            (its, port, address)
+            for its in ((protocol,) if protocol else (6, 17))
+            for port in ports if low <= port <= high
+            for address in addresses if first <= address <= last
+        }  # fmt: skip
+    return found
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.lists(SMALL, min_size=1, max_size=4), st.lists(SMALL, min_size=1, max_size=4))
+def test_what_covers_and_what_lies_within_n16_k3(one, other):
+    """Against every point there is; where only selectors of a protocol cover all of them, nobody says that they do."""
+    ours, theirs = b"".join(one), b"".join(other)
+    covered = points(theirs) <= points(ours)
+    assert not selectors.covers(ours, theirs) or covered
+    if covered and not any(part[0] for part in one + other):
+        assert selectors.covers(ours, theirs)
+    each_in_one = all(any(points(part) <= points(bound) for bound in one) for part in other)
+    assert not selectors.within(theirs, ours) or each_in_one
+    if not any(part[0] for part in one + other):
+        assert selectors.within(theirs, ours) == each_in_one
+
+
+def test_a_selector_is_looked_for_where_selectors_begin_n16():
+    """A piece of one and a piece of the next are none."""
+    between = selectors.ALL[6:] + selectors.ALL[:6]
+    assert not selectors.within(between[:13], selectors.ALL[:5] + bytes(8) + selectors.ALL[:5] + bytes(8))
+
+
+def test_covered_in_pieces_k3():
+    for asked in (["0.0.0.0/0"], ["10.0.0.5/32", "0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"]):
+        assert selectors.covers(ts(*asked), ts("0.0.0.0/0"))
+    assert not selectors.covers(ts("0.0.0.0/1", "128.0.0.0/2"), ts("0.0.0.0/0"))
+    assert selectors.covers(ts("10.0.0.5/32", "10.0.0.0/8", "192.168.0.0/16"), ts("10.0.0.0/8", "192.168.0.0/16"))
+    assert not selectors.covers(ts(*["10.0.0.0/32"] * 16, "0.0.0.0/0"), ts("10.0.0.0/8"))
+
+
 def test_selectors_are_cut_k3():
     assert selectors.cut(ts("0.0.0.0/0"), ts("10.1.0.0/16")) == ts("10.1.0.0/16")
     assert selectors.cut(ts("10.1.0.0/16"), ts("0.0.0.0/0")) == ts("10.1.0.0/16")

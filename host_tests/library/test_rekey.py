@@ -355,6 +355,19 @@ def test_selectors_are_cut_with_the_old_ones_k3():
     assert made.sa.children[-1].ts_here == scripted_gateway.selectors("10.9.0.0/16")
 
 
+@pytest.mark.parametrize("networks, asked", [
+    (["0.0.0.0/0"], ["10.0.0.5/32", "0.0.0.0/0"]),
+    (["0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"]),
+    (["10.0.0.0/8", "192.168.0.0/16"], ["192.168.0.9/32", "10.0.0.0/8", "192.168.0.0/16"]),
+])  # fmt: skip
+def test_selectors_that_are_asked_for_in_pieces_stay_what_they_were_k3(networks, asked):
+    """RFC 7296 section 2.9.2: a rekey does not narrow."""
+    made = live(networks=tuple(networks))
+    made.sa.children[0].ts_here = scripted_gateway.selectors(*asked)
+    assert asks(made, made.gateway.rekey_child(made.sa)) == "rekey child: done"
+    assert made.sa.children[-1].ts_here == scripted_gateway.selectors(*networks)
+
+
 def test_a_gateway_that_replaces_once_a_second_and_deletes_nothing():
     made = live(table=(2, 4))
     said = [asks(made, made.gateway.rekey_child(made.sa, made.sa.children[0])) for _ in range(10)]

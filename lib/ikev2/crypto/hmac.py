@@ -24,10 +24,13 @@ def pads(key):
     """
     global _known
     if not _known:
-        _known = True
-        if hmac_sha256(b"Jefe", _QUESTION) != _ANSWER:
-            _known = False
+        if digest(_pads(b"Jefe"), _QUESTION) != _ANSWER:
             raise NotImplementedError("HMAC-SHA-256: wrong answer on this machine")
+        _known = True
+    return _pads(key)
+
+
+def _pads(key):
     if len(key) > _BLOCK:
         key = sha256(key).digest()
     inner, outer = bytearray(_BLOCK), bytearray(_BLOCK)

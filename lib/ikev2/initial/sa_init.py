@@ -35,7 +35,7 @@ _NONCE_MAX = const(256)
 _SHA1 = const(20)
 _COOKIE_MAX = const(64)
 _COOKIES = const(3)  # rounds of one attempt
-_MESSAGE_MAX = const(2048)
+_MESSAGE_MAX = const(3000)
 
 NAT_DETECTION_SOURCE_IP = const(16388)
 NAT_DETECTION_DESTINATION_IP = const(16389)

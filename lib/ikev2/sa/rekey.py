@@ -35,7 +35,7 @@ from .payloads import (
 )
 from .policy import Child
 from .proposals import choose, offer
-from .selectors import SELECTOR, cut, read_ts, ts_body
+from .selectors import SELECTOR, covers, cut, read_ts, ts_body
 
 _ONCE = (SA, KE, NONCE, TS_I, TS_R)
 _REKEY_SA = const(16393)
@@ -258,4 +258,4 @@ def _narrowed(octets, body, held):
     asked = read_ts(octets, *body)
     if asked is None:
         return None
-    return held if asked[0] == held else cut(asked[0], held)[: len(held)]
+    return held if covers(asked[0], held) else cut(asked[0], held)[: len(held)]  # K3

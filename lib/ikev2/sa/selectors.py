@@ -11,6 +11,7 @@ from portable import const, equal, ipv4
 SELECTOR = const(13)
 ALL = b"\0\0\0\xff\xff\0\0\0\0\xff\xff\xff\xff"
 SELECTORS_MAX = const(8)  # of one side, that we keep
+_PIECES = const(16)  # of a request that names in pieces what is held
 SERVERS_MAX = const(3)  # name servers
 
 _TS_IPV4 = const(7)  # TS_IPV4_ADDR_RANGE
@@ -96,18 +97,52 @@ def read_ts(octets, at, end):
 
 def within(selectors, bounds):
     """True if each of the selectors lies in one of the bounds, and there are any."""
-    for i in range(0, len(selectors), SELECTOR):
-        if cut(selectors[i : i + SELECTOR], bounds).find(selectors[i : i + SELECTOR]) < 0:
+    for one in each(selectors):
+        if not any(_common(one, bound) == one for bound in each(bounds)):
             return False
     return len(selectors) > 0
+
+
+def covers(selectors, held):
+    """True if everything in `held` is in one or another of the selectors, in pieces perhaps, sixteen at most."""
+    wanted = list(each(held))
+    pieces = list(each(selectors[: _PIECES * SELECTOR]))
+    while wanted:
+        one = wanted.pop()
+        for piece in pieces:
+            common = _common(one, piece)
+            if common and common[0] == one[0]:
+                wanted += _around(one, common)
+                break
+        else:
+            return False
+    return True
+
+
+def _around(one, inner):
+    """What of a selector is left around another that lies in it."""
+    for first, last in ((5, 9), (1, 3)):
+        size = 4 if first == 5 else 2
+        low, high = int.from_bytes(inner[first : first + size], "big"), int.from_bytes(inner[last : last + size], "big")
+        if one[first : first + size] != inner[first : first + size]:
+            yield one[:last] + (low - 1).to_bytes(size, "big") + one[last + size :]
+        if one[last : last + size] != inner[last : last + size]:
+            yield one[:first] + (high + 1).to_bytes(size, "big") + one[first + size :]
+        one = one[:first] + inner[first : last + size] + one[last + size :]
+
+
+def each(selectors):
+    """One selector after the other."""
+    for i in range(0, len(selectors), SELECTOR):
+        yield selectors[i : i + SELECTOR]
 
 
 def cut(selectors, bounds):
     """What the selectors have in common with the bounds, SELECTORS_MAX at most; nothing if there is nothing."""
     found = b""
-    for i in range(0, len(selectors), SELECTOR):
-        for j in range(0, len(bounds), SELECTOR):
-            common = _common(selectors[i : i + SELECTOR], bounds[j : j + SELECTOR])
+    for one in each(selectors):
+        for bound in each(bounds):
+            common = _common(one, bound)
             if common and len(found) < SELECTORS_MAX * SELECTOR:
                 found += common
     return found
