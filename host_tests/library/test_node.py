@@ -2,7 +2,7 @@
 
 import ikev2.node as node_module
 import pytest
-from ikev2 import hints, lookup, notifier, wire
+from ikev2 import hints, notifier, spi_table, wire
 from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 
@@ -198,7 +198,7 @@ class Random:
 
 
 def test_constants_repeated_for_the_compiler_are_those_of_wire():
-    for module in (notifier, hints, lookup):
+    for module in (notifier, hints, spi_table):
         for name in vars(module):
             public = name.lstrip("_")
             if name != public and isinstance(getattr(wire, public, None), int):

@@ -10,8 +10,10 @@ A driver (udp.py, or a test) does, for each datagram and whenever `next_timer` h
 as time.ticks_ms does. A hint (RFC 7296 section 2.21.4) is passed to the owner of the IKE SA, which makes a liveness
 check of it, no more often than each `hint_ms` and not while the peer has just proved to be alive (section 2.4).
 
-owners.py has what a node does with the owners of its SAs, and the events. What an owner raises reaches the driver, once
-the others have had their turn; nothing is left half done.
+What an owner raises reaches the driver, once the others have had their turn; nothing is left half done.
+
+A Node is an `Owners` (owners.py), which is whole by itself: an SA's life and the events need nothing of what is
+received and sent, and whoever has the node attaches, removes and follows without a second object to pass around.
 """
 
 from array import array
@@ -30,6 +32,7 @@ _DELIVER_IKE = const(7)
 _DELIVER_INIT = const(8)
 _DELIVER_ESP = const(9)
 _DELIVER_AH = const(10)
+_FRESH = const(1)  # as sa/window.py has it
 _NO_MARKER = bytes(MARKER)
 _IKE = b"\x01\xf4"  # ports 500 and 4500
 _NAT = b"\x11\x94"
@@ -46,19 +49,20 @@ class Node(Owners):
     def __init__(self, table, random, answers_per_s=1, burst=5, per_source_ms=3000, sources=8, hint_ms=10000):
         if not 0 <= hint_ms <= _SATURATED >> 2:
             raise ValueError("hint_ms %r" % hint_ms)
-        super().__init__(table)
+        lengths = array("H", [0] * table.size[0])
+        self._budget = Budget(answers_per_s, burst, per_source_ms, sources)
+        self._notifier = notifier.Notifier(table, self._budget, lengths)
+        super().__init__(table, lengths, self._notifier.hints)
         self.random = random
         self.counters = array("I", [0] * len(notifier.VERDICTS))
         self.out = None
         self.out_via = 0
         self.out_to = None
-        self._budget = Budget(answers_per_s, burst, per_source_ms, sources)
-        self._notifier = notifier.Notifier(table, self._budget, self.lengths)
-        self.hints = self._notifier.hints
         for template in self._notifier.invalid_spi_templates.values():
             self._renew(template)
         self.hint_ms = hint_ms
-        self._hinted = 0  # verdict and slot of a hint that is not among the events yet
+        self._hint = 0  # verdict of a hint that is not among the events yet
+        self._hint_slot = -1
         self._moved = -1  # slot whose peer has moved, to where its reply goes
         self._reply_slot = -1  # whose peer waits for a response
         self.via = 0  # port of ours, and endpoint, of the last datagram that an owner was told of
@@ -105,7 +109,7 @@ class Node(Owners):
                 self._unattended = True
                 if owner.successor:
                     self.attach(slot, owner.successor)
-                if received == 1:
+                if received == _FRESH:
                     self.alive(slot, now)
                     if verdict == _DELIVER_IKE and owner.follows and not self.table.is_at(slot, source, via):
                         self._moved = slot  # P6
@@ -114,7 +118,8 @@ class Node(Owners):
                 owner.report_unknown_spi(datagram, wire.AH_SPI if via == wire.AH else 0)
         elif owner:
             if owner.hint(now, verdict == _HINT_INVALID_IKE_SPI):  # R3
-                self._hinted = verdict << 8 | slot  # R2
+                self._hint = verdict  # R2
+                self._hint_slot = slot
             self._unattended = True
 
     @property
@@ -131,36 +136,50 @@ class Node(Owners):
         """Length of the next datagram to send, in `out`, from our port `out_via` to endpoint `out_to`; 0 if none."""
         decided = self._notifier
         if decided.out:
-            self.out = decided.out
-            self.out_via = decided.via
-            self.out_to = decided.to
+            self._address(decided.out, decided.to, decided.via)
             decided.out = None  # S1.8
             return len(self.out)
-        if self._hinted:
-            self.emit(HINT, self._hinted & 0xFF, notifier.VERDICTS[self._hinted >> 8])
-            self._hinted = 0
+        while True:
+            self._catch_up()
+            length = self._of_ike_sas(now) or self._of_child_sas(now)
+            if length:
+                return length
+            self._reply_slot = -1
+            if not (self._unattended and self._followers):
+                return 0
+            self.attend(now)
+
+    def _catch_up(self):
+        """Do what `receive` has put off, because it allocates."""
+        decided = self._notifier
+        if self._hint:
+            self.emit(HINT, self._hint_slot, notifier.VERDICTS[self._hint])
+            self._hint = 0
         if self._moved >= 0:
             slot, self._moved = self._moved, -1
             self.table.update_ike(slot, peer=self.source, via=self.via)
         if decided.template_to_renew:
             self._renew(decided.template_to_renew)
             decided.template_to_renew = None
+
+    def _of_ike_sas(self, now):
+        """Length of the next message of an IKE SA's owner; they take turns."""
         for _ in range(len(self._owned)):
             slot = self._owned.pop(0)
             self._owned.append(slot)
             length = self._outgoing(slot, self.owners[slot], now)
             if length:
                 return length
+        return 0
+
+    def _of_child_sas(self, now):
+        """Length of the next packet of a Child SA's owner."""
         for slot in self.child_owners if self.child_owners else ():
             length = self.child_owners[slot].outgoing(self._out, 0, now)
             if length:
                 to = self.table.ike_sa(self.table.owner_of(slot))[3]
                 self._address(self._out, to[:-2] + _NAT if to[-2:] == _IKE else to, PORT_NAT)  # N10
                 return length
-        self._reply_slot = -1
-        if self._unattended and self._followers:
-            self.attend(now)
-            return self.outgoing(now)
         return 0
 
     def _renew(self, template):

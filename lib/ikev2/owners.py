@@ -25,8 +25,6 @@ A follower has take(kind, slot, detail, now), called for each event, attend(now)
 after its events, and tick(now) and next_timer(now) as a node has them. Without a follower events wait for `event`.
 """
 
-from array import array
-
 from portable import const
 
 from .wire import MARKER
@@ -49,19 +47,20 @@ _REMOVED = const(-20)  # as sa/reasons.py has it
 
 
 class Owners:
-    """What Node inherits; `hints` are the Notifier's."""
+    """The owners of the SAs in an SpiTable; `lengths` and `hints` are what a Notifier needs to know of them.
 
-    hints = None
+    lengths -- array of the octets of the datagram that says INVALID_SPI over each IKE SA, 0: nobody speaks over it
+    """
 
-    def __init__(self, table):
+    def __init__(self, table, lengths, hints):
         if table.watcher:
             raise ValueError("a node has this table already: %r" % table.watcher)
         table.watcher = self
-        slots = table.size[0]
         self.table = table
-        self.owners = [None] * slots
+        self.lengths = lengths
+        self.hints = hints
+        self.owners = [None] * table.size[0]
         self.child_owners = {}
-        self.lengths = array("H", [0] * slots)  # of the datagram that says INVALID_SPI over each
         self.missed = 0  # events that nobody has read in time
         self._owned = []  # slots that have an owner; who was asked last stands last
         self._out = bytearray(_OUT)  # for what the owners say

@@ -1,35 +1,42 @@
 """Who speaks to us: IKE SAs and Child SAs by SPI, packed into one bytearray that is also its own snapshot.
 
 RFC 7296 section 2.6 and RFC 4301 section 4.1 let the receiver choose its SPIs: `add_…` hands out SPIs that are their
-own index, `adopt_…` takes SPIs from elsewhere; slots.py explains how both are found, lookup.py what else is looked up
-on receipt. By SPI they are found with slots.find in `table.ike` (USED, with VARIANT where we are the original
-initiator) and in `table.child` (USED for ESP, with VARIANT for AH). Slots number IKE SAs and Child SAs separately and
-stay the same for the life of an entry. Endpoints are 4 or 16 address octets and 2 port octets; here they are only
-compared. Whatever cannot be done is a ValueError that names the value and changes nothing.
+own index, `adopt_…` takes SPIs from elsewhere; slots.py explains how both are found. IKE SAs with one peer address hang
+on a chain from a bucket, the Child SAs of one IKE SA on a chain from its record: no look-up on receipt walks the table.
+By SPI they are found with slots.find in `table.ike` (USED, with VARIANT where we are the original initiator) and in
+`table.child` (USED for ESP, with VARIANT for AH). Slots number IKE SAs and Child SAs separately and stay the same for
+the life of an entry. Endpoints are 4 or 16 address octets and 2 port octets; here they are only compared. Whatever
+cannot be done is a ValueError that names the value and changes nothing.
 """
 
 import hashlib
 
-from portable import const, copy
+from portable import const, copy, equal
 
-from .lookup import (
-    BUCKET_FIRST,
-    BUCKET_NEXT,
-    CHILD_FIRST,
-    CHILD_NEXT,
-    CHILD_WIDTH,
-    CHILDREN,
-    ENDPOINT,
-    ESTABLISHED,
-    FROM_500,
-    IKE_SA,
-    IPV6,
-    SPI_OUT,
-    SPI_PEER,
-    LookUps,
-)  # fmt: skip
 from .slots import BUCKET, USED, VARIANT, Slots
-from .wire import AH, ESP, PORT, PORT_NAT
+from .wire import AH, ESP, IKE_SA_INIT, PORT, PORT_NAT
+
+# IKE record: flags, our SPI, the peer's SPI, three links, the peer's endpoint. VARIANT: we are the original initiator.
+_ESTABLISHED = const(0x04)
+_IPV6 = const(0x08)
+_FROM_500 = const(0x10)
+_CHILDREN = const(0x20)
+_SPI_PEER = const(9)
+_BUCKET_FIRST = const(17)
+_BUCKET_NEXT = const(18)
+_CHILD_FIRST = const(19)
+_ENDPOINT = const(20)
+
+# Child record: flags, inbound SPI, outbound SPI, IKE SA, link. VARIANT: AH.
+_SPI_OUT = const(5)
+_IKE_SA = const(9)
+_CHILD_NEXT = const(10)
+_CHILD_WIDTH = const(11)
+
+# As wire.py has them: MicroPython folds only the constants of the same file.
+_EXCHANGE = const(18)
+_MESSAGE_ID = const(20)
+_ZERO = bytes(4)
 
 _LAYOUT = const(2)  # raised whenever a record means something else
 _SHAPE = const(4)
@@ -44,19 +51,100 @@ def _octets(octets, size, what):
     return bytes(octets)
 
 
-class SpiTable(LookUps):
+def _host_port(octets, at):
+    port = (octets[at] << 8) | octets[at + 1]
+    return port == PORT or port == PORT_NAT or not port
+
+
+class SpiTable:
     """Room for `ike` IKE SAs and `child` Child SAs (1 to 256 each) with peers of up to `address` octets (4 or 16)."""
 
     def __init__(self, ike=16, child=32, address=4):
         if not (1 <= ike <= 256 and 1 <= child <= 256 and address in (4, 16)):
             raise ValueError("SpiTable(%r, %r, %r)" % (ike, child, address))
-        width = ENDPOINT + address + 2
-        self._octets = bytearray(_PREFIX + ike * width + child * CHILD_WIDTH)
+        width = _ENDPOINT + address + 2
+        self._octets = bytearray(_PREFIX + ike * width + child * _CHILD_WIDTH)
         self._octets[:_SHAPE] = bytes((_LAYOUT, ike - 1, child - 1, address))
-        self.ike = Slots(self._octets, _PREFIX, width, ike, 8, BUCKET_FIRST)
-        self.child = Slots(self._octets, _PREFIX + ike * width, CHILD_WIDTH, child, 4)
+        self.ike = Slots(self._octets, _PREFIX, width, ike, 8, _BUCKET_FIRST)
+        self.child = Slots(self._octets, _PREFIX + ike * width, _CHILD_WIDTH, child, 4)
         self.size = ike, child
         self.watcher = None  # its ike_gone(slot) and child_gone(slot, ike) are called when an entry has been removed
+
+    # Look-ups on receipt: octets compared in place, nothing allocated.
+
+    def find_peer(self, endpoint):
+        """Slot of the newest established IKE SA with that peer; -1.
+
+        The address decides (section 1.5). Ports count where one of them betrays a NAT (2.23): 500, 4500 and
+        the 0 of bare ESP and AH are the host itself.
+        """
+        slots = self.ike
+        octets = self._octets
+        here = slots.start + endpoint[-3] % slots.count * slots.width  # as _bucket has it, without the call
+        if not octets[here] & BUCKET:
+            return -1
+        slot = octets[here + _BUCKET_FIRST]
+        port = len(endpoint) - 2
+        found = -1
+        while slot >= 0:
+            here = slots.start + slot * slots.width
+            if octets[here] & _ESTABLISHED and self._is_at(here, endpoint):
+                at = here + _ENDPOINT + port
+                if equal(octets, at, endpoint, port, 2):
+                    return slot
+                if found < 0 and (
+                    not (endpoint[port] or endpoint[port + 1])
+                    or (_host_port(endpoint, port) and _host_port(octets, at))
+                ):
+                    found = slot
+            slot = slots.following(slot, _BUCKET_NEXT)
+        return found
+
+    def find_outbound(self, endpoint, octets, at):
+        """Slot of the IKE SA with that peer address under which we send to the SPI octets[at:at+4]; -1."""
+        slot = self.ike.first(self._bucket(endpoint), BUCKET, _BUCKET_FIRST)
+        while slot >= 0:
+            here = self.ike.start + slot * self.ike.width
+            if self._is_at(here, endpoint):
+                child = self.child.first(here, _CHILDREN, _CHILD_FIRST)
+                while child >= 0:
+                    if equal(self._octets, self.child.start + child * _CHILD_WIDTH + _SPI_OUT, octets, at, 4):
+                        return slot
+                    child = self.child.following(child, _CHILD_NEXT)
+            slot = self.ike.following(slot, _BUCKET_NEXT)
+        return -1
+
+    def matches(self, slot, octets, at, endpoint):
+        """True if the IKE header at octets[at:] has both SPIs of that IKE SA and the endpoint its peer's address."""
+        here = self.ike.at(slot)
+        own = 0 if self._octets[here] & VARIANT else 8
+        return (
+            equal(self._octets, here + 1, octets, at + own, 8)
+            and equal(self._octets, here + _SPI_PEER, octets, at + 8 - own, 8)
+            and self._is_at(here, endpoint)
+        )
+
+    def is_at(self, slot, endpoint, via):
+        """True if the peer of that IKE SA is at that endpoint, speaking to our port `via`, or cannot move there."""
+        here = self.ike.at(slot)
+        size = 18 if self._octets[here] & _IPV6 else 6
+        from_500 = self._octets[here] & _FROM_500 != 0
+        return len(endpoint) != size or (
+            equal(self._octets, here + _ENDPOINT, endpoint, 0, size) and from_500 == (via == PORT)
+        )
+
+    def awaits_init(self, slot, octets, at, endpoint):
+        """True if the IKE header at octets[at:] is of an IKE_SA_INIT with Message ID 0, from the address of the peer of
+
+        that IKE SA, which is not established.
+        """
+        here = self.ike.at(slot)
+        return (
+            octets[at + _EXCHANGE] == IKE_SA_INIT
+            and equal(octets, at + _MESSAGE_ID, _ZERO, 0, 4)
+            and not self._octets[here] & _ESTABLISHED
+            and self._is_at(here, endpoint)
+        )
 
     # Changes.
 
@@ -117,24 +205,24 @@ class SpiTable(LookUps):
             raise ValueError("Child SA SPIs %r, %r" % (spi_in, spi_out))
         slot = self.child.claim(USED if protocol == ESP else USED | VARIANT, spi_in)
         here = self.child.at(slot)
-        self._octets[here + SPI_OUT : here + IKE_SA] = spi_out
-        self._octets[here + IKE_SA] = ike
-        self.child.push(owner, CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
+        self._octets[here + _SPI_OUT : here + _IKE_SA] = spi_out
+        self._octets[here + _IKE_SA] = ike
+        self.child.push(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
         return slot
 
     def move_child(self, slot, ike):
         """Let a Child SA belong to another IKE SA, which replaces its own (RFC 7296 section 2.8)."""
         to = self.ike.at(ike)
         here = self.child.at(slot)
-        owner = self.ike.at(self._octets[here + IKE_SA])
-        self.child.unlink(owner, CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
-        self._octets[here + IKE_SA] = ike
-        self.child.push(to, CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
+        owner = self.ike.at(self._octets[here + _IKE_SA])
+        self.child.unlink(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
+        self._octets[here + _IKE_SA] = ike
+        self.child.push(to, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
 
     def remove_child(self, slot):
         """Forget a Child SA."""
-        ike = self._octets[self.child.at(slot) + IKE_SA]
-        self.child.unlink(self.ike.at(ike), CHILDREN, CHILD_FIRST, slot, CHILD_NEXT)
+        ike = self._octets[self.child.at(slot) + _IKE_SA]
+        self.child.unlink(self.ike.at(ike), _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
         self.child.release(slot)
         if self.watcher:
             self.watcher.child_gone(slot, ike)
@@ -150,42 +238,42 @@ class SpiTable(LookUps):
         """(spi_i, spi_r, initiator, peer, established) of an IKE SA."""
         here = self.ike.at(slot)
         flags = self._octets[here]
-        own = bytes(self._octets[here + 1 : here + SPI_PEER])
-        other = bytes(self._octets[here + SPI_PEER : here + BUCKET_FIRST])
-        peer = bytes(self._octets[here + ENDPOINT : here + ENDPOINT + (18 if flags & IPV6 else 6)])
+        own = bytes(self._octets[here + 1 : here + _SPI_PEER])
+        other = bytes(self._octets[here + _SPI_PEER : here + _BUCKET_FIRST])
+        peer = bytes(self._octets[here + _ENDPOINT : here + _ENDPOINT + (18 if flags & _IPV6 else 6)])
         spi_i, spi_r = (own, other) if flags & VARIANT else (other, own)
-        return spi_i, spi_r, bool(flags & VARIANT), peer, bool(flags & ESTABLISHED)
+        return spi_i, spi_r, bool(flags & VARIANT), peer, bool(flags & _ESTABLISHED)
 
     def write_spis(self, slot, out, at):
         """Write both SPIs of an IKE SA to out[at:at+16], as its messages begin; True if we are its initiator."""
         here = self.ike.at(slot)
         own = 0 if self._octets[here] & VARIANT else 8
         copy(out, at + own, self._octets, here + 1, 8)
-        copy(out, at + 8 - own, self._octets, here + SPI_PEER, 8)
+        copy(out, at + 8 - own, self._octets, here + _SPI_PEER, 8)
         return not own
 
     def via(self, slot):
         """The port of ours, 500 or 4500, from which we speak to the peer of an IKE SA."""
-        return PORT if self._octets[self.ike.at(slot)] & FROM_500 else PORT_NAT
+        return PORT if self._octets[self.ike.at(slot)] & _FROM_500 else PORT_NAT
 
     def children(self, slot):
         """Slots of the Child SAs of an IKE SA."""
         found = []
-        child = self.child.first(self.ike.at(slot), CHILDREN, CHILD_FIRST)
+        child = self.child.first(self.ike.at(slot), _CHILDREN, _CHILD_FIRST)
         while child >= 0:
             found.append(child)
-            child = self.child.following(child, CHILD_NEXT)
+            child = self.child.following(child, _CHILD_NEXT)
         return found
 
     def child_sa(self, slot):
         """(ike, protocol, spi_in, spi_out) of a Child SA."""
         here = self.child.at(slot)
-        spis = bytes(self._octets[here + 1 : here + IKE_SA])
-        return self._octets[here + IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
+        spis = bytes(self._octets[here + 1 : here + _IKE_SA])
+        return self._octets[here + _IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
 
     def owner_of(self, slot):
         """Slot of the IKE SA that a Child SA belongs to."""
-        return self._octets[self.child.at(slot) + IKE_SA]
+        return self._octets[self.child.at(slot) + _IKE_SA]
 
     def snapshot(self):
         """The table as bytes with a check in front: 12 octets, 22 + `address` an IKE SA slot, 11 a Child SA slot."""
@@ -205,7 +293,7 @@ class SpiTable(LookUps):
         )
         mine[_SHAPE:] = octets[_SHAPE:] if good else bytes(len(mine) - _SHAPE)
         for slot in self.ike_sas():
-            mine[self.ike.at(slot)] &= ~ESTABLISHED & 0xFF
+            mine[self.ike.at(slot)] &= ~_ESTABLISHED & 0xFF
         return good
 
     # The rest is private.
@@ -225,13 +313,22 @@ class SpiTable(LookUps):
 
     def _set(self, slot, spi_peer, peer, established, from_500):
         here = self.ike.at(slot)
-        flags = self._octets[here] & ~(IPV6 | ESTABLISHED | FROM_500) & 0xFF
-        flags |= (ESTABLISHED if established else 0) | (FROM_500 if from_500 else 0)
-        self._octets[here] = flags | (IPV6 if len(peer) == 18 else 0)
-        self._octets[here + SPI_PEER : here + BUCKET_FIRST] = spi_peer
-        self._octets[here + ENDPOINT : here + ENDPOINT + len(peer)] = peer
-        self.ike.push(self._bucket(peer), BUCKET, BUCKET_FIRST, slot, BUCKET_NEXT)
+        flags = self._octets[here] & ~(_IPV6 | _ESTABLISHED | _FROM_500) & 0xFF
+        flags |= (_ESTABLISHED if established else 0) | (_FROM_500 if from_500 else 0)
+        self._octets[here] = flags | (_IPV6 if len(peer) == 18 else 0)
+        self._octets[here + _SPI_PEER : here + _BUCKET_FIRST] = spi_peer
+        self._octets[here + _ENDPOINT : here + _ENDPOINT + len(peer)] = peer
+        self.ike.push(self._bucket(peer), BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
 
     def _unhang(self, slot):
         bucket = self._bucket(self.ike_sa(slot)[3])
-        self.ike.unlink(bucket, BUCKET, BUCKET_FIRST, slot, BUCKET_NEXT)
+        self.ike.unlink(bucket, BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+
+    def _is_at(self, here, endpoint):
+        octets = self._octets
+        size = 16 if octets[here] & _IPV6 else 4
+        return len(endpoint) == size + 2 and equal(octets, here + _ENDPOINT, endpoint, 0, size)
+
+    def _bucket(self, endpoint):
+        slots = self.ike
+        return slots.start + endpoint[-3] % slots.count * slots.width
