@@ -149,21 +149,21 @@ class Charon:
         said = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
         version = re.search(r"strongSwan (\S+)", said).group(1)
         self.name = f"strongSwan's charon {version} at {router.GATEWAY}, the device behind a NAT at {router.ROUTER}"
-        road = stack.enter_context(router.way())
-        self._wire = road.wire
-        self.prefix = road.device.prefix
+        hosts = stack.enter_context(router.routed_hosts())
+        self._router = hosts.router
+        self.prefix = hosts.device.prefix
         self.tunnel = _tunnel(router.GATEWAY)
         config = real_gateways.config(inside="", remote=[_NETWORK], id=ID, psk=PSK)
-        self._daemon = real_gateways.Strongswan(road.gateway, Path(folder) / "charon", config)
+        self._daemon = real_gateways.Strongswan(hosts.gateway, Path(folder) / "charon", config)
         stack.callback(self._daemon.kill)
-        self.heard = stack.enter_context(real_gateways.echo(road.gateway, SERVER, SERVER_PORT))
+        self.heard = stack.enter_context(real_gateways.echo(hosts.gateway, SERVER, SERVER_PORT))
         self.kill, self.start = self._daemon.kill, self._daemon.start
         self._read = 0
 
     @property
     def packets(self):
         """See the top."""
-        return self._wire.packets
+        return self._router.packets
 
     def news(self):
         """See the top: lines of its log."""

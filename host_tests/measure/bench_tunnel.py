@@ -10,10 +10,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from peers.namespaces import run, until
 from peers.real_gateways import PSK, Strongswan, config
-from peers.router import GATEWAY, way
-from peers.strongswan import CHARON
+from peers.router import GATEWAY, routed_hosts
+from peers.strongswan import CharonProcess
 from tools import device_environment, micropython
 
 _ROUNDS = 9
@@ -114,7 +113,7 @@ def _attempts():
 @contextlib.contextmanager
 def _initiator(host, folder):
     """A charon in the device's place: a function that brings its tunnel up and down."""
-    (folder / "run").mkdir(parents=True)
+    charon = CharonProcess(folder)
     plugins = (
         "random nonce aes sha1 sha2 hmac kdf gmp curve25519 openssl kernel-libipsec kernel-netlink socket-default vici"
     )
@@ -123,40 +122,28 @@ def _initiator(host, folder):
         " kernel-libipsec {\n load = yes\n }\n }\n}\n"
     )
     (folder / "swanctl.conf").write_text(_CONNECTION.replace("GATEWAY", GATEWAY).replace("PSK", PSK))
-    start = f"""ip addr replace 10.77.0.2 dev lo; mount --bind {folder}/run /run &&
-        STRONGSWAN_CONF={folder}/strongswan.conf exec {CHARON}"""
-    null = subprocess.DEVNULL
-    process = subprocess.Popen(
-        [*host.prefix, "unshare", "--mount", "sh", "-c", start], stdin=null, stdout=null, stderr=null,
-        start_new_session=True,
-    )  # fmt: skip
-    uri = f"unix://{folder}/vici"
 
     def once():
         begun = time.monotonic()
-        run("swanctl", "--initiate", "--child", "tunnel", "--uri", uri)
+        charon.swanctl("--initiate", "--child", "tunnel")
         took = time.monotonic() - begun
-        run("swanctl", "--terminate", "--ike", "there", "--uri", uri)
+        charon.swanctl("--terminate", "--ike", "there")
         return took
 
-    try:
-        until(lambda: (folder / "vici").exists(), "charon's start")
-        run("swanctl", "--load-all", "--file", folder / "swanctl.conf", "--noprompt", "--uri", uri)
+    with charon:
+        charon.run_in(host, "ip addr replace 10.77.0.2 dev lo")
         yield once
-    finally:
-        process.kill()
-        process.wait()
 
 
 def made():
     """(seconds of ours, of charon as the initiator), medians, from start to tunnel with the same gateway."""
-    with way() as road, tempfile.TemporaryDirectory() as folder:
-        gateway = Strongswan(road.gateway, Path(folder) / "gateway", config())
+    with routed_hosts() as hosts, tempfile.TemporaryDirectory() as folder:
+        gateway = Strongswan(hosts.gateway, Path(folder) / "gateway", config())
         try:
-            command = [*road.device.prefix, *_attempts()]
+            command = [*hosts.device.prefix, *_attempts()]
             ran = subprocess.run(command, check=True, capture_output=True, text=True, env=device_environment())
             ours = [int(line) / 1e6 for line in ran.stdout.split()][1:]
-            with _initiator(road.device, Path(folder) / "initiator") as once:
+            with _initiator(hosts.device, Path(folder) / "initiator") as once:
                 theirs = [once() for _ in range(_ROUNDS + 1)][1:]
         finally:
             gateway.kill()

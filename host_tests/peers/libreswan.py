@@ -5,22 +5,53 @@ import subprocess
 
 from tools import BUILD
 
+from peers.daemon import Daemon
 from peers.namespaces import SECRET, run, until
 
-_TREE = BUILD / "libreswan/usr/libexec"
-_WHACK = _TREE / "ipsec/whack"
+TREE = BUILD / "libreswan/usr/libexec"
+_WHACK = "setpriv", "--pdeathsig", "KILL", TREE / "ipsec/whack"
 _PASSING = re.compile(r" in -?[0-9]+s")
 
 
 def version():
     """Its version."""
-    return re.search(r"[0-9][0-9.]+", run(_TREE / "ipsec/pluto", "--version"))[0]
+    return re.search(r"[0-9][0-9.]+", run(TREE / "ipsec/pluto", "--version"))[0]
 
 
-class Pluto:
-    """A running pluto with connections to `remote`: {name: port on which it is to speak IKE}."""
+class PlutoProcess(Daemon):
+    """pluto, which takes its secrets from the file of that name in its folder."""
 
     NAME = "libreswan"
+
+    def run_in(self, host, address):
+        """Start it, listening at that address."""
+        folder = self.folder
+        for name in ("nss", "run", "ipsec.d"):
+            (folder / name).mkdir(parents=True)
+        run("certutil", "-N", "-d", f"sql:{folder}/nss", "--empty-password")
+        # It starts programs from /usr/libexec.
+        self._start(host, f"""mount --bind {TREE} /usr/libexec && exec {TREE}/ipsec/pluto --nofork --use-xfrm \
+            --no-dnssec --nhelpers 0 --log-no-time --nssdir {folder}/nss --rundir {folder}/run \
+            --ipsecdir {folder}/ipsec.d --secretsfile {folder}/secrets --dumpdir {folder} --logfile {folder}/log \
+            --listen {address}""")  # fmt: skip
+        self._ready(lambda: "listening for IKE messages" in self.log())
+        self.whack("--listen")
+
+    @property
+    def control(self):
+        """Its control socket."""
+        return self.folder / "run/pluto.ctl"
+
+    def whack(self, *arguments):
+        """whack's output."""
+        command = *_WHACK, "--ctlsocket", self.control, *arguments
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return done.stdout + done.stderr
+
+
+class Pluto(PlutoProcess):
+    """A running pluto with connections to `remote`: {name: port on which it is to speak IKE}."""
+
     ESP = ()  # ports on which it can have a tunnel
     REFUSALS = {  # noqa: RUF012
         kind: f"dropping unexpected {kind} message containing INVALID_IKE_SPI notification"
@@ -29,26 +60,10 @@ class Pluto:
     KEEPER = {}  # noqa: RUF012
 
     def __init__(self, host, folder, local, remote, connections):
-        for name in ("nss", "run", "ipsec.d"):
-            (folder / name).mkdir(parents=True)
-        self.folder = folder
-        self._whack = "setpriv", "--pdeathsig", "KILL", _WHACK, "--ctlsocket", folder / "run/pluto.ctl"
-        self._waiting = []
-        run("certutil", "-N", "-d", f"sql:{folder}/nss", "--empty-password")
+        super().__init__(folder)
         (folder / "secrets").write_text(f'%any %any : PSK "{SECRET}"\n')
-        # It starts programs from /usr/libexec.
-        start = f"""mount --bind {_TREE} /usr/libexec && exec {_TREE}/ipsec/pluto --nofork --use-xfrm --no-dnssec \
-            --nhelpers 0 --log-no-time --nssdir {folder}/nss --rundir {folder}/run --ipsecdir {folder}/ipsec.d \
-            --secretsfile {folder}/secrets --dumpdir {folder} --logfile {folder}/log --listen {local}"""
-        self.process = subprocess.Popen(
-            [*host.prefix, "unshare", "--mount", "sh", "-c", start], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
         try:
-            until(
-                lambda: "listening for IKE messages" in self.log() or self.process.poll() is not None, "pluto's start"
-            )
-            self.whack("--listen")
+            self.run_in(host, local)
             for name, port in connections.items():
                 encaps = "no" if port == 500 else "yes"
                 self.whack(
@@ -60,16 +75,6 @@ class Pluto:
         except BaseException:
             self.kill()
             raise
-
-    def whack(self, *arguments):
-        """whack's output."""
-        done = subprocess.run([*self._whack, *arguments], capture_output=True, text=True, timeout=60)
-        return done.stdout + done.stderr
-
-    def log(self):
-        """What it has logged."""
-        path = self.folder / "log"
-        return path.read_text() if path.exists() else ""
 
     def establish(self, name):
         """Bring up its IKE SA."""
@@ -87,7 +92,7 @@ class Pluto:
     def check(self, name):
         """Ask whether the peer is alive."""
         number = re.search(rf'"{name}" #([0-9]+): .*established IKE SA', self.log())[1]
-        command = *self._whack, "--impair", f"initiate-v2-liveness:{number}"
+        command = *_WHACK, "--ctlsocket", self.control, "--impair", f"initiate-v2-liveness:{number}"
         null = subprocess.DEVNULL
         self._waiting.append(subprocess.Popen(command, stdin=null, stdout=null, stderr=null))  # until it is answered
 
@@ -115,9 +120,3 @@ class Pluto:
 
     def settled(self, unknown):
         """It has one thread and answers in turn."""
-
-    def kill(self):
-        """End it at once, without a farewell to its peers."""
-        for process in (*self._waiting, self.process):
-            process.kill()
-            process.wait()

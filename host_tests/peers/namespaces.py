@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from ikev2 import wire
 from ikev2.net.udp import ipv4_payload
+from packets import pcap
 
 ASKER, PLACE = "10.66.0.3", "10.66.0.2"  # a daemon that keeps its SAs; the place of the one that forgets them
 THIRD = "10.66.0.1"  # a stranger to both, who lives at the place
@@ -130,40 +131,25 @@ class Packet(NamedTuple):
         return wire.PORT if wire.PORT in (self.source[1], self.to[1]) else wire.PORT_NAT
 
 
-class Cable:
-    """Hears all UDP over IPv4 that crosses an interface; `packets` only grows."""
+class Recorder:
+    """UDP datagrams that pass; `packets` only grows."""
 
-    def __init__(self, host, interface):
+    def __init__(self):
         self.packets = []
         self._news = threading.Condition()
-        with host.inside():
-            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL_PROTOCOLS))
-            self._socket.bind((interface, _ALL_PROTOCOLS))
-        self._socket.settimeout(0.2)
-        self._open = True
-        self._thread = threading.Thread(target=self._hear, daemon=True)
-        self._thread.start()
 
-    def _hear(self):
-        while self._open:
-            try:
-                octets, (_, _, kind, *_) = self._socket.recvfrom(4096)
-            except TimeoutError:
-                continue
-            at = ipv4_payload(octets, len(octets))
-            if at >= 0 and octets[9] == _UDP:
-                source, to = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
-                packet = Packet(
-                    kind == _OUTGOING,
-                    (str(ipaddress.ip_address(octets[12:16])), source),
-                    (str(ipaddress.ip_address(octets[16:20])), to),
-                    octets[at + 8 :],
-                    octets,
-                    time.time(),
-                )
-                with self._news:
-                    self.packets.append(packet)
-                    self._news.notify_all()
+    def _record(self, octets, sent):
+        """The Packet in an IP packet, which is kept; None for anything but UDP over IPv4."""
+        at = ipv4_payload(octets, len(octets))
+        if at < 0 or octets[9] != _UDP:
+            return None
+        ports = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
+        source, to = zip((str(ipaddress.ip_address(octets[i : i + 4])) for i in (12, 16)), ports, strict=True)
+        packet = Packet(sent, source, to, octets[at + 8 :], octets, time.time())
+        with self._news:
+            self.packets.append(packet)
+            self._news.notify_all()
+        return packet
 
     def wait(self, wanted, since=0, seconds=60):
         """The first packet from number `since` on that `wanted` accepts; TimeoutError if none comes."""
@@ -181,6 +167,30 @@ class Cable:
     def find(self, octets):
         """Number of the first packet with just these octets of UDP data, once it is there."""
         return self.packets.index(self.wait(lambda packet: packet.octets == octets))
+
+    def save(self, path):
+        """All recorded packets, as a pcap file."""
+        pcap.write(path, [packet.ip for packet in self.packets])
+
+
+class Cable(Recorder):
+    """Hears all UDP over IPv4 that crosses an interface."""
+
+    def __init__(self, host, interface):
+        super().__init__()
+        with host.inside():
+            self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ALL_PROTOCOLS))
+            self._socket.bind((interface, _ALL_PROTOCOLS))
+        self._socket.settimeout(0.2)
+        self._open = True
+        self._thread = threading.Thread(target=self._hear, daemon=True)
+        self._thread.start()
+
+    def _hear(self):
+        while self._open:
+            with contextlib.suppress(TimeoutError):
+                octets, (_, _, kind, *_) = self._socket.recvfrom(4096)
+                self._record(octets, kind == _OUTGOING)
 
     def close(self):
         """Stop listening."""

@@ -6,15 +6,14 @@ import contextlib
 import copy
 import re
 import signal
-import subprocess
 import threading
 
 from ipsec.tools import gateway
-from tools import BUILD
 
-from peers.namespaces import run, until
+from peers.libreswan import TREE, PlutoProcess
+from peers.namespaces import run
 from peers.router import GATEWAY, INNER, INSIDE
-from peers.strongswan import CHARON
+from peers.strongswan import CharonProcess
 
 PSK = "of no value, but long enough"
 ECHO = 7  # UDP port of the echo server
@@ -25,7 +24,6 @@ CONFIG = {
     "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"],
 }  # fmt: skip
 _PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm openssl %s kernel-netlink socket-default vici updown"
-_LIBRESWAN = BUILD / "libreswan/usr/libexec"
 
 
 def config(**changes):
@@ -33,61 +31,24 @@ def config(**changes):
     return {**CONFIG, **changes}
 
 
-class _Daemon:
-    """A process in a host, with a folder of its own."""
-
-    process = None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.kill()
-
-    def _start(self, host, command):
-        null = subprocess.DEVNULL
-        self.process = subprocess.Popen(
-            [*host.prefix, "unshare", "--mount", "sh", "-c", command], stdin=null, stdout=null, stderr=null,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def log(self):
-        """What it has logged, over all its lives."""
-        path = self.folder / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def logged(self, text, times=1, seconds=20):
-        """Wait until its log has that text so often."""
-        until(lambda: self.log().count(text) >= times, f"{text!r} in the log of {self.NAME}", seconds)
-
-    def kill(self):
-        """End it at once, without a farewell to its peers."""
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-
-
-class Strongswan(_Daemon):
+class Strongswan(CharonProcess):
     """charon. `settings` are its own, `connection` and `child` change what `make gateway` says, None removes a line.
 
     With `esp` False it has no ESP at all. `keys` logs all keys.
     """
 
-    NAME = "strongSwan"
-
     def __init__(self, host, folder, config=CONFIG, settings=(), connection=(), child=(), pool="10.9.0.0/24", esp=True,
                  keys=False, secret=None):  # fmt: skip
-        self.folder = folder
-        (folder / "run").mkdir(parents=True)
+        super().__init__(folder)
         self._host = host
-        self._uri = f"unix://{folder}/vici"
         self.name = gateway.Facts(config).name
         level = 4 if keys else 1
         daemon = {
             "load": _PLUGINS % ("kernel-libipsec" if esp else ""), "install_virtual_ip": "no",
             "filelog": {"log": {"path": f"{folder}/log", "flush_line": "yes", "append": "yes", "default": 1,
                                 "ike": level, "chd": level}},
-            "plugins": {"vici": {"socket": self._uri}, "kernel-libipsec": {"load": "yes", "allow_peer_ts": "yes"}},
+            "plugins": {"vici": {"socket": f"unix://{folder}/vici"},
+                        "kernel-libipsec": {"load": "yes", "allow_peer_ts": "yes"}},
             "retransmit_timeout": "0.5", "retransmit_base": "1.4", "retransmit_tries": "8", **dict(settings),
         }  # fmt: skip
         (folder / "strongswan.conf").write_text("\n".join(gateway.sections({"charon": daemon})) + "\n")
@@ -99,17 +60,7 @@ class Strongswan(_Daemon):
 
     def start(self):
         """Start it, once more after `stop` or `kill`."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / "vici").unlink()
-        self._start(self._host, f"""mount --bind {self.folder}/run /run && rm -f /run/charon.pid &&
-            STRONGSWAN_CONF={self.folder}/strongswan.conf exec {CHARON}""")  # fmt: skip
-        try:
-            until(lambda: (self.folder / "vici").exists() or self.process.poll() is not None, "charon's start")
-            if (self.folder / "swanctl.conf").exists():
-                self.load()
-        except BaseException:
-            self.kill()
-            raise
+        self.run_in(self._host)
 
     def configure(self, connection=(), child=()):
         """Load what `make gateway` says with these changes."""
@@ -119,14 +70,6 @@ class Strongswan(_Daemon):
         _change(ours["children"][self.name], child)
         (self.folder / "swanctl.conf").write_text("\n".join(gateway.sections(nested)) + "\n")
         self.load()
-
-    def load(self):
-        """Load its file."""
-        self.swanctl("--load-all", "--file", self.folder / "swanctl.conf", "--noprompt")
-
-    def swanctl(self, *arguments):
-        """swanctl's output."""
-        return run("swanctl", *arguments, "--uri", self._uri)
 
     def sas(self):
         """[(unique id, state, [(state of a Child SA)])] of its IKE SAs."""
@@ -176,45 +119,27 @@ def _change(section, changes):
             section[name] = value
 
 
-class Libreswan(_Daemon):
+class Libreswan(PlutoProcess):
     """pluto, its connection loaded by addconn; `conn` changes what `make gateway` says. It has no ESP here."""
 
-    NAME = "libreswan"
-
     def __init__(self, host, folder, config=CONFIG, conn=(), pool="10.9.0.0/24"):
-        self.folder = folder
-        for name in ("nss", "run", "ipsec.d"):
-            (folder / name).mkdir(parents=True)
+        super().__init__(folder)
         facts = gateway.Facts(config, pool)
         self.name = facts.name
-        self._control = folder / "run/pluto.ctl"
         lines = gateway.libreswan(facts)
         split = lines.index("")
         for name, value in dict(conn).items():
             lines = [f"    {name}={value}" if line.startswith(f"    {name}=") else line for line in lines]
         (folder / "ipsec.conf").write_text("\n".join(lines[:split]) + "\n")
         (folder / "secrets").write_text("\n".join(lines[split:]) + "\n")
-        run("certutil", "-N", "-d", f"sql:{folder}/nss", "--empty-password")
-        # It starts programs from /usr/libexec.
-        self._start(host, f"""mount --bind {_LIBRESWAN} /usr/libexec && exec {_LIBRESWAN}/ipsec/pluto --nofork \
-            --use-xfrm --no-dnssec --nhelpers 0 --log-no-time --nssdir {folder}/nss --rundir {folder}/run \
-            --ipsecdir {folder}/ipsec.d --secretsfile {folder}/secrets --dumpdir {folder} --logfile {folder}/log \
-            --listen {GATEWAY}""")  # fmt: skip
         try:
-            self.logged("listening for IKE messages")
-            self.whack("--listen")
-            run(*host.prefix, _LIBRESWAN / "ipsec/addconn", "--config", folder / "ipsec.conf", "--ctlsocket",
-                self._control, self.name)  # fmt: skip
+            self.run_in(host, GATEWAY)
+            run(*host.prefix, TREE / "ipsec/addconn", "--config", folder / "ipsec.conf", "--ctlsocket",
+                self.control, self.name)  # fmt: skip
             self.logged(f'"{self.name}": added')
         except BaseException:
             self.kill()
             raise
-
-    def whack(self, *arguments):
-        """whack's output."""
-        command = _LIBRESWAN / "ipsec/whack", "--ctlsocket", self._control, *arguments
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        return done.stdout + done.stderr
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The way between a device and its gateway: two hosts, and this process as the access router between them. Needs root.
+"""The access router between a device and its gateway: two hosts, and this process between them. Needs root.
 
 Every packet passes here: it is recorded, translated as a NAT does whose mappings can be made to move, and lost, doubled
 or overtaken at will.
@@ -7,7 +7,6 @@ or overtaken at will.
 import contextlib
 import fcntl
 import heapq
-import ipaddress
 import os
 import random
 import select
@@ -16,10 +15,9 @@ import struct
 import threading
 import time
 
-from packets import pcap
 from scapy.utils import checksum
 
-from peers.namespaces import Packet, host
+from peers.namespaces import Recorder, host
 
 GATEWAY = "10.66.0.1"
 ROUTER = "10.66.0.9"  # the NAT's outer address
@@ -38,11 +36,11 @@ def _tun(place):
     """File descriptor of a TUN device in a host."""
     with place.inside():
         device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
-        fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"wire", _TUN_NO_PI))
+        fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", b"wan", _TUN_NO_PI))
     return device
 
 
-class Wire:
+class Router(Recorder):
     """Carries IP packets between two hosts. `packets` are all of UDP, as they are at the gateway's end.
 
     `loss`, `double` and `late` are the shares of packets that are lost, come twice and are overtaken; `cut` loses all.
@@ -51,13 +49,12 @@ class Wire:
     """
 
     def __init__(self, device, gateway, nat=ROUTER, seed=1):
+        super().__init__()
         self.loss = self.double = self.late = 0.0
         self.cut = False
         self.nat = nat
         self.harms = lambda packet: True
         self.lost, self.doubled, self.delayed = [0, 0], [0, 0], [0, 0]
-        self.packets = []
-        self._news = threading.Condition()
         self._random = random.Random(seed)
         self._held = []
         self._outer = {}  # (address, port) inside: port outside
@@ -93,7 +90,7 @@ class Wire:
             return
         if sent:
             octets = self._translated(octets, sent)
-        packet = self._record(octets, sent)
+        packet = octets and self._record(octets, sent)
         if not sent:
             octets = self._translated(octets, sent)
         if octets is None or self.cut:
@@ -134,35 +131,6 @@ class Wire:
         packet[10:12] = checksum(bytes(packet[:at])).to_bytes(2, "big")
         return bytes(packet)
 
-    def _record(self, octets, sent):
-        if octets is None or octets[9] != _UDP:
-            return None
-        at = (octets[0] & 15) << 2
-        source, to = (int.from_bytes(octets[i : i + 2], "big") for i in (at, at + 2))
-        ends = [str(ipaddress.ip_address(octets[i : i + 4])) for i in (12, 16)]
-        with self._news:
-            packet = Packet(sent, (ends[0], source), (ends[1], to), octets[at + 8 :], octets, time.time())
-            self.packets.append(packet)
-            self._news.notify_all()
-        return packet
-
-    def wait(self, wanted, since=0, seconds=20):
-        """The first packet from number `since` on that `wanted` accepts; TimeoutError if none comes."""
-        found = []
-
-        def look():
-            found.extend(filter(wanted, self.packets[since:]))
-            return found
-
-        with self._news:
-            if not self._news.wait_for(look, seconds):
-                raise TimeoutError(f"not seen within {seconds} s, but {len(self.packets) - since} other packets")
-        return found[0]
-
-    def save(self, path):
-        """All recorded packets, as a pcap file."""
-        pcap.write(path, [packet.ip for packet in self.packets])
-
     def close(self):
         """Stop carrying."""
         os.write(self._wake, b"x")
@@ -176,31 +144,31 @@ def _write(to, octets):
         os.write(to, octets)
 
 
-class Way:
-    """Hosts `device` and `gateway`, and the `wire` between them."""
+class RoutedHosts:
+    """Hosts `device` and `gateway`, and the `router` between them."""
 
     def __init__(self, stack, **options):
         self.device, self.gateway = stack.enter_context(host()), stack.enter_context(host())
-        self.wire = Wire(self.device, self.gateway, **options)
-        stack.callback(self.wire.close)
+        self.router = Router(self.device, self.gateway, **options)
+        stack.callback(self.router.close)
         self.address = DEVICE
         for place, address in ((self.device, DEVICE), (self.gateway, GATEWAY)):
-            place.run("ip", "addr", "add", f"{address}/24", "dev", "wire")
-            place.run("ip", "link", "set", "wire", "up", "txqueuelen", "5000")
-            place.run("ip", "route", "add", "default", "dev", "wire")
+            place.run("ip", "addr", "add", f"{address}/24", "dev", "wan")
+            place.run("ip", "link", "set", "wan", "up", "txqueuelen", "5000")
+            place.run("ip", "route", "add", "default", "dev", "wan")
         for inner in (INNER, OTHER_INNER):
             self.gateway.run("ip", "addr", "add", f"{inner}/32", "dev", "lo")
 
     def move_device(self):
         """Give the device its other address, as another lease does."""
         old, self.address = self.address, NEIGHBOUR if self.address == DEVICE else DEVICE
-        self.device.run("ip", "addr", "del", f"{old}/24", "dev", "wire")
-        self.device.run("ip", "addr", "add", f"{self.address}/24", "dev", "wire")
-        self.device.run("ip", "route", "replace", "default", "dev", "wire")
+        self.device.run("ip", "addr", "del", f"{old}/24", "dev", "wan")
+        self.device.run("ip", "addr", "add", f"{self.address}/24", "dev", "wan")
+        self.device.run("ip", "route", "replace", "default", "dev", "wan")
 
 
 @contextlib.contextmanager
-def way(**options):
-    """A Way for as long as it is needed; options are Wire's."""
+def routed_hosts(**options):
+    """RoutedHosts for as long as it is needed; options are Router's."""
     with contextlib.ExitStack() as stack:
-        yield Way(stack, **options)
+        yield RoutedHosts(stack, **options)

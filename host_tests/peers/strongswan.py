@@ -1,8 +1,11 @@
 """strongSwan's charon in a namespace, with ESP in user space (kernel-libipsec) or none at all."""
 
+import contextlib
 import re
+import socket
 import subprocess
 
+from peers.daemon import Daemon
 from peers.namespaces import INSIDE, SECRET, run, until
 
 CHARON = "/usr/lib/ipsec/charon"
@@ -74,10 +77,48 @@ def version():
     return run("dpkg-query", "-W", "-f", "${Version}", "strongswan-charon").split("-")[0]
 
 
-class Charon:
-    """A running charon with connections to `remote`: {name: port on which it is to speak IKE}."""
+class CharonProcess(Daemon):
+    """charon, which reads strongswan.conf and then swanctl.conf in its folder; vici is its control socket there."""
 
     NAME = "strongSwan"
+
+    def run_in(self, host, before=":"):
+        """Start it, once more after `stop` or `kill`, behind the commands `before`."""
+        (self.folder / "run").mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (self.folder / "vici").unlink()
+        # The pid file is always in /run.
+        self._start(host, f"""{before}; mount --bind {self.folder}/run /run && rm -f /run/charon.pid &&
+            STRONGSWAN_CONF={self.folder}/strongswan.conf exec {CHARON}""")  # fmt: skip
+        try:
+            self._ready(self._listens)
+            if (self.folder / "swanctl.conf").exists():
+                self.load()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _listens(self):
+        """True once the socket, which is there before charon listens, takes a connection."""
+        with socket.socket(socket.AF_UNIX) as client:
+            try:
+                client.connect(str(self.folder / "vici"))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+        return True
+
+    def load(self):
+        """Load swanctl.conf."""
+        self.swanctl("--load-all", "--file", self.folder / "swanctl.conf", "--noprompt")
+
+    def swanctl(self, *arguments):
+        """swanctl's output."""
+        return run("swanctl", *arguments, "--uri", f"unix://{self.folder}/vici")
+
+
+class Charon(CharonProcess):
+    """A running charon with connections to `remote`: {name: port on which it is to speak IKE}."""
+
     ESP = (4500,)  # ports on which it can have a tunnel: it encapsulates all or nothing
     REFUSALS = {  # noqa: RUF012
         "IKE_AUTH": "IKE_AUTH response with message ID 1 processing failed",
@@ -90,10 +131,7 @@ class Charon:
     def __init__(self, host, folder, local, remote, connections, esp=None, proposal="aes128-sha256-x25519", dpd=None,
                  level=1, keys=False, ports=(500, 4500)):  # fmt: skip
         esp = 4500 in connections.values() if esp is None else esp
-        (folder / "run").mkdir(parents=True)
-        self.folder = folder
-        self._uri = f"unix://{folder}/vici"
-        self._waiting = []
+        super().__init__(folder)
         values = {
             "plugins": _PLUGINS % ("kernel-libipsec" if esp else ""), "folder": folder, "port": ports[0],
             "port_nat": ports[1], "level": level, "ike_level": 4 if keys else level,
@@ -108,28 +146,8 @@ class Charon:
             for name, port in connections.items()
         ]  # fmt: skip
         (folder / "swanctl.conf").write_text("connections {\n" + "".join(texts) + "}\n" + _SECRETS % SECRET)
-        # A tunnel's route needs an address to start from; the pid file is always in /run.
-        start = f"""ip addr replace {INSIDE.get(local, local)} dev lo; mount --bind {folder}/run /run &&
-            STRONGSWAN_CONF={folder}/strongswan.conf exec {CHARON}"""
-        self.process = subprocess.Popen(
-            [*host.prefix, "unshare", "--mount", "sh", "-c", start], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        try:
-            until(lambda: (folder / "vici").exists() or self.process.poll() is not None, "charon's start")
-            self.swanctl("--load-all", "--file", folder / "swanctl.conf", "--noprompt")
-        except BaseException:
-            self.kill()
-            raise
-
-    def swanctl(self, *arguments):
-        """swanctl's output."""
-        return run("swanctl", *arguments, "--uri", self._uri)
-
-    def log(self):
-        """What it has logged."""
-        path = self.folder / "log"
-        return path.read_text() if path.exists() else ""
+        # A tunnel's route needs an address to start from.
+        self.run_in(host, f"ip addr replace {INSIDE.get(local, local)} dev lo")
 
     def establish(self, name):
         """Bring up its IKE SA."""
@@ -137,7 +155,17 @@ class Charon:
 
     def begin(self, name):
         """Ask for the IKE SA."""
-        command = "setpriv", "--pdeathsig", "KILL", "swanctl", "--initiate", "--ike", name, "--uri", self._uri
+        command = (
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "swanctl",
+            "--initiate",
+            "--ike",
+            name,
+            "--uri",
+            f"unix://{self.folder}/vici",
+        )
         null = subprocess.DEVNULL
         self._waiting.append(subprocess.Popen(command, stdin=null, stdout=null, stderr=null))
 
@@ -184,9 +212,3 @@ class Charon:
         """{name: count} of its counters."""
         lines = [line.split(":") for line in self.swanctl("--counters").splitlines()]
         return {line[0].strip(): int(line[1]) for line in lines if len(line) == 2 and line[1].strip()}
-
-    def kill(self):
-        """End it at once, without a farewell to its peers."""
-        for process in (*self._waiting, self.process):
-            process.kill()
-            process.wait()

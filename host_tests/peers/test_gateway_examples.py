@@ -16,7 +16,7 @@ from commands.readme_blocks import program
 from tools import HERE, device_environment, micropython
 
 from peers.real_gateways import Strongswan, config
-from peers.router import INNER, way
+from peers.router import INNER, routed_hosts
 
 _NTP = 123
 _SINCE_1900 = 2208988800
@@ -52,8 +52,8 @@ asyncio.run(main())
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory):
     """A gateway and a way to it."""
-    with way() as road, Strongswan(road.gateway, tmp_path_factory.mktemp("examples") / "gateway"):
-        yield road
+    with routed_hosts() as hosts, Strongswan(hosts.gateway, tmp_path_factory.mktemp("examples") / "gateway"):
+        yield hosts
 
 
 @pytest.fixture(params=["unix", "cpython"])

@@ -12,32 +12,32 @@ from commands.try_process import TryProcess
 from peers.device import sent
 from peers.parallel import in_parallel
 from peers.real_gateways import Strongswan, config, echo
-from peers.router import INNER, INSIDE, way
+from peers.router import INNER, INSIDE, routed_hosts
 
 _EVERY = 0.2
 _REKEYS = {"rand_time": "0s"}
 
 
-def restart(road, gateway):
+def restart(hosts, gateway):
     """The gateway ends as one does, and is there again."""
     gateway.stop()
     gateway.start()
 
 
-def killed(road, gateway):
+def killed(hosts, gateway):
     """Power cut at the gateway."""
     gateway.kill()
     gateway.start()
 
 
-def nat(road, gateway):
+def nat(hosts, gateway):
     """The NAT forgets, and maps to another port."""
-    road.wire.move()
+    hosts.router.move()
 
 
-def address(road, gateway):
+def address(hosts, gateway):
     """Another lease."""
-    road.move_device()
+    hosts.move_device()
 
 
 class Play(NamedTuple):
@@ -85,27 +85,27 @@ def act(given, folder):
     play = PLAYS[given["name"]]
     device = config(**{"inside": "", **play.device})
     with contextlib.ExitStack() as stack:
-        road = stack.enter_context(way())
+        hosts = stack.enter_context(routed_hosts())
         gateway = stack.enter_context(
             Strongswan(
-                road.gateway, folder / "gateway", device, connection=play.connection, child=play.child, pool=play.pool
+                hosts.gateway, folder / "gateway", device, connection=play.connection, child=play.child, pool=play.pool
             )
         )
         if play.lifetime_s:
-            stack.enter_context(echo(road.gateway))
+            stack.enter_context(echo(hosts.gateway))
             device["lifetime_s"] = play.lifetime_s
-            told = sent(play.machine, road.device, device, play.count, int(_EVERY * 1000), folder)
+            told = sent(play.machine, hosts.device, device, play.count, int(_EVERY * 1000), folder)
             return 0, [f"{told['heard']} of {play.count} echoes answered"], gateway.log()
         echoes = f"PING={INNER}", f"COUNT={play.count}", f"EVERY={_EVERY}"
-        running = TryProcess(road.device, play.machine, device, folder, *echoes)
+        running = TryProcess(hosts.device, play.machine, device, folder, *echoes)
         stack.callback(running.kill)
         if play.happens:
             running.up()
-            since = len(road.wire.packets) + 40
-            road.wire.wait(lambda packet: len(road.wire.packets) > since)
-            play.happens(road, gateway)
+            since = len(hosts.router.packets) + 40
+            hosts.router.wait(lambda packet: len(hosts.router.packets) > since)
+            play.happens(hosts, gateway)
         status, lines = running.wait()
-        road.wire.save(folder / "all.pcap")
+        hosts.router.save(folder / "all.pcap")
         return status, lines, gateway.log()
 
 

@@ -19,7 +19,7 @@ from tools import ROOT
 
 from peers.parallel import in_parallel
 from peers.real_gateways import Libreswan, Strongswan, config
-from peers.router import GATEWAY, INNER, way
+from peers.router import GATEWAY, INNER, routed_hosts
 
 _WORKERS = 6
 
@@ -98,7 +98,7 @@ _SOME = {
 }
 
 
-def ask(road, group):
+def ask(hosts, group):
     """A half-open IKE SA at the gateway, of somebody who will not go on."""
     offer = proposals.offer(payloads.PROTOCOL_IKE, b"", ("aes-cbc-256",), (group,))
     size = {31: 32, 14: 256}[group]
@@ -106,10 +106,10 @@ def ask(road, group):
              (payloads.NONCE, os.urandom(32))]  # fmt: skip
     first, octets = payloads.chained(parts)
     header = os.urandom(8) + bytes(8) + bytes((first, wire.VERSION_2, wire.IKE_SA_INIT, wire.INITIATOR)) + bytes(4)
-    since = len(road.wire.packets)
-    with road.device.socket("0.0.0.0") as sock:
+    since = len(hosts.router.packets)
+    with hosts.device.socket("0.0.0.0") as sock:
         sock.sendto(header + struct.pack(">I", wire.HEADER + len(octets)) + octets, (GATEWAY, wire.PORT))
-        road.wire.wait(lambda packet: not packet.sent and packet.octets[:8] == header[:8], since)
+        hosts.router.wait(lambda packet: not packet.sent and packet.octets[:8] == header[:8], since)
 
 
 def plays(cases):
@@ -119,16 +119,16 @@ def plays(cases):
     return [pytest.param(machine, name, id=f"{name}-{machine}") for machine, name in pairs]
 
 
-def cut(road, machine, unique, folder):
+def cut(hosts, machine, unique, folder):
     """A device whose power is cut, and that is there again: the gateway's SAs then, and what it says at Ctrl-C."""
-    with Strongswan(road.gateway, folder / "gateway", connection={"unique": unique}) as gateway:
+    with Strongswan(hosts.gateway, folder / "gateway", connection={"unique": unique}) as gateway:
         for last in False, True:
-            device = TryProcess(road.device, machine, config(), folder, f"PING={INNER}", "COUNT=1000", "EVERY=0.2")
+            device = TryProcess(hosts.device, machine, config(), folder, f"PING={INNER}", "COUNT=1000", "EVERY=0.2")
             try:
                 device.up()
                 if last:
-                    since = len(road.wire.packets)
-                    road.wire.wait(lambda packet: not packet.sent and any(packet.octets[:4]), since)
+                    since = len(hosts.router.packets)
+                    hosts.router.wait(lambda packet: not packet.sent and any(packet.octets[:4]), since)
                     sas = gateway.sas()
                     device.interrupt()
                     return sas, *device.wait(), gateway.log()
@@ -139,25 +139,25 @@ def cut(road, machine, unique, folder):
 def act(given, folder):
     """(status, lines, the gateway's log) for a test's parameters; with what else is wanted."""
     with contextlib.ExitStack() as stack:
-        road = stack.enter_context(way())
+        hosts = stack.enter_context(routed_hosts())
         if "unique" in given:
-            return cut(road, given["machine"], given["unique"], folder)
+            return cut(hosts, given["machine"], given["unique"], folder)
         if "groups" in given:
             device = config(groups=given["groups"])
             order = {"ike": "aes256-sha2_256-dh14+dh31"}
-            gateway = stack.enter_context(Libreswan(road.gateway, folder / "gateway", device, conn=order))
+            gateway = stack.enter_context(Libreswan(hosts.gateway, folder / "gateway", device, conn=order))
         else:
             case = CASES[given.get("name") or given["opened"]]
             device = config(**case.device)
             known = config(**{**case.device, **case.known})
             levers = {**case.gateway, "keys": "opened" in given}
-            gateway = stack.enter_context(Strongswan(road.gateway, folder / "gateway", known, **levers))
+            gateway = stack.enter_context(Strongswan(hosts.gateway, folder / "gateway", known, **levers))
             if "settings" in case.gateway:
-                ask(road, 14 if "modp2048" in str(case.gateway) else 31)
-        status, lines = tried(road.device, given["machine"], device, folder, f"PING={INNER}", "EVERY=0.2")
-        road.wire.save(folder / "all.pcap")
+                ask(hosts, 14 if "modp2048" in str(case.gateway) else 31)
+        status, lines = tried(hosts.device, given["machine"], device, folder, f"PING={INNER}", "EVERY=0.2")
+        hosts.router.save(folder / "all.pcap")
         if "opened" in given:
-            wireshark.configure(folder / "keys", [gateway.tunnel_keys(road.wire.packets, lines)])
+            wireshark.configure(folder / "keys", [gateway.tunnel_keys(hosts.router.packets, lines)])
             return folder / "all.pcap", folder / "keys"
         return status, lines, gateway.log()
 
