@@ -1,4 +1,4 @@
-"""What is inside a tunnel: IPv4 with UDP sockets by port, and ICMP echo. No I/O, no clock, and no idea of ESP.
+"""What is inside a tunnel: IPv4 with UDP sockets by port, ICMP echo, and TCP if it is made. No I/O, no clock, no ESP.
 
     stack = Stack(address)                                          our address in the tunnel, 4 octets
     sock = stack.bind(5683)                                         0: a free port
@@ -13,13 +13,14 @@ an IPv4 packet from the tunnel stands; an echo reply or a port unreachable takes
 called without arguments when something has come: an asyncio.Event's `set`, say. Both kinds of answers are paid for out
 of one budget, whose time goes on by `next_timer` and `tick`. What is dropped is counted in
 `stack.counters` by its place in DROPPED, and for each socket in `sock.dropped` what its queue had no room for.
-Fragments are not put together (E7); options are skipped, and go back in an echo reply as no-operations.
+Fragments are not put together (E7); options are skipped, and go back in an echo reply as no-operations. A Tcp puts
+itself in `stack.tcp`; from then on the stack hands it what is for it, and `outgoing` has what it sends.
 """
 
 from array import array
 from errno import EADDRINUSE
 
-from portable import const, copy
+from portable import const, copy, sooner
 
 from .ipv4 import datagram, echo_reply, echo_request, fault, head, unreachable
 
@@ -29,6 +30,7 @@ DROPPED = (
     "icmp", "unused-port", "limited", "no-memory",
 )  # fmt: skip
 
+_OTHER_PROTOCOL = const(6)
 _OTHER_ICMP = const(7)
 _UNUSED_PORT = const(8)
 _LIMITED = const(9)
@@ -80,6 +82,7 @@ class Stack:
     """
 
     servers = b""
+    tcp = None
 
     def __init__(self, address, budget=None, queue=4):
         if len(address) != 4 or queue < 1:
@@ -146,7 +149,7 @@ class Stack:
         """Take in packet[:size]; returns the length of the answer that stands there now, 0 if there is none."""
         why = fault(packet, size, self.address)
         if why:
-            return self._drop(why)
+            return self.tcp.receive(packet, now) if self.tcp and why == _OTHER_PROTOCOL else self.drop(why)
         header = (packet[0] & 15) << 2
         if packet[_PROTOCOL] == _UDP:
             sock = self._sockets.get(packet[header + 2] << 8 | packet[header + 3])
@@ -154,10 +157,10 @@ class Stack:
                 try:
                     sock._put(packet, header)
                 except MemoryError:
-                    self._drop(_NO_MEMORY)
+                    self.drop(_NO_MEMORY)
                 return 0
-            self._drop(_UNUSED_PORT)
-            if not self._allowed(packet, now):
+            self.drop(_UNUSED_PORT)
+            if not self.allowed(packet, now):
                 return 0
             self._number = (self._number + 1) & 0xFFFF
             return unreachable(packet, header, self._number, self.address, self._asking)
@@ -165,28 +168,39 @@ class Stack:
             self._pongs = self._pongs[1 - _PONGS :] + [packet[header + 6] << 8 | packet[header + 7]]
             return 0
         if packet[header] != _ECHO or packet[header + 1]:
-            return self._drop(_OTHER_ICMP)
-        if not self._allowed(packet, now):
+            if self.tcp:
+                self.tcp.unreachable(packet, header)
+            return self.drop(_OTHER_ICMP)
+        if not self.allowed(packet, now):
             return 0
         echo_reply(packet, header)
         return packet[_LENGTH] << 8 | packet[_LENGTH + 1]
 
     def next_timer(self, now):
         """Milliseconds until `tick` is due; -1 if there is no hurry."""
-        return self._budget.next_timer(now) if self._budget else -1
+        wait = self._budget.next_timer(now) if self._budget else -1
+        return sooner(wait, self.tcp.next_timer(now)) if self.tcp else wait
 
     def tick(self, now):
-        """Let time pass."""
+        """Let time pass; then ask `outgoing`."""
         if self._budget:
             self._budget.tick(now)
+        if self.tcp:
+            self.tcp.tick(now)
 
-    # The rest is private.
+    def outgoing(self, out, at, room, now):
+        """Length of the packet that TCP sends now, written to out[at:]; see Tcp.outgoing."""
+        return self.tcp.outgoing(out, at, room, now) if self.tcp else 0
 
-    def _drop(self, why):
+    # For Tcp.
+
+    def drop(self, why):
+        """Count a packet that is dropped."""
         if self.counters[why] < _SATURATED:
             self.counters[why] += 1
         return 0
 
-    def _allowed(self, packet, now):
+    def allowed(self, packet, now):
+        """True if the budget has an answer to that packet."""
         copy(self._asking, 0, packet, _SOURCE, 4)
-        return bool(self._budget and self._budget.allow(self._asking, 0, now)) or bool(self._drop(_LIMITED))
+        return bool(self._budget and self._budget.allow(self._asking, 0, now)) or bool(self.drop(_LIMITED))

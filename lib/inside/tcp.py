@@ -1,0 +1,298 @@
+"""TCP inside a tunnel: the connections of one inner address, by their four-tuples (V). No I/O, no clock.
+
+    tcp = Tcp(stack, random)                                 the stack hands it what comes, and asks it what is to go
+    connection = tcp.connect(host, port, now)                a host is 4 octets; see tcp_connection
+    listener = tcp.listen(port); listener.accept()           a Connection, None if nobody has come
+    size = tcp.receive(packet, now)                          0, or an RST that is to be sent: packet[:size]
+    size = tcp.outgoing(out, at, room, now)                  an IPv4 packet in out[at:at+size]; 0: none. Then `asks`
+
+A driver calls `tick` when `next_timer` has run out, then `outgoing` until there is none; `changed`, if set, is called
+without arguments when that is to be asked anew. Small on purpose, after RFC 9006: no window scaling, no timestamps, no
+Nagle, no simultaneous open, one SACK block, a retransmission timer of 300 ms at least.
+"""
+
+from array import array
+from errno import EADDRINUSE, ECONNABORTED, ENOBUFS
+from hashlib import sha256
+
+from portable import const, copy, equal, sooner
+
+from .tcp_connection import Connection
+from .tcp_segment import ACK, FIN, FOUND, LOCAL, NXT, PORT, RST, SIZE, SYN, UNA, add, belongs, distance, read, write
+
+_FIRST_PORT = const(49152)
+_PORTS = const(0x3FFF)
+_TIME_WAITS = const(3)
+_KEPT = const(24)
+_SOURCE = const(12)
+_DESTINATION = const(16)
+_PROTOCOL = const(9)
+_TCP = const(6)
+_OTHER_PROTOCOL = const(6)  # of stack.DROPPED
+_UNUSED_PORT = const(8)
+_NO_MEMORY = const(10)
+
+
+class Listener:
+    """A port that others may connect to: `backlog` of them at most that are half open or not accepted (V9)."""
+
+    def __init__(self, tcp, port, backlog):
+        self.port = port
+        self.ready = None  # called without arguments when there is one to accept
+        self.backlog = backlog
+        self.waiting = []
+        self._tcp = tcp
+
+    def accept(self):
+        """The Connection that has waited longest; None."""
+        return self.waiting.pop(0) if self.waiting else None
+
+    def close(self):
+        """Nobody connects any more; who has not been accepted is sent away."""
+        if self._tcp.listeners.pop(self.port, None):
+            for connection in list(self._tcp.connections):
+                if connection.listener is self and (connection in self.waiting or not connection.established):
+                    connection.abort(0)
+
+    # For Connection.
+
+    def arrived(self, connection):
+        self.waiting.append(connection)
+        if self.ready:
+            self.ready()
+
+    def forget(self, connection):
+        if connection in self.waiting:
+            self.waiting.remove(connection)
+
+
+class Tcp:
+    """The connections of a Stack; random(n) gives n random octets; `buffer` octets each way for each of them."""
+
+    def __init__(self, stack, random, connections=8, buffer=2720):
+        if connections < 1 or not 128 <= buffer <= 0xFFFF:
+            raise ValueError("Tcp(connections=%r, buffer=%r)" % (connections, buffer))
+        self.buffer = buffer
+        self.connections = []
+        self.listeners = {}
+        self.changed = None
+        self.asks = False  # the last packet of `outgoing` wants an answer (V12)
+        self._stack = stack
+        self._random = random
+        self._limit = connections
+        self._secret = random(16)
+        self._found = array("i", [0] * FOUND)
+        self._numbers = bytearray(SIZE)  # of a segment that is of no connection
+        self._number = 0  # identification of our last packet
+        stack.tcp = self
+
+    def connect(self, host, port, now, local_port=0):
+        """A Connection to that port of the host, on its way; OSError EADDRINUSE, ENOBUFS; MemoryError."""
+        if len(host) != 4 or not 0 < port <= 0xFFFF or not 0 <= local_port <= 0xFFFF:
+            raise ValueError("to port %r of %r from %r" % (port, host, local_port))
+        if self._count(False) >= self._limit:  # V9
+            raise OSError(ENOBUFS, "%d connections inside the tunnel at most" % self._limit)
+        local_port = local_port or self._free_port()
+        numbers = bytearray(host) + bytes((port >> 8, port & 0xFF, local_port >> 8, local_port & 0xFF)) + bytes(8)
+        if local_port in self.listeners or any(equal(one.numbers, 0, numbers, 0, UNA) for one in self.connections):
+            raise OSError(EADDRINUSE, "port %d inside the tunnel is in use" % local_port)
+        self._initial(numbers, now)
+        connection = Connection(self, numbers)
+        connection.take_buffers()
+        self.connections.append(connection)
+        self.poke()
+        return connection
+
+    def listen(self, port, backlog=3):
+        """A Listener; OSError EADDRINUSE."""
+        if not 0 < port <= 0xFFFF or backlog < 1:
+            raise ValueError("listen(%r, %r)" % (port, backlog))
+        if port in self.listeners:
+            raise OSError(EADDRINUSE, "port %d inside the tunnel is in use" % port)
+        self.listeners[port] = listener = Listener(self, port, backlog)
+        return listener
+
+    def receive(self, packet, now):
+        """Take in an IPv4 packet that is neither UDP nor ICMP, as ipv4.fault checked it; length of an answer there."""
+        if packet[_PROTOCOL] != _TCP:
+            return self._stack.drop(_OTHER_PROTOCOL)
+        header = (packet[0] & 15) << 2
+        connection = None
+        numbers = self._numbers
+        for one in self.connections:
+            if belongs(packet, header, one.numbers):
+                connection = one
+                numbers = one.numbers
+        why = read(packet, numbers, self._found)
+        if why:  # V11
+            return self._stack.drop(why)
+        try:
+            if not self._received(connection, packet, header, now):
+                return 0
+        except MemoryError:
+            return self._stack.drop(_NO_MEMORY)
+        return self._refusal(packet, header, now)
+
+    def unreachable(self, packet, header):
+        """ICMP has come: of type 3, its quoted octets may be those of a segment of ours (V2)."""
+        quoted = header + 8
+        at = quoted + ((packet[quoted] & 15) << 2)
+        if packet[header] != 3 or at + 8 > (packet[2] << 8 | packet[3]) or packet[quoted + 9] != _TCP:
+            return
+        for one in list(self.connections):
+            numbers = one.numbers
+            if equal(packet, quoted + _DESTINATION, numbers, 0, 4) and equal(packet, at, numbers, LOCAL, 2):
+                if equal(packet, at + 2, numbers, PORT, 2):
+                    one.unreachable(packet[header + 1], distance(packet, at + 4, numbers, UNA))
+                    self.poke()
+
+    def outgoing(self, out, at, room, now):
+        """Length of the IPv4 packet that is to be sent now, written to out[at:]; 0 if there is none.
+
+        `room` is the octets that a packet may have, 1,400 if possible, 104 at least.
+        """
+        for one in self.connections:
+            size = one.outgoing(out, at, room, now)
+            if size:
+                return size
+        return 0
+
+    def next_timer(self, now):
+        """Milliseconds until `tick` and `outgoing` have something to do; -1 if there is no hurry."""
+        wait = -1
+        for one in self.connections:
+            wait = sooner(wait, one.due(now))
+        return wait
+
+    def tick(self, now):
+        """Let time pass; then ask `outgoing`."""
+        for one in list(self.connections):
+            one.tick(now)
+
+    def end(self, error):
+        """The tunnel is over, for that reason, and so is every connection in it (V10)."""
+        for one in list(self.connections):
+            one.end(error)
+
+    def address_changed(self):
+        """The connections of the old address are over (V10)."""
+        self.end(OSError(ECONNABORTED, "the address inside the tunnel has changed"))
+
+    def keep(self, now):
+        """24 octets for each idle connection, good for one `restore`; the others are aborted (V14)."""
+        kept = b""
+        for one in list(self.connections):
+            if one.idle:
+                kept += one.kept()
+            else:
+                one.abort(now)
+        return kept
+
+    def restore(self, octets, now):
+        """Idle connections as `keep` had them (V14)."""
+        for at in range(0, len(octets), _KEPT):
+            record = octets[at : at + _KEPT]
+            connection = Connection(self, bytearray(record[:SIZE]))
+            connection.take_buffers()
+            connection.restored(record, now)
+            self.connections.append(connection)
+
+    # For Connection.
+
+    def poke(self):
+        """Something has become due."""
+        if self.changed:
+            self.changed()
+
+    def remove(self, connection):
+        """It is over."""
+        if connection in self.connections:
+            self.connections.remove(connection)
+
+    def waits(self, connection):
+        """It is in TIME-WAIT; of more than three the oldest is over (V8)."""
+        self.connections.remove(connection)
+        waiting = [one for one in self.connections if one.state == "TIME-WAIT"]
+        if len(waiting) >= _TIME_WAITS:
+            waiting[0].end(None)
+        self.connections.append(connection)
+
+    def write(self, out, at, numbers, place, flags, window, options, n):
+        """As tcp_segment.write, with our address and the next identification."""
+        self._number = (self._number + 1) & 0xFFFF
+        write(out, at, self._number, self._stack.address, numbers, place, flags, window, options, n)
+
+    # The rest is private.
+
+    def _count(self, accepted):
+        return sum(bool(one.listener) is accepted and one.state != "TIME-WAIT" for one in self.connections)
+
+    def _free_port(self):
+        octets = self._random(2)
+        port = octets[0] << 8 | octets[1]
+        used = [one.local_port for one in self.connections]
+        while True:
+            port = _FIRST_PORT + (port & _PORTS)
+            if port not in used and port not in self.listeners:
+                return port
+            port += 1
+
+    def _initial(self, numbers, now):
+        """The initial sequence number: RFC 6528, with a clock of 1/256 ms that goes on where ours wraps (V1)."""
+        numbers[UNA:NXT] = sha256(self._secret + bytes(numbers[:UNA])).digest()[: NXT - UNA]
+        add(numbers, UNA, now & 0xFFFFFF, 3)
+
+    def _received(self, connection, packet, header, now):
+        """Give a segment to whom it is for; True if it is to be answered by an RST."""
+        flags = self._found[2]
+        new = flags & (SYN | ACK | RST) == SYN and self.listeners.get(packet[header + 2] << 8 | packet[header + 3])
+        if connection and new and connection.state == "TIME-WAIT" and self._found[0] >= 0:  # V8
+            connection.end(None)
+            connection = None
+        if connection:
+            refused = connection.receive(packet, header, self._found, now)
+            self.poke()
+            return refused
+        if new:
+            self._opening(new, packet, header, now)
+            return False
+        self._stack.drop(_UNUSED_PORT)
+        return not flags & RST
+
+    def _opening(self, listener, packet, header, now):
+        """A SYN for a port of ours (V9): a half-open connection, or nothing if there are enough."""
+        waiting = len(listener.waiting)
+        for one in self.connections:
+            waiting += one.listener is listener and not one.established
+        if waiting >= listener.backlog or self._count(True) >= self._limit:
+            return
+        numbers = bytearray(SIZE)
+        copy(numbers, 0, packet, _SOURCE, 4)
+        copy(numbers, PORT, packet, header, 4)
+        copy(numbers, NXT, packet, header + 4, 4)
+        self._initial(numbers, now)
+        add(numbers, NXT, 1, 4)
+        connection = Connection(self, numbers, listener)
+        connection.greet(self._found[6], self._found[7])
+        self.connections.append(connection)
+        self.poke()
+
+    def _refusal(self, packet, header, now):
+        """Length of the RST for the segment in the packet, in its place; 0 beyond the budget (V7)."""
+        if not self._stack.allowed(packet, now):
+            return 0
+        numbers = self._numbers
+        flags = self._found[2]
+        copy(numbers, 0, packet, _SOURCE, 4)
+        copy(numbers, PORT, packet, header, 4)
+        for at in range(UNA, SIZE):
+            numbers[at] = 0
+        if flags & ACK:
+            copy(numbers, UNA, packet, header + 8, 4)
+            flags = RST
+        else:
+            copy(numbers, NXT, packet, header + 4, 4)
+            add(numbers, NXT, self._found[5] + bool(flags & SYN) + bool(flags & FIN), 4)
+            flags = RST | ACK
+        self.write(packet, 0, numbers, 0, flags, 0, 0, 0)
+        return 40
