@@ -11,10 +11,16 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = ROOT / "build"
 PACKAGES = ("ikev2", "inside", "ipsec")
+README_FILES = [ROOT / "README.md", *sorted(ROOT.glob("[bfl]*/README.md"))]  # those that a user reads
 _DESK = ("ipsec/__main__.py", "ipsec/tools/")  # for a PC
 # The order of MP_NATIVE_ARCH_… in sys.implementation._mpy.
 _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "armv7emsp", "armv7emdp",
                   "xtensa", "xtensawin", "rv32imc", "rv64imc")  # fmt: skip
+
+
+def readmes():
+    """The text of all of them, one behind the other."""
+    return "\n".join(path.read_text() for path in README_FILES)
 
 
 def arguments(given, **known):

@@ -2,8 +2,8 @@
 
 MicroPython keeps every name once: the firmware's own lie in flash, those of a .mpy file in RAM. So whatever our modules
 define and nobody else speaks of is called by a name that any firmware has, `heappush` or `readonly` perhaps. Lines stay
-where they are, so that a traceback leads to the right one. Kept are names that README has, since users write them,
-names that stand in a string, and what is looked up by others: special methods, modules, exceptions.
+where they are, so that a traceback leads to the right one. Kept are names that the READMEs have, since users write
+them, names that stand in a string, and what is looked up by others: special methods, modules, exceptions.
 
 Two names share one if no file has both, and no two classes related to each other.
 """
@@ -17,7 +17,7 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
-from tools import ROOT
+from tools import readmes
 
 # What every MicroPython of 1.24 and newer has among the names in its flash, on any port that this library runs on.
 _FIRMWARE = Path(__file__).with_name("firmware_names.txt")
@@ -160,6 +160,6 @@ def mapping(sources, kept):
 def shrunk(texts, kept=()):
     """{file: text} of modules that are deployed together, {path: text}."""
     sources = {path: Source(text) for path, text in texts.items()}
-    words = set(_WORD.findall((ROOT / "README.md").read_text()))
+    words = set(_WORD.findall(readmes()))
     names = mapping(sources, words | set(kept))
     return {path: source.renamed(names[path]) for path, source in sources.items()}

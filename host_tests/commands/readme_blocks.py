@@ -1,16 +1,21 @@
-"""The blocks of README that tests run or compare with."""
+"""The blocks of the READMEs that tests run or compare with."""
 
 import re
 
-from tools import ROOT
+from tools import readmes
 
-README = (ROOT / "README.md").read_text()
+README = readmes()
+
+
+def blocks(kind):
+    """Every block of that kind."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [block for its_kind, block in found if its_kind == kind]
 
 
 def program(word, kind="python"):
-    """The README's program, or other block, with that word in it."""
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-    return next(block for its_kind, block in blocks if its_kind == kind and word in block)
+    """The program, or other block, with that word in it."""
+    return next(block for block in blocks(kind) if word in block)
 
 
 def masked(text):

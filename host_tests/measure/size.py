@@ -10,7 +10,7 @@ from pathlib import Path
 from boards.emulator import ADDRESS, CLOCK_NS, FIRMWARE, PEER, Board
 from golden import machines, vector_files
 from golden.live import canary
-from tools import ROOT, arguments, compiled, library
+from tools import README_FILES, ROOT, arguments, compiled, library
 
 from boards import mip
 from measure import bench_esp, bench_protected, size_crypto, size_tunnel
@@ -234,9 +234,9 @@ def main(readme):
     for what, ratio in size_crypto.ratios({what: number for what, number, _ in found}).items():
         print(f"{what:62} {ratio:>11.2f} times what the platform alone takes")
     if readme:
-        path = ROOT / "README.md"
-        path.write_text(renewed(path.read_text(), found))
-        print("README.md has these figures now")
+        for path in README_FILES:
+            path.write_text(renewed(path.read_text(), found))
+        print("the READMEs have these figures now")
     return 0
 
 

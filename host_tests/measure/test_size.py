@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from tools import ROOT
+from tools import readmes
 
 from measure import size
 
@@ -45,7 +45,7 @@ def test_cheap_drops_are_the_cheapest(measured):
 
 def test_readme_says_what_was_measured(measured):
     """Instructions may differ a little with what else the firmware holds."""
-    readme = (ROOT / "README.md").read_text()
+    readme = readmes()
     said = re.findall(r"^(\S.*?) {2,}([0-9,]+) (?:octets|instructions)$", readme, re.MULTILINE)
     assert len(said) > 15
     for what, number in said:

@@ -1,0 +1,1 @@
+from .tunnel import Tunnel as Tunnel
