@@ -19,6 +19,13 @@ def text(octets):
     return hexlify(octets).decode()
 
 
+def told(child):
+    """A Child SA."""
+    made = {name: text(getattr(child, name)) for name in ("spi_in", "spi_out", "key_in", "key_out", "inside", "remote")}
+    made["cipher"] = child.cipher
+    return made
+
+
 class Run:
     """An attempt on its way."""
 
@@ -66,13 +73,42 @@ class Run:
         child = self.initiator.child
         if not child:
             return {"reason": self.initiator.reason, "left": len(self.node.table.ike_sas())}
-        names = ("spi_in", "spi_out", "key_in", "key_out", "inside", "remote")
-        made = {name: text(getattr(child, name)) for name in names}
-        made["cipher"] = child.cipher
-        return {"reason": self.initiator.reason, "child": made, "unused": len(self.node.random.octets)}
+        return {"reason": self.initiator.reason, "child": told(child), "unused": len(self.node.random.octets)}
 
 
-tell = Told(Run)
+class Accepting(Run):
+    """Who accepts, and is called."""
+
+    def __init__(self, case):
+        from ikev2.initial.acceptor import Acceptor
+        from ikev2.initial.peers import Peers
+
+        hub = case["hub"]
+        self.clock = case["begins"]
+        self.node = Node(SpiTable(8, 8), lambda n: bytes([1] * n))
+        self.node.random = Octets(unhexlify(case["random"]))
+        inside, pool = unhexlify(hub["inside"]), unhexlify(hub["pool"])
+        suites = hub["groups"], hub["ciphers"], hub["as_sent"]
+        peers = Peers(hub["id"], inside, pool, b"", None, *suites)
+        for name in sorted(hub["peers"]):
+            peers.add(name, unhexlify(hub["peers"][name]))
+        self.accepted = []
+        self.node.acceptor = acceptor = Acceptor(self.node, peers, self.admit, cookies_from=hub["cookies_from"])
+        self.node.follow(acceptor)
+
+    def admit(self, slot, accepted, now):
+        """An IKE SA is established, perhaps without a Child SA."""
+        made = told(accepted.child) if accepted.child else {"inside": "", "remote": ""}
+        made["peer"] = accepted.peer.id
+        self.accepted.append(made)
+
+    def end(self):
+        """What has come of it."""
+        left = len(self.node.table.ike_sas())
+        return {"accepted": self.accepted, "left": left, "unused": len(self.node.random.octets)}
+
+
+tell = Told(lambda case: Accepting(case) if "hub" in case else Run(case))
 
 
 def main():

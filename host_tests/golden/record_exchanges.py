@@ -3,33 +3,17 @@
 What it writes is looked at before it is committed: these files say what the library has to do, not what it does.
 """
 
-import hashlib
 import ipaddress
 import json
 
 from library.attempt import GATEWAY, PSK, Attempt
 from library.scripted_gateway import Gateway, chain, notify
 
+from golden import record_accepted
 from golden.exchange_files import FOLDER
+from golden.random_octets import Random
 
 GCM = ("aes-gcm-16-256", "aes-gcm-16-128")
-
-
-class Random:
-    """Octets that look random, always the same, and what was taken of them."""
-
-    def __init__(self, name):
-        self.name = name
-        self.count = 0
-        self.taken = b""
-
-    def __call__(self, n):
-        octets = b""
-        while len(octets) < n:
-            self.count += 1
-            octets += hashlib.sha256(f"{self.name} {self.count}".encode()).digest()
-        self.taken += octets[:n]
-        return octets[:n]
 
 
 class Recorder(Attempt):
@@ -212,6 +196,7 @@ def cases():
             record("no-answer", "N2", begins=(1 << 30) - 5000, lost=range(100)),
             record("no-answer-to-ike-auth", "N2 N9", lost=range(3, 100)),
         ],
+        "accepted": record_accepted.cases(),
     }  # fmt: skip
 
 

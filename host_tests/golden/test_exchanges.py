@@ -51,7 +51,7 @@ def test_the_runner_notices_other_octets_and_another_outcome(name):
         wrong["established"], wrong["failed"] = (None, "no") if case["established"] else ({"cipher": "none"}, None)
         assert "what came of it" in "".join(run_exchanges.run(wrong, tell))
         wrong = copy.deepcopy(case)
-        wrong["random"] = wrong["random"][:100]
+        wrong["machine"]["random"] = wrong["machine"]["random"][:100]
         assert "no more random octets" in "".join(run_exchanges.run(wrong, tell))
 
 
