@@ -117,7 +117,7 @@ def good_configuration_is_taken():
 
 
 def no_secret_is_shown():
-    """Item 21: whatever is wrong with them, password and psk are not in what is said."""
+    """Whatever is wrong with them, password and psk are not in what is said."""
     for text in (
         '{"password": 12345678}',
         '{"password": ["12345678"]}',

@@ -24,6 +24,19 @@ async def _network(said):
     return task, heard
 
 
+def _until_said(words):
+    """What keep_up says until it has said that."""
+    said = []
+
+    async def story():
+        task, heard = await _network(said)
+        await heard(words)
+        task.cancel()
+
+    asyncio.run(story())
+    return said
+
+
 def no_ssid_is_said():
     configure()
     said = []
@@ -57,19 +70,12 @@ def lost_and_back_and_moved():
 
 
 def slow_join_is_given_its_time():
-    """Item 18: association, keys and DHCP of 2.5 s and more; here as often as ten polls."""
+    """Association, keys and DHCP of 2.5 s and more; here as often as ten polls."""
     _hurry()
     ikev2_network._JOIN_S = 1
     configure(ssid="home", password="secret")
     Station.joins_after = 10
-    said = []
-
-    async def story():
-        task, heard = await _network(said)
-        await heard("network up")
-        task.cancel()
-
-    asyncio.run(story())
+    said = _until_said("network up")
     assert len(Station.tries) == 1 and Station.cut == 0 and len(said) == 1, (Station.tries, said)
 
 
@@ -92,37 +98,23 @@ def reason_of_a_failed_join_is_said():
 
 
 def new_ssid_takes_effect():
-    """Item 20: an ESP32 stays joined through the soft reboot of `deploy`."""
+    """An ESP32 stays joined through the soft reboot of `deploy`."""
     _hurry()
     configure(ssid="new", password="secret")
     Station.connected = True
     Station.ssid = "old"
     Station.joins_after = 2
-    said = []
-
-    async def story():
-        task, heard = await _network(said)
-        await heard("network up")
-        task.cancel()
-
-    asyncio.run(story())
+    _until_said("network up")
     assert Station.tries == (("new", "secret"),)
 
 
 def boards_without_wifi():
-    """Item 17: LAN alone; pins that have to be named; no network at all. None of these is reset for ever."""
+    """LAN alone; pins that have to be named; no network at all. None of these is reset for ever."""
     _hurry()
     configure(watchdog_s=1)
     del network.WLAN
     network.LAN = Lan
-    said = []
-
-    async def story():
-        task, heard = await _network(said)
-        await heard("network up, address 192.0.2.7")
-        task.cancel()
-
-    asyncio.run(story())
+    said = _until_said("network up, address 192.0.2.7")
     for pins in (False, None):
         Lan.pins = pins
         if pins is None:

@@ -37,7 +37,7 @@ def answers_blinks_and_feeds():
 
 
 def watchdogs_of_other_boards():
-    """Item 16: RP2 takes 8,388 ms, RP2350 16,777; after Ctrl-C a timer feeds what cannot wait for a day."""
+    """RP2 takes 8,388 ms, RP2350 16,777; after Ctrl-C a timer feeds what cannot wait for a day."""
     for most, taken in ((8388, 7500), (16777, 15000), (0xFFFFFFFF, 30000)):
         Watchdog.most = most
         Watchdog.timeouts = Timer.running = ()
@@ -72,7 +72,7 @@ def watchdogs_of_other_boards():
 
 
 def nothing_of_a_tunnel_without_a_gateway():
-    """Issue 14, 3: what a tunnel takes, RAM above all, is taken only by who has one."""
+    """What a tunnel takes, RAM above all, is taken only by who has one."""
     configure(ssid="home", raw=[])
     found = []
 

@@ -55,7 +55,7 @@ def what_is_damaged_is_an_empty_table():
 
 
 def snapshot_is_good_for_one_waking():
-    """Item 19: no SA comes back after a wake with a broken or another configuration, or a watchdog reset."""
+    """No SA comes back after a wake with a broken or another configuration, or a watchdog reset."""
     kept = _asleep()
     for broken in ('{"ssdi": ""}', '{"ike_sas": 8}'):
         Rtc.octets = kept

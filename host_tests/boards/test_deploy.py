@@ -151,7 +151,7 @@ class Disk:
 
 @pytest.mark.parametrize("path", ["/ikev2.json", "/main.py"])
 def test_power_cut_at_any_moment_leaves_the_old_or_the_new(path):
-    """Item 20: copied first, then one rename."""
+    """Copied first, then one rename."""
     before = {path: b"old", path.replace(".", "_before."): b"older"}
     steps = 0
     done = False
@@ -166,7 +166,7 @@ def test_power_cut_at_any_moment_leaves_the_old_or_the_new(path):
 
 
 def test_library_in_the_root_is_not_taken_for_frozen(board, monkeypatch, capsys):
-    """Item 20: nor is one left there, where it would be found first; the ikev2.json beside it stays."""
+    """Nor is one left there, where it would be found first; the ikev2.json beside it stays."""
     board.exec("import os,sys\nos.mkdir('/ikev2')\nwhile '/lib' in sys.path: sys.path.remove('/lib')")
     board.fs_writefile("/ikev2/__init__.py", b"raise ImportError")
     board.fs_writefile("/ikev2_main.py", b"old")
@@ -182,7 +182,7 @@ def test_library_in_the_root_is_not_taken_for_frozen(board, monkeypatch, capsys)
 
 
 def test_bytecode_of_another_version_is_replaced(board, monkeypatch):
-    """Item 20: a library that cannot be imported after a firmware upgrade is no board that went away."""
+    """A library that cannot be imported after a firmware upgrade is no board that went away."""
     path = "/lib/ikev2/__init__.mpy"
     search = deploy._SEARCH.replace("folder!='.frozen'", "folder").replace("in sys.path+", "in ")
     monkeypatch.setattr(deploy, "_SEARCH", search)  # as if nothing were frozen
@@ -234,7 +234,7 @@ FOR_EVER = "import time\nwhile True: time.sleep(1)\n"
     ],
 )
 def test_deploy_ends_with_what_is_and_what_is_next(board, config, main, says):
-    """Item 20: it watches until network and tunnel are up, or says why they are not."""
+    """It watches until network and tunnel are up, or says why they are not."""
     board.fs_writefile("/main.py", main.encode())
     board.fs_writefile("/ikev2.json", config.encode())
     said = deploy.start(board, True, 1 if "within" in says or "yet" in says else 20)
@@ -242,7 +242,7 @@ def test_deploy_ends_with_what_is_and_what_is_next(board, config, main, says):
 
 
 def test_watch_shows_what_changes(machine):
-    """Issue 17, 4: the log and the counters, while the node goes on."""
+    """The log and the counters, while the node goes on."""
     machine.repl.fs_writefile("/ikev2.json", b"{}")
     machine.repl.fs_writefile("/main.py", b"from ikev2_main import run\nrun()\n")
     machine.start()

@@ -84,7 +84,7 @@ INIT, IKE_AUTH, INFORMATIONAL = 34, 35, 37
 @pytest.mark.parametrize("machine", MACHINES)
 @pytest.mark.parametrize("case", TUNNELS)
 def test_tunnel(case, machine, tmp_path, served):
-    """Issues 14, 3 and 16, 7: the tunnel of the firmware, against a gateway of the tests."""
+    """The tunnel of the firmware, against a gateway of the tests."""
     said = run(machine, case, tmp_path)
     heard = [what for what in served.heard if what != INFORMATIONAL]
     if case == "tunnel_comes_up":
@@ -117,7 +117,7 @@ def test_life(case, machine, tmp_path):
 
 
 def test_one_verdict_everywhere(tmp_path):
-    """Item 21: both machines, and CPython's json, agree on 3,000 texts, most of them broken in one or two places."""
+    """Both machines, and CPython's json, agree on 3,000 texts, most of them broken in one or two places."""
     chance = random.Random(21)
     whole = (
         b'{"ssid": "a\\u00e9\\n", "ports": [500, 4500], "log": true,'

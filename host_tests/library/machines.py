@@ -34,3 +34,18 @@ def on_riscv(code):
 
 MACHINES = (on_cpython, on_unix, on_board, on_riscv)
 BOARDS = (on_board, on_riscv)
+
+_LOCKED = """
+import micropython
+micropython.heap_lock()
+try:
+    go()
+finally:
+    micropython.heap_unlock()
+print("nothing")
+"""
+
+
+def allocates_nothing(machine, code):
+    """True if `go`, which a script makes and has prepared, runs under the heap lock of a machine with one."""
+    return machine(code + _LOCKED).strip() == "nothing"

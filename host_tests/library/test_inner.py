@@ -1,16 +1,16 @@
 """What is inside a tunnel, against scapy's IPv4 (T1 to T6): what comes for a socket, is answered, is dropped."""
 
 import errno
-import subprocess
 
 import pytest
-import tools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ikev2.budget import Budget
 from inside.stack import DROPPED, OVERHEAD, Stack
 from scapy.layers.inet import ICMP, IP, UDP, ICMPerror, IPerror, IPOption_NOP, IPOption_RR, UDPerror
 from scapy.packet import Raw
+
+from library.machines import allocates_nothing, on_board, on_unix
 
 OURS, THEIRS = "10.77.0.2", "10.77.0.9"
 HOST = bytes((10, 77, 0, 9))
@@ -285,7 +285,6 @@ def test_bad_local_values_are_named(arguments, named):
 
 
 HEAP = """
-import micropython
 from ikev2.budget import Budget
 from inside.stack import Stack
 inner = Stack(b"\\x0a\\x4d\\0\\2", Budget(1000, 1000, 0, 1))
@@ -314,24 +313,9 @@ def go():
 prepare()
 go()
 prepare()
-micropython.heap_lock()
-try:
-    go()
-finally:
-    micropython.heap_unlock()
-print("nothing")
 """
 
 
-@pytest.mark.parametrize("target", ["unix", "board"])
-def test_nothing_is_allocated_for_what_no_socket_is_given(target):
-    if target == "board":
-        from boards.emulator import Board
-
-        with Board() as board:
-            assert board.exec(HEAP).strip() == "nothing"
-    else:
-        ran = subprocess.run(
-            [tools.micropython(), "-c", HEAP], capture_output=True, text=True, env=tools.device_environment()
-        )
-        assert ran.stdout.strip() == "nothing", ran.stdout + ran.stderr
+@pytest.mark.parametrize("machine", [on_unix, on_board])
+def test_nothing_is_allocated_for_what_no_socket_is_given(machine):
+    assert allocates_nothing(machine, HEAP)

@@ -29,7 +29,7 @@ _UP = b"node on "
 
 
 @contextlib.contextmanager
-def holder_at(machine, place, given, file, address=PLACE):
+def adopting_node_at(machine, place, given, file, address=PLACE):
     """Our node at `address`, with that SA by way of `file`; a function that ends it and gives what it tells."""
     file.write_text(json.dumps(given))
     if machine == "unix":
@@ -90,7 +90,7 @@ class Record:
     packets: list = field(default_factory=list)
 
 
-class _Wire:
+class _Exchanges:
     """Finds exchanges on the cable."""
 
     def __init__(self, cable):
@@ -156,7 +156,7 @@ def held(charon):
     return re.findall(r"(?:[a-z]+-spi|spi-in|spi-out|state)=\w+", " ".join(charon.sas()))
 
 
-def protected(machine, cipher, initiator, folder):
+def adopt_sa(machine, cipher, initiator, folder):
     """Record of all exchanges, with our node as the initiator of the IKE SA or not."""
     record = Record()
     with contextlib.ExitStack() as stack:
@@ -174,14 +174,14 @@ def protected(machine, cipher, initiator, folder):
         there.recv(2048)
         forgetter.kill()
 
-        seen = _Wire(cable)
+        seen = _Exchanges(cable)
         said = seen.messages(B, A)
         record.next_ids = tuple(after([p for p in said if is_response(p) == of]) for of in (False, True))
         given = given_of(charon, cipher, initiator, A)
         given["message_ids"] = record.next_ids
         logged = len(charon.log())
 
-        with holder_at(machine, place, given, folder / "sa.json") as told:
+        with adopting_node_at(machine, place, given, folder / "sa.json") as told:
 
             def esp():
                 seen.now()
@@ -246,12 +246,12 @@ def response_to_invalid_spi(daemon, folder):
             }  # fmt: skip
             peer = (socket.inet_aton(PLACE) + b"\x01\xf4").hex()
             mirrored = {**given, "initiator": True, "message_ids": (2, 0), "peer": peer}
-            theirs = stack.enter_context(holder_at("unix", asker, mirrored, folder / "their.json", ASKER))
+            theirs = stack.enter_context(adopting_node_at("unix", asker, mirrored, folder / "their.json", ASKER))
             before = [given["spi_i"]]
-        with holder_at("unix", place, given, folder / "sa.json") as told:
+        with adopting_node_at("unix", place, given, folder / "sa.json") as told:
             # ESP of nobody's; whoever sends it, it bears that address.
             spoof(asker, pcap.packet(a, b, wire.ESP, b"\xc0\xff\xee\1" + bytes(200)))
-            _, response = _Wire(cable).exchange(b, a)
+            _, response = _Exchanges(cable).exchange(b, a)
             mark(stack.enter_context(asker.socket(ASKER)), cable, wire.PORT)
             ours = told()
         after = keeper.sas() if daemon else theirs()["ike_sas"]

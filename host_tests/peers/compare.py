@@ -167,7 +167,7 @@ def see_daemon(daemon, folder):
             answered = Asked(known, ASKER).ask(via, hint)
         cells.append(ANSWERS if answered else IGNORED if keeper.sas() == before else _CHANGED)
         forging = forged(keeper, cable, place)
-    record = state_loss.forgotten(daemon, "unix", via, folder / "again")
+    record = state_loss.lose_state(daemon, "unix", via, folder / "again")
     cells.append(IGNORED if record.before == record.after else _CHANGED)
     return [*cells, over_the_ike_sa(daemon, folder / "protected"), forging]
 
@@ -182,7 +182,7 @@ def see_ours(folder):
         asker.run("ip", "addr", "add", f"{THIRD}1/24", "dev", "cable")
         with asker.socket(f"{THIRD}1") as beside, node_at("unix", place, limits=True):
             cells.append(limits(stranger, beside, PLACE))
-    record = adopted_sa.protected("unix", "aes-cbc-128", False, folder / "protected")
+    record = adopted_sa.adopt_sa("unix", "aes-cbc-128", False, folder / "protected")
     cells.append("INVALID_SPI over it" if record.told["counters"]["invalid-spi-protected"] == 2 else SILENT)
     checked = state_loss.message_id(record.check[0]) == state_loss.message_id(record.invalid_spi[1][0]) - 1
     for counter in ("hint-invalid-spi", "hint-invalid-ike-spi"):

@@ -126,7 +126,7 @@ def mark(sock, cable, via):
     return cable.find(question), cable.find(answer)
 
 
-def forgotten(daemon, machine, via, folder):
+def lose_state(daemon, machine, via, folder):
     """Record of a `daemon`, Charon or Pluto, and `machine` in the place of another such daemon, all on one port."""
     record = Record(daemon, machine, via)
     a, b = (ASKER, via), (PLACE, via)

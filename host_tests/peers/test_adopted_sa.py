@@ -9,7 +9,7 @@ from ikev2 import wire
 from ipsec.tools import decode
 from packets import pcap, tshark
 
-from peers.adopted_sa import protected
+from peers.adopted_sa import adopt_sa
 from peers.our_node import MACHINES
 from peers.state_loss import is_response, message_id
 
@@ -19,7 +19,7 @@ SAS = [("aes-cbc-128", False), ("aes-gcm-16-256", True)]
 
 @pytest.fixture(scope="module", params=[(m, *sa) for m in MACHINES for sa in SAS], ids=lambda p: f"{p[0]}-{p[1]}")
 def record(request, tmp_path_factory):
-    return protected(*request.param, tmp_path_factory.mktemp("protected"))
+    return adopt_sa(*request.param, tmp_path_factory.mktemp("protected"))
 
 
 def contents(record, kind, packet):

@@ -15,9 +15,9 @@ RUN = """
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where make runs in the background
 from pathlib import Path
-from peers.state_loss import forgotten
+from peers.state_loss import lose_state
 from peers.strongswan import Charon
-forgotten(Charon, "board", 4500, Path(sys.argv[1]))
+lose_state(Charon, "board", 4500, Path(sys.argv[1]))
 """
 
 

@@ -11,7 +11,7 @@ from packets import pcap, scapy_answers, tshark
 
 from peers.libreswan import Pluto
 from peers.our_node import MACHINES
-from peers.state_loss import EXCHANGES, exchange, forgotten
+from peers.state_loss import EXCHANGES, exchange, lose_state
 from peers.strongswan import Charon
 
 PLAYS = [(daemon, machine, via) for daemon in (Charon, Pluto) for machine in MACHINES for via in (500, 4500)]
@@ -19,7 +19,7 @@ PLAYS = [(daemon, machine, via) for daemon in (Charon, Pluto) for machine in MAC
 
 @pytest.fixture(scope="module", params=PLAYS, ids=lambda play: f"{play[0].NAME}-{play[1]}-{play[2]}")
 def record(request, tmp_path_factory):
-    return forgotten(*request.param, tmp_path_factory.mktemp("peers"))
+    return lose_state(*request.param, tmp_path_factory.mktemp("peers"))
 
 
 def name(packet):
