@@ -6,7 +6,9 @@ because a hundred packets with unknown SPIs are not worth a hundred exchanges. C
 (rekey.py), which may take its time.
 """
 
-from portable import const, elapsed, sooner
+import struct
+
+from portable import const, copy, sooner
 
 from ..owners import LIFETIME, UNKNOWN_SPI
 from ..wire import AH, CREATE_CHILD_SA, ESP, INFORMATIONAL, INVALID_SPI, NOTIFY
@@ -27,24 +29,23 @@ from .payloads import (
     notify_type,
     unknown_critical,
 )
-from .window import Window
+from .window import Window, left
 
 _LONGEST = const(160)  # octets of a message without rekeys
 _ROOM = const(44)  # octets of Delete payloads in a response: nine SPIs
 _CHILD_SAS = ((PROTOCOL_ESP, ESP), (PROTOCOL_AH, AH))  # Protocol ID of a Delete, and that of the packets
 _AUTH_LIFETIME = const(16403)  # RFC 4478
 
-# Where our part of the state lies in _state.
-_WANTED = const(56)  # what must be said
-_SAYS = const(57)  # what our request says
-_SPI = const(58)  # the SPI in it
-_NEXT_SPI = const(62)  # that of the next INVALID_SPI
-_CHECKED_AT = const(66)  # when a hint last made us check
+# Where the parts of the state lie in _state.
+_PENDING = const(0)  # what must be sent
+_KIND = const(1)  # what our request is
+_FLAGS = const(2)
+_SPI = const(3)  # the SPI in our request
+_NEXT_SPI = const(7)  # that of the next INVALID_SPI
+_CHECKED_AT = const(11)  # when a hint last made us check
+_STATE = const(15)
 
-# As window.py has them, and bits of _STATUS that are ours; the last two go with a proof of life.
-_VERIFIED_AT = const(12)
-_STATUS = const(52)
-_TIMED = const(0x10)
+# Bits of _FLAGS; the last two go with a proof of life.
 _CHECKED = const(0x20)  # within `hint_ms`
 _HINTED = const(0x40)
 _DENIED = const(0x80)
@@ -54,7 +55,7 @@ _FRESH_MS = const(1500)
 _DELETED = const(-21)  # as reasons.py has them
 _SYNTAX_RECEIVED = const(-26)
 
-# What a request says; the lowest bit first.
+# What a request is; the lowest bit first.
 _DELETE_IKE = const(0x01)
 _DELETE_CHILD = const(0x02)
 _UNKNOWN_SPI = const(0x04)
@@ -110,12 +111,12 @@ def _remove_child(table, slot, protocol, spi_out):
     return b""
 
 
-class IkeSa(Window):
+class IkeSa:
     """The IKE SA in `slot` of a node's table, its keys in `sa` (sk.protection).
 
-    `send_id` and `receive_id` are the Message IDs of the next request of ours and of the peer's. If nothing was heard
-    for `quiet_ms` milliseconds, the peer is asked whether it lives; 0: never. `follows`: P6, off if we are behind a
-    NAT. `rekeys` answers CREATE_CHILD_SA; None: NO_ADDITIONAL_SAS. random(n) is the node's, if not given.
+    `send_id` and `receive_id` are the Message IDs of the next request of ours and of the peer's. If nothing verified
+    has come for `quiet_ms` milliseconds, the peer is asked whether it lives; 0: never. `follows`: P6, off if we are
+    behind a NAT. `rekeys` answers CREATE_CHILD_SA; None: NO_ADDITIONAL_SAS. random(n) is the node's, if not given.
     """
 
     successor = None
@@ -124,16 +125,75 @@ class IkeSa(Window):
     _unwanted = ()  # inbound SPIs of the Child SAs to delete
 
     def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms=0, follows=True, rekeys=None, random=None):
-        super().__init__(node, slot, sa, send_id, receive_id, quiet_ms, random)
+        self.node = node
+        self.slot = slot
+        self.sa = sa
+        self._state = bytearray(_STATE)
+        self._window = Window(self, send_id, receive_id, quiet_ms, random)
         if not follows:
             self.follows = False
         if rekeys:
             self.rekeys = rekeys
 
+    # What the window knows and does.
+
+    @property
+    def failed(self):
+        """True once the IKE SA is over: deleted, its peer dead, out of Message IDs, or at odds with it."""
+        return self._window.failed
+
+    @property
+    def code(self):
+        """Why it is over: a number of reasons.py."""
+        return self._window.code
+
+    @property
+    def waiting(self):
+        """True while a request of ours waits for its response."""
+        return self._window.waiting
+
+    @property
+    def message_ids(self):
+        """Message IDs of the next request of ours and of the peer's."""
+        return self._window.message_ids
+
+    @property
+    def verified_at(self):
+        """When the peer last proved its life."""
+        return self._window.verified_at
+
+    @property
+    def dropped(self):
+        """Messages that were not the peer's, or not in the window."""
+        return self._window.dropped
+
+    def receive(self, message, at, length, now):
+        """IGNORED, FRESH or RETRANSMITTED: the IKE message message[at:length], whole (wire.header_fits)."""
+        return self._window.receive(message, at, length, now)
+
+    def outgoing(self, out, at, now):
+        """Length of the IKE message to send now, written to out[at:], with room for `longest`; 0 if there is none."""
+        return self._window.outgoing(out, at, now)
+
+    def work(self, now):
+        """A slice of an answer that takes long."""
+        self._window.work(now)
+
+    def respond(self, exchange, message_id, iv, made):
+        """Answer a request that came before this was its IKE SA: `made` is as `answer` gives it."""
+        self._window.respond(exchange, message_id, iv, made)
+
+    def alive(self, now):
+        """The peer has proved its life: silence begins anew."""
+        self._state[_FLAGS] &= _CHECKED
+        self._window.alive(now)
+
+    # What else an owner of an IKE SA is asked.
+
     @property
     def deleting(self):
         """True from when we want the IKE SA deleted."""
-        return bool(self._state[_WANTED] & _DELETE_IKE or (self.waiting and self._state[_SAYS] == _DELETE_IKE))
+        return bool(self._state[_PENDING] & _DELETE_IKE or (self.waiting and self._state[_KIND] == _DELETE_IKE))
 
     @property
     def invalid_spi_length(self):
@@ -145,16 +205,15 @@ class IkeSa(Window):
         """Octets of the longest message."""
         return max(_LONGEST, self.rekeys.longest if self.rekeys else 0)
 
-    def report_unknown_spi(self, packet, at):
-        """Tell the peer that packet[at:at+4] is no SPI of ours (section 1.5). Allocates nothing."""
-        for i in range(4):
-            self._state[_NEXT_SPI + i] = packet[at + i]
-        self._state[_WANTED] |= _UNKNOWN_SPI
-
     @property
     def denied(self):
         """True if a request of ours was answered INVALID_IKE_SPI, unproven, and nothing verified has come since."""
-        return self._state[_STATUS] & _DENIED != 0
+        return self._state[_FLAGS] & _DENIED != 0
+
+    def report_unknown_spi(self, packet, at):
+        """Tell the peer that packet[at:at+4] is no SPI of ours (section 1.5). Allocates nothing."""
+        copy(self._state, _NEXT_SPI, packet, at, 4)
+        self._want(_UNKNOWN_SPI)
 
     def hint(self, now, denied=False):
         """The peer may be gone, `denied`: it says that it has no such IKE SA. True if that makes a liveness check (R3).
@@ -163,102 +222,93 @@ class IkeSa(Window):
         """
         state = self._state
         if denied and not self.deleting:
-            state[_STATUS] |= _DENIED  # R10
-        if self.waiting or self._left_of(_CHECKED, _CHECKED_AT, self.node.hint_ms, now):  # R4, L4
+            state[_FLAGS] |= _DENIED  # R10
+        if self.waiting or self._checked(now):  # R4, L4
             return False
-        if self._left_of(_TIMED, _VERIFIED_AT, _FRESH_MS, now):
-            state[_STATUS] |= _HINTED  # R5
+        if self._window.fresh(_FRESH_MS, now):
+            state[_FLAGS] |= _HINTED  # R5
         else:
             self._believe(now)
         return True
 
     def next_timer(self, now):
         """Milliseconds until `outgoing` or `work` has something to do; -1 if that depends on others."""
-        status = self._state[_STATUS]
+        flags = self._state[_FLAGS]
         wait = -1
-        if status & _HINTED and not self.waiting:
-            wait = self._left_of(_TIMED, _VERIFIED_AT, _FRESH_MS, now)
+        if flags & _HINTED and not self.waiting:
+            wait = self._window.fresh(_FRESH_MS, now)
             if not wait:
                 self._believe(now)
-        if status & _CHECKED:
-            left = self._left_of(_CHECKED, _CHECKED_AT, self.node.hint_ms, now)
-            if left:
-                wait = sooner(wait, left)
+        if flags & _CHECKED:
+            checked = self._checked(now)
+            if checked:
+                wait = sooner(wait, checked)
             else:
-                self._state[_STATUS] &= ~_CHECKED  # L5
-        return sooner(wait, super().next_timer(now))
+                self._state[_FLAGS] &= ~_CHECKED  # L5
+        return sooner(wait, self._window.next_timer(now))
 
     def check(self, now):
         """Ask at once whether the peer lives, from a new address perhaps (K7); what waits for a response asks, too."""
         if self.waiting:
-            self.retransmit(now)
+            self._window.retransmit(now)
         else:
-            self._state[_WANTED] |= _CHECK
+            self._want(_CHECK)
 
     def delete(self):
         """Delete the IKE SA (section 1.4.1): it is over once that is answered, or the peer dead."""
-        self._state[_WANTED] |= _DELETE_IKE
+        self._want(_DELETE_IKE)
 
     def delete_child(self, spi_in):
         """Delete the Child SA with that inbound SPI."""
         self._unwanted = tuple(self._unwanted) + (spi_in,)
-        self._state[_WANTED] |= _DELETE_CHILD
+        self._want(_DELETE_CHILD)
 
     def is_deleting(self, spi_in):
         """True if `delete_child` was asked to, and its response has not come."""
         return spi_in in self._unwanted
 
-    def _left_of(self, bit, at, ms, now):
-        """Milliseconds until so many have passed since the time at `at`; 0 if they have, or the bit is not set."""
+    # What the window asks of its handler.
+
+    def request(self, again):
+        """(type of the first payload, payloads) of our next request, or `again` of the one that waits."""
         state = self._state
-        if not state[_STATUS] & bit:
-            return 0
-        then = state[at] << 24 | state[at + 1] << 16 | state[at + 2] << 8 | state[at + 3]  # as _get, without its heap
-        return max(0, ms - elapsed(now, then))
-
-    def _believe(self, now):
-        state = self._state
-        state[_STATUS] = state[_STATUS] & ~_HINTED | _CHECKED
-        self._put(_CHECKED_AT, now)
-        state[_WANTED] |= _CHECK
-
-    # What Window asks.
-
-    def _something_to_say(self):
-        return self._state[_WANTED] != 0
-
-    def _say(self):
-        state = self._state
-        wanted = state[_WANTED] or _CHECK
-        says = wanted & -wanted
-        spi = self._unwanted[0] if says == _DELETE_CHILD else state[_NEXT_SPI:]
-        for i in range(4):
-            state[_SPI + i] = spi[i]
-        state[_SAYS] = says
-        state[_WANTED] &= ~(says | _CHECK) & 0xFF  # whatever is said is a liveness check
-
-    def _request(self):
-        says, spi = self._state[_SAYS], bytes(self._state[_SPI:_NEXT_SPI])
-        if says == _CHECK:
+        if not again:
+            pending = state[_PENDING] or _CHECK
+            state[_KIND] = kind = pending & -pending
+            if kind == _DELETE_CHILD:
+                copy(state, _SPI, self._unwanted[0], 0, 4)
+            else:
+                copy(state, _SPI, state, _NEXT_SPI, 4)
+            state[_PENDING] &= ~(kind | _CHECK) & 0xFF  # whatever is sent is a liveness check
+            self._window.due(state[_PENDING])
+        kind = state[_KIND]
+        if kind == _CHECK:
             return chained(())
-        if says == _UNKNOWN_SPI:
-            return chained((notify(INVALID_SPI, spi),))
-        return chained((delete() if says == _DELETE_IKE else delete(spi),))
+        if kind == _DELETE_IKE:
+            return chained((delete(),))
+        spi = bytes(state[_SPI:_NEXT_SPI])
+        return chained((notify(INVALID_SPI, spi) if kind == _UNKNOWN_SPI else delete(spi),))
 
-    def _answered(self, found, octets):
-        if self._state[_SAYS] == _DELETE_IKE:
-            self._end(_DELETED)
+    def response(self, found, octets):
+        """The response to it has come."""
+        kind = self._state[_KIND]
+        if kind == _DELETE_IKE:
+            self._window.end(_DELETED)
         elif has_notify(found or (), octets, INVALID_SYNTAX):
-            self._end(_SYNTAX_RECEIVED)
-        elif self._state[_SAYS] == _DELETE_CHILD:
+            self._window.end(_SYNTAX_RECEIVED)
+        elif kind == _DELETE_CHILD:
             spi, self._unwanted = self._unwanted[0], self._unwanted[1:]
-            self._state[_WANTED] |= _DELETE_CHILD if self._unwanted else 0
+            if self._unwanted:
+                self._want(_DELETE_CHILD)
             table = self.node.table
             for child in table.children(self.slot):
                 if table.child_sa(child)[2] == spi:
                     table.remove_child(child)
 
-    def _answer_to(self, exchange, found, octets):
+    def answer(self, exchange=None, found=None, octets=b""):
+        """(type of the first payload, payloads, True if the IKE SA is over) in answer to a request; None: not yet."""
+        if exchange is None:
+            return self.rekeys.step(self)
         if found is None:
             return refuse(INVALID_SYNTAX)
         kind = unknown_critical(found)
@@ -274,5 +324,20 @@ class IkeSa(Window):
             return refuse(NO_ADDITIONAL_SAS)
         return self.rekeys.begin(self, found, octets)
 
-    def _go_on(self):
-        return self.rekeys.step(self)
+    # The rest is private.
+
+    def _want(self, kind):
+        """A request of that kind goes out as soon as none waits."""
+        self._state[_PENDING] |= kind
+        self._window.due(True)
+
+    def _checked(self, now):
+        """Milliseconds until a hint may make us check once more; 0: it may."""
+        state = self._state
+        return left(state, _CHECKED_AT, self.node.hint_ms, now) if state[_FLAGS] & _CHECKED else 0
+
+    def _believe(self, now):
+        state = self._state
+        state[_FLAGS] = state[_FLAGS] & ~_HINTED | _CHECKED
+        struct.pack_into(">I", state, _CHECKED_AT, now)
+        self._want(_CHECK)

@@ -1,7 +1,7 @@
 """The window of one over an established IKE SA (RFC 7296 sections 2.1 to 2.3): a request of ours, an answer of ours.
 
 A request that stays unanswered is repeated until its peer must be dead. A request of the peer's is answered once, and
-the answer kept for when the request is repeated. What is said is somebody else's: informational.IkeSa.
+the answer kept for when the request is repeated. What is in them is its handler's: informational.IkeSa.
 
 No message is kept: of a request and of an answer there are the IV and what was said, and the same octets come out of
 them every time. Everything of fixed size lies in one bytearray. Neither counter of Message IDs ever wraps: the IKE SA
@@ -47,7 +47,7 @@ _STATUS = const(52)
 _TRIES = const(53)  # how often our request went out; 0: none is waiting
 _ANSWER_EXCHANGE = const(54)
 _ANSWER_FIRST = const(55)  # type of its first payload
-_STATE = const(70)  # the last fourteen octets are informational's
+_STATE = const(56)
 
 # Bits of _STATUS.
 _ANSWER_DUE = const(0x01)
@@ -55,33 +55,36 @@ _LAST_ANSWER = const(0x02)  # with it the IKE SA is over
 _OVER = const(0x04)
 _MAKING = const(0x08)  # the answer takes its time
 _TIMED = const(0x10)  # silence has begun
-_UNPROVED = const(0xC0)  # informational's: what was said without proof
+_DUE = const(0x20)  # a request must go out
+
+
+def left(octets, at, ms, now):
+    """Milliseconds until `ms` have passed since the time in octets[at:at+4]; no heap, as unpack would need."""
+    return max(0, ms - elapsed(now, octets[at] << 24 | octets[at + 1] << 16 | octets[at + 2] << 8 | octets[at + 3]))
 
 
 class Window:
-    """What IkeSa inherits, and completes with
+    """The window of an IKE SA, which is its handler's: that in `slot` of the table of `node`, its keys in `sa`.
 
-    _something_to_say() -- true if a request must go out now
-    _say() -- decide for what the next request says; it cannot fail
-    _request() -- (type of the first payload, payloads) of the request on its way
-    _answered(found, octets) -- the response to it: its chain, None if malformed, and payloads
-    _answer_to(exchange, found, octets) -- (type of the first payload, payloads, True if the IKE SA is over with it) in
-        answer to a request; None if that takes longer
-    _go_on() -- the same, a slice later
+    request(again) -- (type of the first payload, payloads) of our next request, or `again` of the one that waits; what
+        a next one says is decided before anything can fail
+    response(found, octets) -- the response to it has come: its chain, None if malformed, and payloads
+    answer(exchange, found, octets) -- (type of the first payload, payloads, True if the IKE SA is over with it) in
+        answer to a request; None if that takes longer: then the same without arguments, a slice later
     """
 
+    _random = None  # the node's, if not given
+    _answer = None  # payloads of our answer
     dropped = 0  # messages that were not the peer's, or not in the window
     code = 0  # a number of reasons.py, once failed
 
-    def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms, random):
-        node.table.ike_sa(slot)
+    def __init__(self, handler, send_id, receive_id, quiet_ms, random):
+        handler.node.table.ike_sa(handler.slot)
         if not (0 <= send_id <= _LAST_ID and 0 <= receive_id <= _LAST_ID and 0 <= quiet_ms < _QUIET_MAX):
             raise ValueError("IkeSa(..., %r, %r, %r)" % (send_id, receive_id, quiet_ms))
-        self.node = node
-        self.slot = slot
-        self.sa = sa
-        self._random = random or node.random
-        self._answer = None  # its payloads
+        self._handler = handler
+        if random:
+            self._random = random
         self._state = bytearray(_STATE)
         self._put(_SENT_ID, send_id - 1 & _LAST_ID)
         self._put(_ANSWERED_ID, receive_id - 1 & _LAST_ID)
@@ -107,10 +110,18 @@ class Window:
         """When the peer last proved its life."""
         return self._get(_VERIFIED_AT)
 
+    def due(self, due):
+        """A request must go out as soon as none waits, or there is none to be sent."""
+        self._state[_STATUS] = self._state[_STATUS] & ~_DUE | (_DUE if due else 0)
+
     def alive(self, now):
         """The peer has proved its life: silence begins anew."""
-        self._state[_STATUS] = self._state[_STATUS] & ~_UNPROVED | _TIMED
+        self._state[_STATUS] |= _TIMED
         self._put(_VERIFIED_AT, now)
+
+    def fresh(self, ms, now):
+        """Milliseconds until the last proof of life is `ms` old; 0 if it is, or there was none."""
+        return left(self._state, _VERIFIED_AT, ms, now) if self._state[_STATUS] & _TIMED else 0
 
     def retransmit(self, now):
         """Send the request that waits at once, and then as if for the first time."""
@@ -128,6 +139,7 @@ class Window:
         """Length of the IKE message to send now, written to out[at:], with room for `longest`; 0 if there is none."""
         state = self._state
         status = state[_STATUS]
+        again = True
         if status & _OVER:
             return 0
         if status & _ANSWER_DUE:
@@ -137,15 +149,16 @@ class Window:
         if not state[_TRIES]:
             if status & _MAKING or self.next_timer(now):
                 return 0
+            again = False
             self._begin()
         elif self._left(now):
             return 0
         elif state[_TRIES] == _TRIES_AT_MOST:  # P3
-            self._end(_DEAD_PEER)
+            self.end(_DEAD_PEER)
             return 0
         state[_TRIES] += 1
         self._put(_SENT_AT, now)
-        first, payloads = self._request()
+        first, payloads = self._handler.request(again)
         return self._seal(out, at, INFORMATIONAL, 0, self._get(_SENT_ID), first, payloads, _IV)  # P1
 
     def next_timer(self, now):
@@ -155,17 +168,34 @@ class Window:
             return 0
         if state[_TRIES]:
             return self._left(now)
-        if self._something_to_say():
+        if state[_STATUS] & _DUE:
             return 0
         quiet_ms = self._get(_QUIET_MS)
-        if quiet_ms and not state[_STATUS] & _TIMED:
+        if not quiet_ms:
+            return -1
+        if not state[_STATUS] & _TIMED:
             self.alive(now)
-        return max(0, quiet_ms - elapsed(now, self._get(_VERIFIED_AT))) if quiet_ms else -1
+        return self.fresh(quiet_ms, now)
 
     def work(self, now):
         """A slice of an answer that takes long."""
         if self._state[_STATUS] & _MAKING:
-            self._finish(self._go_on())
+            self._finish(self._handler.answer())
+
+    def end(self, code):
+        """The IKE SA is over."""
+        self._state[_STATUS] |= _OVER
+        self.code = code
+
+    def respond(self, exchange, message_id, iv, made):
+        """Answer that request with what its handler's `answer` gives, and this IV."""
+        # Nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
+        self._answer = None
+        self._put(_ANSWERED_ID, message_id)
+        copy(self._state, _ANSWER_IV, iv, 0, len(iv))
+        self._state[_ANSWER_EXCHANGE] = exchange
+        self._state[_STATUS] |= _MAKING
+        self._finish(made)
 
     # The rest is private.
 
@@ -178,26 +208,24 @@ class Window:
     def _left(self, now):
         """Milliseconds until our request is due again."""
         wait = min(_FIRST_MS << self._state[_TRIES] - 1, _LONGEST_MS)
-        return max(0, wait - elapsed(now, self._get(_SENT_AT)))
+        return left(self._state, _SENT_AT, wait, now)
 
-    def _end(self, code):
-        self._state[_STATUS] |= _OVER
-        self.code = code
+    def _iv(self, response, message_id):
+        return self._handler.sa.iv(self._random or self._handler.node.random, response, message_id)
 
     def _begin(self):
         """Make up our next request."""
         message_id = self._get(_SENT_ID) + 1 & _LAST_ID
-        iv = self.sa.iv(self._random, False, message_id)
+        iv = self._iv(False, message_id)
         # From here on nothing can fail: a Message ID that is skipped would be the end of the IKE SA.
         self._put(_SENT_ID, message_id)
         copy(self._state, _IV, iv, 0, len(iv))
-        self._say()
 
     def _seal(self, out, at, exchange, flags, message_id, first, payloads, iv):
-        if self.node.table.write_spis(self.slot, out, at):
+        if self._handler.node.table.write_spis(self._handler.slot, out, at):
             flags |= wire.INITIATOR
         struct.pack_into(">BBBBI", out, at + wire.NEXT_PAYLOAD, wire.SK, wire.VERSION_2, exchange, flags, message_id)
-        return self.sa.seal(out, at, first, payloads, self._state[iv : iv + self.sa.iv_size])
+        return self._handler.sa.seal(out, at, first, payloads, self._state[iv : iv + self._handler.sa.iv_size])
 
     def _receive(self, message, at, length):
         """Window first: what is outside of it is ignored anyway (section 2.3), and costs no decryption."""
@@ -216,7 +244,7 @@ class Window:
             repeated = message_id == last and self._answer is not None
             if state[_STATUS] & _MAKING or (not repeated and message_id != (last + 1 & _LAST_ID)):  # P4
                 return IGNORED
-        octets = self.sa.open(message, at, length)
+        octets = self._handler.sa.open(message, at, length)
         if octets is None:  # P5
             return IGNORED
         if repeated:
@@ -225,23 +253,13 @@ class Window:
         found = chain(message[at + wire.HEADER], octets)
         if response:
             state[_TRIES] = 0
-            self._answered(found, octets)
+            self._handler.response(found, octets)
             if message_id == _LAST_ID:
-                self._end(_NO_MESSAGE_ID)
+                self.end(_NO_MESSAGE_ID)
             return FRESH
-        iv = self.sa.iv(self._random, True, message_id)
-        self.respond(exchange, message_id, iv, self._answer_to(exchange, found, octets))
+        iv = self._iv(True, message_id)
+        self.respond(exchange, message_id, iv, self._handler.answer(exchange, found, octets))
         return FRESH
-
-    def respond(self, exchange, message_id, iv, made):
-        """Answer that request with what _answer_to gives, and this IV."""
-        # Nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
-        self._answer = None
-        self._put(_ANSWERED_ID, message_id)
-        copy(self._state, _ANSWER_IV, iv, 0, len(iv))
-        self._state[_ANSWER_EXCHANGE] = exchange
-        self._state[_STATUS] |= _MAKING
-        self._finish(made)
 
     def _finish(self, made):
         """Take the answer, if it is made."""
