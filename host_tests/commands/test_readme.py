@@ -17,8 +17,9 @@ import aiocoap
 import aiocoap.resource
 import ikev2.sa.reasons
 import pytest
+from ikev2.config.keys import KEYS
 from rich.console import Console
-from tools import ROOT, device_environment, library, micropython
+from tools import README_FILES, ROOT, device_environment, library, micropython
 
 from commands import demo, demo_tunnel
 from commands.demo_gateway import Loopback
@@ -272,3 +273,26 @@ def test_every_message_of_the_table_is_somebodys():
     text = "\n".join(path.read_text() for path in sources).replace("%r", "'psk'").replace("%d octets", "16 octets")
     for message in (message for row in rows for message in re.findall("`([^`]+)`", row)):
         assert re.sub(r" ('vpn.*|[0-9.]+)$", "", message) in text, message
+
+
+def test_the_first_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
+def test_links_lead_somewhere():
+    """To files, and to headings in them."""
+    pages = [ROOT / "CHANGES.md", ROOT / "SECURITY.md", *ROOT.glob("*/README.md"), *README_FILES]
+    links = [(page, *re.fullmatch("([^#]*)#?(.*)", link).groups())
+             for page in pages for link in re.findall(r"\]\(([^):]+)\)", page.read_text())]  # fmt: skip
+    assert len(links) > 20
+    for page, path, heading in links:
+        target = page.parent / path if path else page
+        assert target.exists(), (page, path)
+        lines = re.findall("^#+ (.*)", target.read_text(), re.MULTILINE) if heading else [""]
+        assert heading in [re.sub("[^a-z0-9 -]", "", line.lower()).replace(" ", "-") for line in lines], (page, heading)
+
+
+def test_every_key_has_its_row_and_its_default():
+    rows = README.partition("| key | meaning | default |\n|---|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    told = dict(re.fullmatch(r"\| `(.*?)` \| .* \| `(.*)` \|", row).groups() for row in rows)
+    assert told == {key: json.dumps(default) for key, (_, default) in KEYS.items()}
