@@ -43,6 +43,7 @@ def taken():
     """What `sleep` kept, b"" after any other reset. It is gone from RTC memory from then on."""
     octets = RTC().memory()
     if octets:
+        RTC().memory(bytes(len(octets)))  # an ESP32 forgets no octet for a shorter length
         RTC().memory(b"")
     return octets if machine.reset_cause() == machine.DEEPSLEEP_RESET else b""
 

@@ -58,9 +58,10 @@ class Station:
 
 
 class Rtc:
-    """RTC memory: 2,048 octets."""
+    """RTC memory: 2,048 octets, `cells`, of which `octets` are said to be in use."""
 
     octets = b""
+    cells = bytearray(2048)
 
     def memory(self, octets=None):
         if octets is None:
@@ -68,6 +69,7 @@ class Rtc:
         if len(octets) > 2048:
             raise ValueError("buffer too long")
         Rtc.octets = bytes(octets)
+        Rtc.cells[: len(octets)] = octets
         return None
 
 

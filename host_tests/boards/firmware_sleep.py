@@ -31,7 +31,9 @@ def _asleep():
 def table_survives_deep_sleep():
     configure(ssid="home")
     assert len(_asleep()) == 23 + 12 + 16 * 26 + 32 * 11 == 803
+    assert any(Rtc.cells)
     main = woken()
+    assert not Rtc.octets and not any(Rtc.cells)
     main._prepare()
     # A live SA is no unknown one; nobody can speak over it, so it is not established (S1.1).
     assert VERDICTS[main.node.receive(50, PEER[:4] + b"\0\0", ESP, 32, 0)] == "deliver-esp"

@@ -120,6 +120,8 @@ def main():
     made = pieces(board, given["FIRMWARE"], config, given["FLASH"])
     target = board_files.ROOT / f"build/{board}.bin"
     target.parent.mkdir(exist_ok=True)
+    target.touch()
+    target.chmod(0o600)  # psk and password are in it
     with tempfile.TemporaryDirectory() as folder:
         parts = []
         for number, (offset, octets) in enumerate(made):

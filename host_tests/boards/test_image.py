@@ -41,7 +41,9 @@ def test_image_holds_everything(board, tmp_path, monkeypatch, capsys):
     (tmp_path / "ikev2.json").write_bytes(CONFIG)
     given = [f"BOARD={board}", f"FIRMWARE={firmware}", f"CONFIG={tmp_path / 'ikev2.json'}"]
     monkeypatch.setattr(image.sys, "argv", ["image", *given])
+    (ROOT / f"build/{board}.bin").unlink(missing_ok=True)
     image.main()
+    assert (ROOT / f"build/{board}.bin").stat().st_mode & 0o777 == 0o600
     whole = (ROOT / f"build/{board}.bin").read_bytes()
     chip, number, offset = board_files.chip_of(board)
     assert whole[offset + 12] == number and whole[0x8000:0x8002] == b"\xaa\x50"

@@ -58,6 +58,8 @@ GOOD = {
     "key id": Case({"id": "keyid:seven", "gateway_id": "keyid:gate"}),
     "addresses": Case({"id": "192.0.2.7", "gateway_id": GATEWAY}),
     "mail": Case({"id": "seven@example.org", "gateway_id": ""}),
+    "name that needs quotes": Case({"id": 'später #7 "}\n', "psk": 'one\n} "two" # später, später'}),
+    "key id of any octets": Case({"id": "keyid:#7 {\n*}", "gateway_id": "keyid:{ #"}),
 }  # fmt: skip
 # What the gateway's configuration has otherwise than the device's.
 _IDS = "AUTHENTICATION_FAILED: the gateway knows no such id, or has another psk for it, or has another id itself; "
