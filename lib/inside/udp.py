@@ -56,6 +56,12 @@ class Socket:
             self._ready.clear()
             await self._ready.wait()
 
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        self.close()
+
     def close(self):
         """Give the port back; whoever waits gets OSError."""
         if self._queue:

@@ -104,6 +104,15 @@ class Udp:
                 tasks[via].cancel()
             self.close()
 
+    async def __aenter__(self):
+        """Serve until the block ends."""
+        self._task = asyncio.create_task(self.run())
+        return self
+
+    async def __aexit__(self, *_):
+        self.close()
+        await self._task
+
     def close(self):
         """Give the ports back; `run` ends."""
         self._vias = ()
