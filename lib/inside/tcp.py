@@ -18,17 +18,32 @@ from hashlib import sha256
 from portable import const, copy, equal, sooner
 
 from .tcp_connection import Connection
-from .tcp_segment import ACK, FIN, FOUND, LOCAL, NXT, PORT, RST, SIZE, SYN, UNA, add, belongs, distance, read, write
+from .tcp_segment import (
+    ACK,
+    FIN,
+    NXT,
+    RST,
+    SIZE,
+    SYN,
+    UNA,
+    add,
+    belongs,
+    distance,
+    fault,
+    new_numbers,
+    options,
+    quoted,
+    write,
+)  # fmt: skip
 
 _FIRST_PORT = const(49152)
 _PORTS = const(0x3FFF)
 _TIME_WAITS = const(3)
 _KEPT = const(24)
-_SOURCE = const(12)
-_DESTINATION = const(16)
 _PROTOCOL = const(9)
 _TCP = const(6)
-_OTHER_PROTOCOL = const(6)  # of stack.DROPPED
+_MALFORMED = const(1)  # of stack.DROPPED
+_OTHER_PROTOCOL = const(6)
 _UNUSED_PORT = const(8)
 _NO_MEMORY = const(10)
 
@@ -81,8 +96,7 @@ class Tcp:
         self._random = random
         self._limit = connections
         self._secret = random(16)
-        self._found = array("i", [0] * FOUND)
-        self._numbers = bytearray(SIZE)  # of a segment that is of no connection
+        self._found = array("i", [0] * 4)  # the options of a segment
         self._number = 0  # identification of our last packet
         stack.tcp = self
 
@@ -93,7 +107,7 @@ class Tcp:
         if self._count(False) >= self._limit:  # V9
             raise OSError(ENOBUFS, "%d connections inside the tunnel at most" % self._limit)
         local_port = local_port or self._free_port()
-        numbers = bytearray(host) + bytes((port >> 8, port & 0xFF, local_port >> 8, local_port & 0xFF)) + bytes(8)
+        numbers = bytearray(host) + bytes((local_port >> 8, local_port & 0xFF, port >> 8, port & 0xFF)) + bytes(8)
         if local_port in self.listeners or any(equal(one.numbers, 0, numbers, 0, UNA) for one in self.connections):
             raise OSError(EADDRINUSE, "port %d inside the tunnel is in use" % local_port)
         self._initial(numbers, now)
@@ -118,12 +132,14 @@ class Tcp:
             return self._stack.drop(_OTHER_PROTOCOL)
         header = (packet[0] & 15) << 2
         connection = None
-        numbers = self._numbers
         for one in self.connections:
             if belongs(packet, header, one.numbers):
                 connection = one
-                numbers = one.numbers
-        why = read(packet, numbers, self._found)
+                break
+        why = fault(packet, header)
+        numbers = connection.numbers if connection else new_numbers(packet, header)
+        if not why and not options(packet, header, numbers, self._found):
+            why = _MALFORMED
         if why:  # V11
             return self._stack.drop(why)
         try:
@@ -135,16 +151,9 @@ class Tcp:
 
     def unreachable(self, packet, header):
         """ICMP has come: of type 3, its quoted octets may be those of a segment of ours (V2)."""
-        quoted = header + 8
-        at = quoted + ((packet[quoted] & 15) << 2)
-        if packet[header] != 3 or at + 8 > (packet[2] << 8 | packet[3]) or packet[quoted + 9] != _TCP:
-            return
-        for one in list(self.connections):
-            numbers = one.numbers
-            if equal(packet, quoted + _DESTINATION, numbers, 0, 4) and equal(packet, at, numbers, LOCAL, 2):
-                if equal(packet, at + 2, numbers, PORT, 2):
-                    one.unreachable(packet[header + 1], distance(packet, at + 4, numbers, UNA))
-                    self.poke()
+        for one in list(self.connections) if packet[header] == 3 else ():
+            one.unreachable(packet[header + 1], quoted(packet, header + 8, one.numbers))
+        self.poke()
 
     def outgoing(self, out, at, room, now):
         """Length of the IPv4 packet that is to be sent now, written to out[at:]; 0 if there is none.
@@ -194,7 +203,7 @@ class Tcp:
             record = octets[at : at + _KEPT]
             connection = Connection(self, bytearray(record[:SIZE]))
             connection.take_buffers()
-            connection.restored(record, now)
+            connection.restored(record)
             self.connections.append(connection)
 
     # For Connection.
@@ -217,10 +226,10 @@ class Tcp:
             waiting[0].end(None)
         self.connections.append(connection)
 
-    def write(self, out, at, numbers, place, flags, window, options, n):
+    def write(self, out, at, numbers, place, flags, window, optional, n):
         """As tcp_segment.write, with our address and the next identification."""
         self._number = (self._number + 1) & 0xFFFF
-        write(out, at, self._number, self._stack.address, numbers, place, flags, window, options, n)
+        return write(out, at, self._number, self._stack.address, numbers, place, flags, window, optional, n)
 
     # The rest is private.
 
@@ -244,15 +253,17 @@ class Tcp:
 
     def _received(self, connection, packet, header, now):
         """Give a segment to whom it is for; True if it is to be answered by an RST."""
-        flags = self._found[2]
+        flags = packet[header + 13]
         new = flags & (SYN | ACK | RST) == SYN and self.listeners.get(packet[header + 2] << 8 | packet[header + 3])
-        if connection and new and connection.state == "TIME-WAIT" and self._found[0] >= 0:  # V8
-            connection.end(None)
-            connection = None
         if connection:
-            refused = connection.receive(packet, header, self._found, now)
-            self.poke()
-            return refused
+            seq = distance(packet, header + 4, connection.numbers, NXT)
+            if new and seq >= 0 and connection.state == "TIME-WAIT":  # V8
+                connection.end(None)
+            else:
+                ack = distance(packet, header + 8, connection.numbers, UNA)
+                refused = connection.receive(packet, header, seq, ack, self._found, now)
+                self.poke()
+                return refused
         if new:
             self._opening(new, packet, header, now)
             return False
@@ -266,14 +277,12 @@ class Tcp:
             waiting += one.listener is listener and not one.established
         if waiting >= listener.backlog or self._count(True) >= self._limit:
             return
-        numbers = bytearray(SIZE)
-        copy(numbers, 0, packet, _SOURCE, 4)
-        copy(numbers, PORT, packet, header, 4)
+        numbers = new_numbers(packet, header)
         copy(numbers, NXT, packet, header + 4, 4)
         self._initial(numbers, now)
         add(numbers, NXT, 1, 4)
         connection = Connection(self, numbers, listener)
-        connection.greet(self._found[6], self._found[7])
+        connection.greet(self._found)
         self.connections.append(connection)
         self.poke()
 
@@ -281,18 +290,14 @@ class Tcp:
         """Length of the RST for the segment in the packet, in its place; 0 beyond the budget (V7)."""
         if not self._stack.allowed(packet, now):
             return 0
-        numbers = self._numbers
-        flags = self._found[2]
-        copy(numbers, 0, packet, _SOURCE, 4)
-        copy(numbers, PORT, packet, header, 4)
-        for at in range(UNA, SIZE):
-            numbers[at] = 0
+        numbers = new_numbers(packet, header)
+        flags = packet[header + 13]
         if flags & ACK:
             copy(numbers, UNA, packet, header + 8, 4)
             flags = RST
         else:
             copy(numbers, NXT, packet, header + 4, 4)
-            add(numbers, NXT, self._found[5] + bool(flags & SYN) + bool(flags & FIN), 4)
+            n = (packet[2] << 8 | packet[3]) - header - (packet[header + 12] >> 2 & 60)
+            add(numbers, NXT, n + bool(flags & SYN) + bool(flags & FIN), 4)
             flags = RST | ACK
-        self.write(packet, 0, numbers, 0, flags, 0, 0, 0)
-        return 40
+        return self.write(packet, 0, numbers, 0, flags, 0, 0, 0)
