@@ -1,4 +1,4 @@
-"""What vector_machine and exchange_machine share: randomness of a case, what leaves a node, the conversation."""
+"""What vector_machine, exchange_machine and segment_machine share: randomness of a case, what leaves a node, the conversation."""
 
 import gc
 import json

@@ -9,7 +9,7 @@ from functools import cache
 
 from tools import HERE, ROOT, arguments
 
-from golden import vector_files
+from golden import segment_files, vector_files
 
 _ROW = re.compile(r"^\| ([A-Z][0-9]+(?:\.[0-9]+)?) \| (.*?) \|", re.MULTILINE)
 _ID = re.compile(r"\b([A-Z][0-9]+(?:\.[0-9]+)?)\b(?![.][0-9])")
@@ -47,6 +47,10 @@ def vectors():
         dropped = {verdict.startswith("drop-") for verdict, _ in case["expected"] if verdict}
         for rule in case["rules"]:
             found.setdefault(rule, []).append((case["name"], False in dropped, True in dropped))
+    for case in segment_files.all_cases():
+        answers = {bool(sent) for sent, _, _ in case["expected"]}
+        for rule in case["rules"]:
+            found.setdefault(rule, []).append((case["name"], True in answers, False in answers))
     return found
 
 

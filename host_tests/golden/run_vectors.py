@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from tools import arguments, setup
 
-from golden import run_exchanges, vector_files
+from golden import run_exchanges, run_segments, vector_files
 from golden.differences import differences
 from golden.live import Live
 from golden.machines import MACHINES, NEEDS, available
@@ -76,9 +76,10 @@ def main(target=None, names=()):
                     f"{'FAIL' if wrong else 'ok  '}  {name}  {case['name']}: {verdicts}", *wrong, sep="\n", flush=True
                 )
         if name in MACHINES and not names:
-            of_exchanges = run_exchanges.on(name)
-            passed += of_exchanges[0]
-            failed += of_exchanges[1]
+            for others in (run_exchanges, run_segments):
+                of_others = others.on(name)
+                passed += of_others[0]
+                failed += of_others[1]
     print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
     return 1 if failed or not passed else 0
 
