@@ -1,4 +1,4 @@
-"""What vector_machine, exchange_machine and segment_machine share: randomness of a case, what leaves a node, the conversation."""
+"""What the machines of vectors, exchanges and segments share: randomness, what leaves a node, the conversation."""
 
 import gc
 import json

@@ -71,7 +71,10 @@ def emulated(boot, begin):
 @contextmanager
 def little(module):
     """The same with the memory of a stock ESP32, where the module comes compiled, as the library does."""
-    boot = partial(small.Small, modules=(_HERE / f"{module}.py",))
+    whole = BUILD / f"small/{module}.py"
+    whole.parent.mkdir(exist_ok=True)
+    whole.write_text(source(module))
+    boot = partial(small.Small, modules=(whole,))
     with emulated(boot, f"import gc\ngc.threshold({small.THRESHOLD})\nfrom {module} import tell") as tell:
         yield tell
 

@@ -1,4 +1,4 @@
-"""Makes the vectors of segments/: what a TCP has to answer, by hand, its octets by scapy and the initial number by hashlib.
+"""Makes the vectors of segments/: what a TCP has to answer, by hand, octets by scapy, the initial number by hashlib.
 
 Nothing of the library is in here: `python -m golden.make_segments` writes the files anew from the scripts below.
 """

@@ -29,7 +29,8 @@ def compile_case(case, path):
             steps.append([step["at_ms"], step.get("segment", ""), do])
             expected.append([step["segments"], step.get("got"), step["state"]])
         return {
-            "name": case["name"], "rules": case["rules"], "address": ipaddress.IPv4Address(case["address"]).packed.hex(),
+            "name": case["name"], "rules": case["rules"],
+            "address": ipaddress.IPv4Address(case["address"]).packed.hex(),
             "begins": case["begins"], "buffer": case["buffer"], "random": case["random"], "steps": steps,
             "expected": expected, "left": case["left"],
         }  # fmt: skip

@@ -94,8 +94,12 @@ class Run:
                 self.connection = self.tcp.connections[0]
             elif name == "keep":
                 return hexlify(self.tcp.keep(now)).decode()
+            elif name == "shutdown":
+                self.connection.shutdown(now)
+            elif name == "close":
+                self.connection.close(now)
             else:
-                getattr(self.connection, name)(now)  # shutdown, close, abort
+                self.connection.abort(now)
         except OSError as error:
             return errorcode.get(error.args[0], "EPIPE")  # which MicroPython has not
         return None
