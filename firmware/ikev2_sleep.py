@@ -63,7 +63,7 @@ def opened(octets):
 def restore(table, octets):
     """Fill the table with its snapshot; how many IKE SAs it has then, -1 if it is of another size or not whole.
 
-    They are not established, since nobody can speak over them (S1.1), until an owner is attached.
+    They are not established, since nothing can be sent over them (S1.1), until an owner is attached.
     """
     if not table.restore(octets):
         return -1

@@ -1,8 +1,8 @@
-"""How often we may speak because of octets that anyone could have sent (RFC 7296 sections 2.4, 2.21.4).
+"""How often we may answer octets that anyone could have sent (RFC 7296 sections 2.4, 2.21.4).
 
 A token bucket for the node, and for each of the last few source addresses, whatever its port, a pause after
-an answer: one after INVALID_SPI, protected or not, and one after an answer to an IKE message, so that whoever hears
-the first and asks hears the second, too. An address is remembered from its answer on. A new one takes a place whose
+an answer: one after INVALID_SPI, protected or not, and one after an answer to an IKE message, so that whoever gets
+the first and asks gets the second, too. An address is remembered from its answer on. A new one takes a place whose
 pauses are over, of which there is always one with the default limits; with looser ones a hand goes round to the next
 that makes room, and on when that one asks again: who keeps asking stays remembered. So a flood from one source
 silences that source only, and a flood of forged sources gets the node's rate and not an octet of memory more.

@@ -48,7 +48,7 @@ class Follower(Protocol):
     def next_timer(self, now: int) -> int: ...
 
 class Acceptor(Protocol):
-    """Who answers an IKE_SA_INIT of nobody's: Node.acceptor."""
+    """Who answers an IKE_SA_INIT request: Node.acceptor."""
 
     def receive(
         self, via: int, source: bytes, datagram: bytes | bytearray, length: int, now: int

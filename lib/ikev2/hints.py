@@ -1,4 +1,4 @@
-"""What others tell us without proof (RFC 7296 sections 1.5, 2.21.4): a hint, if it fits what we have said ourselves.
+"""Unauthenticated notifies (RFC 7296 sections 1.5, 2.21.4): a hint, if one fits what we have sent ourselves.
 
 INVALID_SPI counts if it names an SPI that we send to, the other two if they look like the response to a request of ours
 that is outstanding. Nothing here changes an SA.

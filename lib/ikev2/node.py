@@ -41,7 +41,7 @@ _NAT = b"\x11\x94"
 class Node(Owners):
     """A node over an SpiTable; random(n) gives n random octets; the limits are those of Budget, and L4's.
 
-    acceptor -- its receive(via, source, datagram, length, now) gives the answer to an IKE_SA_INIT of nobody's, or None
+    acceptor -- its receive(via, source, datagram, length, now) gives the answer to an IKE_SA_INIT request, or None
     """
 
     acceptor = None
@@ -194,7 +194,7 @@ class Node(Owners):
         self.out_via = via
 
     def _outgoing(self, slot, owner, now):
-        """What the owner of an IKE SA has to say: responses go where the request came from, requests to the peer."""
+        """What the owner of an IKE SA has to send: responses go where the request came from, requests to the peer."""
         out = self._out
         length = owner.outgoing(out, MARKER, now)
         if length:

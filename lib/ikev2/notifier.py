@@ -1,7 +1,7 @@
 """What becomes of a datagram: one verdict, and at most one unprotected answer (RFC 7296 section 1.5).
 
 `Notifier.decide` is the decision table, one question after the other; the first that applies gives the
-verdict. Whatever others tell us without proof is a hint at most: nothing here changes the table of SAs.
+verdict. What is not authenticated is a hint at most: nothing here changes the table of SAs.
 The answers cost no more octets than their questions, and each is paid for out of the budget.
 """
 
@@ -114,7 +114,7 @@ class Notifier:
         self.out = None
         self.slot = -1
 
-        # Anything there, and somebody to answer to?
+        # Anything there, and an address to answer to?
         if not length:
             return _DROP_EMPTY  # F5
         octets = ptr8(datagram)
@@ -173,8 +173,8 @@ class Notifier:
                 encrypted = first == _SK or first == _SKF
                 exchange = octets[at + _EXCHANGE]
                 starts = exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME
-                tells = exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR
-                if not (encrypted or starts or tells or flags & _RESPONSE):
+                notifies = exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR
+                if not (encrypted or starts or notifies or flags & _RESPONSE):
                     return _DROP_UNENCRYPTED  # S2.2, whoever sent it
                 if flags & _INITIATOR:  # S2.9
                     slot = int(find(self._ike, USED, datagram, at + _SPI_R))

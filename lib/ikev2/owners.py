@@ -2,13 +2,13 @@
 
 An SA lives and dies in one place: `attach` gives an IKE SA of the table its owner, `remove` takes it away with its
 Child SAs, its owner and what waits for a response; so does whoever removes it from the table itself. Without an owner
-nobody can speak over it, and it is not established (S1.1). Whoever wants to know reads `event`.
+nothing can be sent over it, and it is not established (S1.1). Whoever wants to know reads `event`.
 
 The owner of an IKE SA has, as informational.IkeSa has them:
 report_unknown_spi(datagram, at) -- tell the peer; allocates nothing
-hint(now, denied) -- the peer may be gone, `denied`: it says so of the IKE SA; true if that makes a liveness check
+hint(now, denied) -- the peer may be gone, `denied`: it has denied the IKE SA; true if that makes a liveness check
 alive(now) -- the peer is there
-receive(message, at, length, now) -- 1 if the message is the peer's and new, 2 if it is a request repeated, else 0
+receive(message, at, length, now) -- 1 if the message is the peer's and new, 2 if it is a request retransmitted, else 0
 outgoing(out, at, now) -- length of the message to send now, in out[at:]; 0
 next_timer(now) -- milliseconds until `outgoing` or `work` has something to do; -1
 work(now) -- a slice of what takes long
@@ -36,7 +36,7 @@ HINT = const(2)  # about an IKE SA; the verdict
 GONE = const(3)  # an IKE SA, and why: a code of sa/reasons.py
 CHILD_NEW = const(4)  # a Child SA, and what it is made of
 CHILD_GONE = const(5)  # a Child SA, and the IKE SA that it belonged to
-UNKNOWN_SPI = const(6)  # the peer of an IKE SA has said INVALID_SPI over it; the SPI
+UNKNOWN_SPI = const(6)  # the peer of an IKE SA has sent INVALID_SPI over it; the SPI
 REPLACED = const(7)  # an IKE SA, and the slot of the one that its peer has made in its place
 LIFETIME = const(8)  # the peer of an IKE SA wants a new one within that time; seconds, four octets (RFC 4478)
 
@@ -49,7 +49,7 @@ _REMOVED = const(-20)  # as sa/reasons.py has it
 class Owners:
     """The owners of the SAs in an SpiTable; `lengths` and `hints` are what a Notifier needs to know of them.
 
-    lengths -- array of the octets of the datagram that says INVALID_SPI over each IKE SA, 0: nobody speaks over it
+    lengths -- array of the lengths of an INVALID_SPI datagram over each IKE SA, 0: it has no owner
     """
 
     def __init__(self, table, lengths, hints):
@@ -63,14 +63,14 @@ class Owners:
         self.child_owners = {}
         self.missed = 0  # events that nobody has read in time
         self._owned = []  # slots that have an owner; who was asked last stands last
-        self._out = bytearray(_OUT)  # for what the owners say
+        self._out = bytearray(_OUT)  # for what the owners send
         self._events = []
         self._followers = []
         self._unattended = False  # something has happened since the followers last looked
         self._why = None  # the IKE SA goes that is being removed
 
     def attach(self, slot, owner):
-        """Make `owner` speak for IKE SA `slot`."""
+        """Make `owner` the owner of IKE SA `slot`."""
         self.table.ike_sa(slot)
         self.lengths[slot] = owner.invalid_spi_length + MARKER  # the peer may move to 4500
         self._make_room(owner.longest + MARKER)
@@ -89,7 +89,7 @@ class Owners:
             self._out = bytearray(size)
 
     def detach(self, slot):
-        """Nobody speaks for IKE SA `slot` any longer: S1.1, it is not established."""
+        """IKE SA `slot` has no owner any longer: S1.1, it is not established."""
         self.table.update_ike(slot, established=False)
         self._forget(slot)
 

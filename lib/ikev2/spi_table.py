@@ -1,4 +1,4 @@
-"""Who speaks to us: IKE SAs and Child SAs by SPI, packed into one bytearray that is also its own snapshot.
+"""IKE SAs and Child SAs by SPI, packed into one bytearray that is also its own snapshot.
 
 RFC 7296 section 2.6 and RFC 4301 section 4.1 let the receiver choose its SPIs: `add_…` hands out SPIs that are their
 own index, `adopt_…` takes SPIs from elsewhere; slots.py explains how both are found. IKE SAs with one peer address hang
@@ -125,7 +125,7 @@ class SpiTable:
         )
 
     def is_at(self, slot, endpoint, via):
-        """True if the peer of that IKE SA is at that endpoint, speaking to our port `via`, or cannot move there."""
+        """True if the peer of that IKE SA is at that endpoint, sending to our port `via`, or cannot move there."""
         here = self.ike.at(slot)
         size = 18 if self._octets[here] & _IPV6 else 6
         from_500 = self._octets[here] & _FROM_500 != 0
@@ -168,7 +168,7 @@ class SpiTable:
     def update_ike(self, slot, spi_peer=None, peer=None, established=None, via=None):
         """Enter what has become known of an IKE SA: the peer's SPI, its new endpoint, that it is established, and
 
-        the port of ours, 500 or 4500, that the peer speaks to; with a new endpoint alone it is that of the endpoint.
+        the port of ours, 500 or 4500, that the peer sends to; with a new endpoint alone it is that of the endpoint.
         """
         spi_i, spi_r, initiator, old_peer, was_established = self.ike_sa(slot)
         spi_peer = (spi_r if initiator else spi_i) if spi_peer is None else _octets(spi_peer, 8, "IKE SPI")
@@ -253,7 +253,7 @@ class SpiTable:
         return not own
 
     def via(self, slot):
-        """The port of ours, 500 or 4500, from which we speak to the peer of an IKE SA."""
+        """The port of ours, 500 or 4500, from which we send to the peer of an IKE SA."""
         return PORT if self._octets[self.ike.at(slot)] & _FROM_500 else PORT_NAT
 
     def children(self, slot):
@@ -283,7 +283,7 @@ class SpiTable:
     def restore(self, octets):
         """Become what `snapshot` gave and return True; False, and empty, if that is damaged or of another size.
 
-        S1.1: without its owner nobody can speak over an IKE SA, so none is established.
+        S1.1: without its owner nothing can be sent over an IKE SA, so none is established.
         """
         mine = self._octets
         good = (

@@ -75,7 +75,7 @@ class Acceptor:
     # What the node asks.
 
     def receive(self, via, source, datagram, length, now):
-        """The answer without state, as a datagram, to an IKE_SA_INIT request of nobody's; None."""
+        """The answer without state, as a datagram, to an IKE_SA_INIT request outside of any IKE SA; None."""
         at = MARKER if via == PORT_NAT else 0
         spi_i = bytes(datagram[at : at + 8])
         if (
@@ -93,7 +93,7 @@ class Acceptor:
                 and len(request) == length - at
                 and equal(request, 0, datagram, at, length - at)
             ):
-                responder.repeat()
+                responder.retransmit()
                 return None
         if self._lives(spi_i, source):
             return None
@@ -104,7 +104,7 @@ class Acceptor:
         return message if len(message) <= length and self._budget.allow(source, 1, now) else None  # A12
 
     def take(self, kind, slot, detail, now):
-        """Events tell nothing that `tick` does not see."""
+        """Events are nothing that `tick` does not see."""
 
     def attend(self, now):
         """Nor does this."""
@@ -159,7 +159,7 @@ class Acceptor:
         return False
 
     def _consider(self, via, source, datagram, at, length, spi_i, now):
-        """Begin an IKE SA, or return the body of a Notify payload that says why not; None: silence."""
+        """Begin an IKE SA, or return the Notify payload with the reason; None: silence."""
         fault, found, notifies = contents(datagram, at, length)
         if fault or SA not in found or KE not in found or NONCE not in found:
             return None

@@ -1,9 +1,9 @@
 """One attempt to make an IKE SA with its Child SA: IKE_SA_INIT, IKE_AUTH with a pre-shared key, as initiator.
 
 RFC 7296 sections 1.2, 2.1, 2.21 as RFC 7815 narrows them; rules N2, N5, N6, N9, N10, N13 to N15. An `Initiator` is the
-owner of an IKE SA that is not established yet, in owners.py's words: it sends and repeats, and turns into the IkeSa
-that is, or fails with a reason. What is said is made and judged elsewhere: in clear by initial.py, then by
-authentication.py.
+owner of an IKE SA that is not established yet, in owners.py's words: it sends and retransmits, and turns into the
+IkeSa that is, or fails with a reason. Messages are made and judged elsewhere: unprotected ones by sa_init.py, then by
+auth.py.
 """
 
 import struct
@@ -51,7 +51,7 @@ class Initiator:
 
     initial_contact -- we have lost all that we had with this gateway (N11); address -- the one inside that we have
     Afterwards: failed, code of reasons.py, reason in words, and doubtful,
-    True if somebody may have meddled (N14); or successor and child.
+    True if an attacker may have interfered (N14); or successor and child.
     """
 
     invalid_spi_length = 0
@@ -103,13 +103,13 @@ class Initiator:
         return self.authenticating and self._auth.authenticated
 
     def report_unknown_spi(self, packet, at):
-        """There is nobody yet to tell."""
+        """There is no IKE SA yet to tell it over."""
 
     def alive(self, now):
-        """The gateway was heard, which changes nothing here."""
+        """The gateway was verified, which changes nothing here."""
 
     def hint(self, now, denied=False):
-        """Somebody says without proof that the gateway refuses (N5)."""
+        """An unauthenticated refusal (N5)."""
         self._init.hint(reasons.HINT)
 
     def next_timer(self, now):

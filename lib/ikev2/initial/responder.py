@@ -25,7 +25,7 @@ from .sa_init import NONCE_SIZE, composed, nat_detection
 
 _LONGEST = const(1480)  # octets of a message, and what a Child SA will need
 _HALF_OPEN_MS = const(30000)
-_REFUSED_MS = const(10000)  # how long a refusal is repeated
+_REFUSED_MS = const(10000)  # how long a refusal is retransmitted
 
 
 class Responder:
@@ -52,18 +52,18 @@ class Responder:
         self.since = now
         self.refused = False
         self._acceptor = acceptor
-        self._out = b""  # what we have said last
+        self._out = b""  # our last response
         self._due = False
         self._answered = b""  # the request that was refused
 
     def alive(self, now):
-        """The peer was heard, which changes nothing here."""
+        """The peer was verified, which changes nothing here."""
 
     def hint(self, now, denied=False):
         """We have asked nothing that could be refused."""
 
     def report_unknown_spi(self, packet, at):
-        """There is nobody yet to tell."""
+        """There is no IKE SA yet to tell it over."""
 
     def work(self, now):
         """The Acceptor does it."""
@@ -80,8 +80,8 @@ class Responder:
         out[at : at + len(self._out)] = self._out
         return len(self._out)
 
-    def repeat(self):
-        """The request for what we have said last has come again (A2)."""
+    def retransmit(self):
+        """The request of our last response was retransmitted (A2)."""
         self._due = bool(self._out)
 
     def left(self, now):
@@ -100,7 +100,7 @@ class Responder:
         if self.refused:
             if length - at != len(self._answered) or not equal(self._answered, 0, message, at, length - at):
                 return IGNORED
-            self.repeat()
+            self.retransmit()
             return RETRANSMITTED
         node = self._acceptor.node
         if not self.proof:

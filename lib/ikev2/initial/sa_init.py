@@ -97,7 +97,7 @@ class InitialExchange:
 
     busy -- `step` has something to do; message -- the request as it is to be sent, once not busy
     accepted -- the response in octets, b"" before; then cipher, nonce, nonce_of_peer, and secret once not busy
-    hinted -- what may be the reason if nothing comes of it; doubtful -- somebody may have meddled (N14)
+    hinted -- what may be the reason if nothing comes of it; doubtful -- an attacker may have interfered (N14)
     """
 
     message = b""
@@ -149,22 +149,22 @@ class InitialExchange:
         fault, found, notifies = contents(message, at, length)
         if fault:
             return self.hint(fault)
-        said = 0
+        notified = 0
         data = b""
         for kind, start, stop in notifies:
             if kind == COOKIE or reasons.is_error(kind):
-                said = kind
+                notified = kind
                 data = bytes(message[start : min(stop, start + 256)])
                 break
         if SA in found:
             return self._accept(message, at, length, found)
-        if said == COOKIE and 1 <= len(data) <= _COOKIE_MAX:
+        if notified == COOKIE and 1 <= len(data) <= _COOKIE_MAX:
             return self._add_cookie(data, sent)
-        if said == reasons.INVALID_KE_PAYLOAD and len(data) == 2:
+        if notified == reasons.INVALID_KE_PAYLOAD and len(data) == 2:
             return self._change_group(uint16(data, 0), sent)
-        if said == reasons.NO_PROPOSAL_CHOSEN:
-            said = reasons.IKE_SUITE
-        return self.hint(reasons.MALFORMED if said == COOKIE else said or reasons.MALFORMED)
+        if notified == reasons.NO_PROPOSAL_CHOSEN:
+            notified = reasons.IKE_SUITE
+        return self.hint(reasons.MALFORMED if notified == COOKIE else notified or reasons.MALFORMED)
 
     # The rest is private.
 

@@ -29,7 +29,7 @@ _PAUSE_MS = const(20)
 _PAUSE_MAX_MS = const(10000)
 _IDLE_MS = const(500)
 _LEAST = const(1500)  # octets that are read on a heap without room for more
-_DROPS = VERDICTS.index("drop-empty")  # and all behind it: nobody has anything to say
+_DROPS = VERDICTS.index("drop-empty")  # and all behind it: nothing is to be sent
 
 # RFC 7296 section 2 wants 3,000 octets; recvfrom allocates all at once, then gives back what is not needed.
 _SIZE = 3072 if sys.implementation.name == "micropython" and sys.platform != "linux" else 65535
@@ -58,7 +58,7 @@ class Udp:
         self._sockets = {}
         self._run = False
         self._alarm = sockets.Alarm()
-        self._address = None  # the last one heard, as endpoint in _source
+        self._address = None  # the last one received from, as endpoint in _source
         self._source = b""
         self._to = b""  # the last endpoint sent to, as socket address in _to_address
         self._to_address = None
@@ -121,7 +121,7 @@ class Udp:
         self._alarm.ring()
 
     def wake(self):
-        """The node has something to say, or a timer that is sooner: it is looked at in the next pass of the loop."""
+        """The node has something to send, or a timer that is sooner: it is looked at in the next pass of the loop."""
         self._alarm.ring()
 
     def send(self, via, to, octets, length, address=None, at=()):
@@ -146,7 +146,7 @@ class Udp:
             return False
 
     def _look(self):
-        """Let time pass and say what is due; how long nothing will be."""
+        """Let time pass and send what is due; how long nothing will be."""
         now = sockets.ticks_ms()
         self.node.tick(now)
         self._flush(now)
@@ -182,7 +182,7 @@ class Udp:
             except Exception as error:
                 if isinstance(error, MemoryError) and size > _LEAST:
                     size = max(size >> 1, _LEAST)
-                    reads = 1  # again, for less
+                    reads = 1  # once more, with less
                 elif not isinstance(error, OSError) or error.errno not in sockets.NOTHING:
                     failed += 1
                     self._count(error)
@@ -235,7 +235,7 @@ class Udp:
             self.seen(verdict, via, source, datagram, length)
 
     def _flush(self, now, source=None, address=None, at=()):
-        """All that the node has to say now; what goes back to the host of `source` leaves from where it was asked."""
+        """Send all that the node has now; what goes back to the host of `source` leaves from where it was asked."""
         node = self.node
         size = node.outgoing(now)
         while size:

@@ -1,9 +1,9 @@
 """INFORMATIONAL exchanges over one established IKE SA, in both roles.
 
-RFC 7296 sections 1.4, 2.4, 2.21.3, 2.21.4. An `IkeSa` is the owner of an IKE SA that owners.py speaks of. While one
-request waits for its response, what else must be sent is pending as one bit each, the INVALID_SPI with the newest SPI,
-because a hundred packets with unknown SPIs are not worth a hundred exchanges. CREATE_CHILD_SA is answered by `rekeys`
-(rekey.py), which may take its time.
+RFC 7296 sections 1.4, 2.4, 2.21.3, 2.21.4. An `IkeSa` is the owner of an established IKE SA, as owners.py describes
+one, and its `Window` keeps the order of messages. While one request waits for its response, what else must be sent is
+pending as one bit each, the INVALID_SPI with the newest SPI, because a hundred packets with unknown SPIs are not worth
+a hundred exchanges. CREATE_CHILD_SA is answered by `rekeys` (rekey.py), which may take its time.
 """
 
 import struct
@@ -216,7 +216,7 @@ class IkeSa:
         self._want(_UNKNOWN_SPI)
 
     def hint(self, now, denied=False):
-        """The peer may be gone, `denied`: it says that it has no such IKE SA. True if that makes a liveness check (R3).
+        """The peer may be gone, `denied`: it has denied the IKE SA. True if that makes a liveness check (R3).
 
         A request that waits already is such a check (section 2.4). Allocates nothing.
         """

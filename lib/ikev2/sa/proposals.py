@@ -1,4 +1,4 @@
-"""Suites: what we offer for an IKE SA and for a Child SA, and what of somebody's offer we take (RFC 7296 section 3.3).
+"""Suites: what we offer for an IKE SA and for a Child SA, and what of a peer's offer we take (RFC 7296 section 3.3).
 
 A peer's SA payload is read by its structure, in place, never compared as octets: transforms come in any order, with
 attributes that we may not know, in proposals that we may not understand. One walk serves both roles: of a request

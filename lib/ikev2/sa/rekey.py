@@ -2,7 +2,7 @@
 
 RFC 7296 sections 1.3.2, 1.3.3, 2.8, 2.17, 2.18; rules K1 to K3, K9. Old and new live beside each other until the
 gateway deletes the old. A shared secret is made in slices before the response leaves. What becomes of a refused
-request is nothing: the window repeats the refusal as it repeats any answer.
+request is nothing: the window retransmits the refusal as it does any response.
 """
 
 import struct

@@ -4,9 +4,9 @@
 
 A `Protection` holds the keys of both directions and nothing else: IKE messages are minutes apart, so a cipher is made
 for a message and dropped with it, where ESP keeps its ciphers. `seal` works in place in the outgoing buffer; the same
-payloads with the same IV give the same octets, which is how a message is repeated without being kept. `open` verifies
-before it decrypts, and gives away nothing of what fails. Only an Encrypted payload that comes first is
-read: we send no others, and the node lets no others through.
+payloads with the same IV give the same octets, which is how a message is retransmitted without being kept. `open`
+verifies before it decrypts, and gives away nothing of what fails. Only an Encrypted payload that comes first is read:
+we send no others, and the node lets no others through.
 """
 
 import struct

@@ -1,9 +1,9 @@
-"""The window of one over an established IKE SA (RFC 7296 sections 2.1 to 2.3): a request of ours, an answer of ours.
+"""The window of one over an established IKE SA (RFC 7296 sections 2.1 to 2.3): a request of ours, a response of ours.
 
-A request that stays unanswered is repeated until its peer must be dead. A request of the peer's is answered once, and
-the answer kept for when the request is repeated. What is in them is its handler's: informational.IkeSa.
+A request without a response is retransmitted until its peer must be dead. A request of the peer's is answered once, and
+the response kept for retransmissions of it. What is in them is its handler's: informational.IkeSa.
 
-No message is kept: of a request and of an answer there are the IV and what was said, and the same octets come out of
+No message is kept: of a request and of a response there are the IV and the payloads, and the same octets come out of
 them every time. Everything of fixed size lies in one bytearray. Neither counter of Message IDs ever wraps: the IKE SA
 is over after the exchange with the last one (section 2.2).
 """
@@ -16,7 +16,7 @@ from .. import wire
 from ..wire import EXCHANGE, FLAGS, INFORMATIONAL, RESPONSE
 from .payloads import chain
 
-# What Window.receive says of a message: it proves nothing; it is the peer's and new; the peer's last request again.
+# What Window.receive makes of a message: it proves nothing; it is the peer's and new; the peer's last request again.
 IGNORED = const(0)
 FRESH = const(1)
 RETRANSMITTED = const(2)
@@ -67,7 +67,7 @@ class Window:
     """The window of an IKE SA, which is its handler's: that in `slot` of the table of `node`, its keys in `sa`.
 
     request(again) -- (type of the first payload, payloads) of our next request, or `again` of the one that waits; what
-        a next one says is decided before anything can fail
+        a next one is, is decided before anything can fail
     response(found, octets) -- the response to it has come: its chain, None if malformed, and payloads
     answer(exchange, found, octets) -- (type of the first payload, payloads, True if the IKE SA is over with it) in
         answer to a request; None if that takes longer: then the same without arguments, a slice later
@@ -235,19 +235,19 @@ class Window:
         message_id = struct.unpack_from(">I", message, at + wire.MESSAGE_ID)[0]
         exchange = message[at + EXCHANGE]
         response = message[at + FLAGS] & RESPONSE
-        repeated = False
+        retransmitted = False
         if response:
             if not state[_TRIES] or message_id != self._get(_SENT_ID) or exchange != INFORMATIONAL:  # P4
                 return IGNORED
         else:
             last = self._get(_ANSWERED_ID)
-            repeated = message_id == last and self._answer is not None
-            if state[_STATUS] & _MAKING or (not repeated and message_id != (last + 1 & _LAST_ID)):  # P4
+            retransmitted = message_id == last and self._answer is not None
+            if state[_STATUS] & _MAKING or (not retransmitted and message_id != (last + 1 & _LAST_ID)):  # P4
                 return IGNORED
         octets = self._handler.sa.open(message, at, length)
         if octets is None:  # P5
             return IGNORED
-        if repeated:
+        if retransmitted:
             state[_STATUS] |= _ANSWER_DUE
             return RETRANSMITTED
         found = chain(message[at + wire.HEADER], octets)
