@@ -14,6 +14,9 @@ _NEWS = {
     "moved": "tunnel moved, %s inside from now on",
     "down": "no tunnel: %s",
     "failed": "no tunnel: %s; trying again",
+    "replacing": "another tunnel is made beside this one: %s",
+    "replaced": "the tunnel has new keys%s",
+    "yielding": "the tunnel has to go before there can be another one%s",
 }
 
 
@@ -38,7 +41,8 @@ async def tell(tunnel, say):
     while True:
         event = tunnel.event()
         if event:
-            say(_NEWS[event[0]] % event[1])
+            if event[0] in _NEWS:
+                say(_NEWS[event[0]] % event[1])
         else:
             await asyncio.sleep(_LOOK_S)
 

@@ -60,3 +60,12 @@ def ipv4(text):
     except (ValueError, OverflowError):
         return None
     return octets if len(octets) == 4 and "%d.%d.%d.%d" % tuple(octets) == text else None
+
+
+def milliseconds(ms):
+    """Those, if they can be a time asleep (Z8): whole ones below 2**40; TypeError, ValueError."""
+    if not isinstance(ms, int):
+        raise TypeError("%r: not whole milliseconds" % (ms,))
+    if not 0 <= ms < 1 << 40:
+        raise ValueError("%r: not milliseconds below 2**40" % (ms,))
+    return ms

@@ -5,6 +5,7 @@ import os
 from ikev2.initial.initiator import Initiator
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
+from ikev2.owners import CHILD_NEW
 from ikev2.sa.policy import Policy
 from ikev2.spi_table import SpiTable
 
@@ -68,6 +69,8 @@ class Attempt:
             for arriving in self.wire(True, octets):
                 self.deliver(self.gateway.receive(to, (DEVICE, via), arriving))
         while event := self.node.event():
+            if event[0] == CHILD_NEW:
+                event = *event[:2], self.node.child_owners.get(event[1])
             self.events.append(event)
 
     def tick(self):

@@ -27,7 +27,7 @@ class Simulation:
     """`loss`, `doubling` are parts of one; `delay` is (least, most) milliseconds on the wire; `gateway` makes one."""
 
     def __init__(self, seed=1, loss=0.0, doubling=0.0, delay=(5, 5), echo_ms=200, start=0, policy=None,
-                 gateway=Gateway, **settings):  # fmt: skip
+                 gateway=Gateway, table=(4, 8), **settings):  # fmt: skip
         self.dice = random.Random(seed)
         self.now = start
         self.new_gateway = lambda: gateway(PSK, random=self.octets)
@@ -35,6 +35,7 @@ class Simulation:
         self.source = ("192.0.2.1", 20001)
         self.policy = policy or Policy("sensor-7", PSK)
         self.settings = settings
+        self.table = table
         self.gateway = self.new_gateway()
         self.there = True  # the gateway is running
         self.follows = True  # it answers to where the newest ESP packet came from
@@ -42,10 +43,13 @@ class Simulation:
         self.number = self.echoes = self.answered = 0
         self.waiting = {}  # echoes that nothing has come to: number, and when it left
         self.events = []
+        self.transitions = []  # what else life.event() has said
         self.begun = []  # when attempts have begun
         self.repeats = {}  # when the pending request of an SA of the gateway is repeated
         self.sent = []  # (when, via, octets) that have left the device
         self.spins = 0
+        self.ticks = self.most_ticks = 0  # in this millisecond, and in any
+        self.errors = []  # what the device raised, which its driver counts
         self.power_on()
         self.next_echo = self.now
 
@@ -54,7 +58,7 @@ class Simulation:
 
     def power_on(self):
         """A device that knows nothing."""
-        self.node = Node(SpiTable(4, 8), self.octets)
+        self.node = Node(SpiTable(*self.table), self.octets)
         self.life = Life(
             self.node, self.policy, Stack(self.policy.inside or bytes(4), Budget(10, 20, 0, 1)), **self.settings
         )
@@ -69,12 +73,27 @@ class Simulation:
             if self.dice.random() >= self.loss:
                 self.flying.append((self.now + self.dice.randint(*self.delay), to_device, via, end, octets))
 
+    def tick(self):
+        """A timer of the device has run out."""
+        self.ticks += 1
+        self.most_ticks = max(self.most_ticks, self.ticks)
+        self.drive(self.node.tick, self.clock)
+
+    def drive(self, call, *arguments):
+        """Call into the device as its driver does."""
+        try:
+            return call(*arguments)
+        except MemoryError as error:
+            self.errors.append(error)
+            return 0
+
     def speak(self):
         """The device says what it has to."""
-        while length := self.node.outgoing(self.clock):
+        while length := self.drive(self.node.outgoing, self.clock):
             self._leave(self.node.out_via, bytes(self.node.out[:length]))
         while event := self.life.event():
-            self.events.append((self.now, *event))
+            told = event[0] in ("up", "moved", "down", "failed")
+            (self.events if told else self.transitions).append((self.now, *event))
 
     def _leave(self, via, octets):
         self.sent.append((self.now, via, octets))
@@ -127,7 +146,7 @@ class Simulation:
             return
         if end != self.source:
             return
-        self.node.receive(via, HOST + struct.pack(">H", via), octets, len(octets), self.clock)
+        self.drive(self.node.receive, via, HOST + struct.pack(">H", via), octets, len(octets), self.clock)
         self.speak()
         for number in self.life.stack.pongs():
             if self.waiting.pop(number, None) is not None:
@@ -148,12 +167,14 @@ class Simulation:
         while True:
             while self.life.wanted:
                 self.begun.append(self.now)
-                self.life.begin(HOST, self.clock)
-                self.node.tick(self.clock)
+                self.life.begin(HOST + b"\1\xf4", self.clock)
+                self.tick()
                 self.speak()
             pending = [id(sa) for sa in self.gateway.sas if sa.pending and self.there]
             self.repeats = {sa: self.repeats.get(sa, self.now + 1000) for sa in pending}
-            wait = self.node.next_timer(self.clock)
+            wait = self.drive(self.node.next_timer, self.clock)
+            if self.errors:
+                wait = min(wait, 500) if wait >= 0 else 500  # as Udp does, who looks now and then
             times = [end, *(when for when, *_ in self.flying), *self.repeats.values()]
             if self.echo_ms:
                 times.append(self.next_echo)
@@ -161,6 +182,8 @@ class Simulation:
                 times.append(self.now + wait)
             self.spins = 0 if min(times) > self.now else self.spins + 1
             assert self.spins < 2000, "the device spins"
+            if min(times) > self.now:
+                self.ticks = 0
             self.now = max(self.now, min(times))
             if self.now >= end:
                 return
@@ -176,7 +199,7 @@ class Simulation:
             for _, to_device, via, end_of_wire, octets in due:
                 self.arrive(to_device, via, end_of_wire, octets)
             self.tidy()
-            self.node.tick(self.clock)
+            self.tick()
             self.speak()
             each()
 
@@ -204,4 +227,14 @@ class Simulation:
 
     def tunnels(self):
         """IKE SAs that the device has."""
-        return len(self.life.ours)
+        return len(self.life.sas)
+
+    @property
+    def traffics(self):
+        """Those of the device's Child SAs, the newest last."""
+        return sorted(self.node.child_owners.values(), key=lambda traffic: traffic.number)
+
+    @property
+    def heirs(self):
+        """IKE SAs that the gateway has made in the place of the one over which the device asks."""
+        return [owner for owner in self.life.sas if owner.rank > self.life.asked.rank]

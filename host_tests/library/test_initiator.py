@@ -791,7 +791,7 @@ def test_the_lifetime_that_the_gateway_gives_k5():
     made = attempt()
     made.gateway.lifetime = 3600
     established(made)
-    assert (owners.LIFETIME, made.slot, b"\0\0\x0e\x10") in made.events
+    assert made.node.owners[made.slot].lifetime == b"\0\0\x0e\x10"
 
 
 def test_a_table_without_room():

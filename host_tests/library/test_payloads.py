@@ -31,8 +31,11 @@ class Node:
             self.table.adopt_child(0, 51, bytes((8, 8, 8, number)), spi(number))
         self.told = []
 
-    def emit(self, kind, slot, detail):
-        self.told.append((kind, slot, detail))
+    def disown(self, slot, spi):
+        self.told.append((UNKNOWN_SPI, slot, spi))
+
+    def limit(self, slot, seconds):
+        self.told.append((LIFETIME, slot, seconds))
 
     def answer(self, first, octets, deleting=()):
         return answer_informational(self, 0, payloads.chain(first, octets), octets, deleting)

@@ -4,6 +4,7 @@ import pytest
 from ikev2.sa.policy import Policy
 from ipsec import sleep
 
+from library.scripted_gateway import INITIAL_CONTACT, notifies
 from library.simulation import PSK, Simulation
 
 
@@ -14,7 +15,10 @@ class Board(Simulation):
         policy = Policy("sensor-7", PSK, ciphers=ciphers)
         policy.keep_keys = keep_keys
         self.rtc = b""
+        gateway = settings.pop("gateway", "")
         super().__init__(echo_ms=0, policy=policy, delay=(5, 40), **settings)
+        self.settings = {**self.settings, "gateway": gateway}
+        self.power_on()
         self.gateway.ciphers = self.gateway.esp = ciphers
 
     def keeps(self):
@@ -30,7 +34,9 @@ class Board(Simulation):
         self.power_on()
         size = int.from_bytes(rtc[:2], "big")
         table, octets = rtc[2 : 2 + size], rtc[2 + size :]
-        return self.node.table.restore(table) and sleep.wake(self.life, octets, slept_ms, self.clock)
+        woken = self.node.table.restore(table) and sleep.wake(self.life, octets, slept_ms, self.clock)
+        sleep.clear(self.node)
+        return woken
 
     def sleeps(self, ms):
         """The whole of it."""
@@ -151,17 +157,34 @@ def test_time_asleep_counts_z4(board):
     assert board.reading()
 
 
-def test_a_gateway_that_has_given_it_up_is_found_out_z4(board):
-    """The reading first, then a check; then anew, with INITIAL_CONTACT, and the reading again."""
+def test_a_waking_that_finds_nobody_begins_an_attempt_beside_the_old_sa_z4(board):
+    """The reading first, a check after a second, an attempt after three; and nothing is removed before it succeeds."""
+    contacts = []
     board.restart_gateway()
+    auth = board.gateway._auth
+    board.gateway._auth = lambda sa, parts: contacts.append(INITIAL_CONTACT in notifies(parts)) or auth(sa, parts)
     assert board.sleeps(600000)
-    before = len(board.sent)
+    before, began = len(board.sent), board.now
     assert not board.reading()
-    board.until(lambda: board.gateway.said.count("established") == 1, 20000)
+    board.run(began + 2900 - board.now)
     ids = [octets[4 + 18] for _, via, octets in board.sent[before:] if via == 4500 and octets[:4] == bytes(4)]
-    assert ids[0] == 37 and 35 in ids and ids.count(37) >= 2
-    board.until(lambda: board.life.up)
-    assert board.reading()
+    assert set(ids) == {37} and [via for _, via, _ in board.sent[before:]].count(500) == 0
+    board.run(150)
+    assert board.sent[-1][1] == 500 or board.life.attempt
+    assert board.life.up and board.tunnels() == 1
+    board.until(lambda: board.tunnels() == 2)
+    assert board.reading() and contacts == [False] and len(board.begun) == 2
+
+
+def test_z4_and_no_answer_at_all_removes_nothing(board):
+    board.there = False
+    assert board.sleeps(600000)
+    board.reading()
+    board.run(30000)
+    assert board.life.up and board.tunnels() == 1 and board.life.failures == 1
+    board.there = True
+    board.until(lambda: board.tunnels() == 1 and not board.life.attempt and board.reading())
+    assert board.gateway.said.count("established") == 1 or board.life.up
 
 
 def test_a_hint_is_enough_to_look_z4(board):
@@ -184,7 +207,7 @@ def test_half_done_is_not_kept_z6(board):
     board.run(41)
     assert sleep.keep(board.life, board.clock) == b"" or not sa.pending
     board.run(2000)
-    assert len(board.life.traffics) == 2 and sleep.keep(board.life, board.clock) == b""
+    assert len(board.traffics) == 2 and sleep.keep(board.life, board.clock) == b""
     board.says(board.gateway.delete_child(sa, sa.children[0]))
     board.run(2000)
     assert board.sleeps(1000) and board.reading()
@@ -272,3 +295,81 @@ def test_a_gateway_that_forgot_does_not_keep_us_awake(board):
     board.life.expire(board.clock, 0)
     board.node.attend(board.clock)
     assert board.tunnels() == 1 and board.sleeps(600000) and board.reading()
+
+
+def test_sleep_during_an_attempt_leaves_nothing_in_the_table_z7():
+    """Row 1: cycles with a silent gateway, each cut off by sleep in the middle of an attempt."""
+    board = Board()
+    board.there = False
+    for _ in range(20):
+        board.run(2000)
+        assert board.life.attempt
+        rtc = board.keeps()
+        assert board.node.table.ike_sas() == []
+        board.now += 600000
+        assert not board.wakes(rtc, 600000) and board.node.table.ike_sas() == []
+    board.there = True
+    board.until(lambda: board.life.up, 1000)
+    assert board.reading()
+
+
+def test_a_renewal_that_sleep_cuts_off_is_made_at_a_later_waking_z7(board):
+    """Row 1: the old SA is kept without the attempt, until it is too old for that."""
+    board.life.life_ms = board.life.lived(board.clock) + 1000
+    limit = board.life.limit_ms
+    wakings = 0
+    while board.life.lived(board.clock) < limit:
+        board.run(1 if wakings else 1001)
+        assert board.life.attempt or not wakings
+        assert board.sleeps(60000) and len(board.node.table.ike_sas()) == 1
+        wakings += 1
+    assert wakings > 150
+    board.run(1)
+    assert not board.sleeps(600000) and board.node.table.ike_sas() == []
+    board.until(lambda: board.life.up, 1000)
+
+
+def test_what_nobody_speaks_for_is_cleared_after_waking_z7(board):
+    board.node.table.adopt_ike(b"initiate", b"response", True, bytes((192, 0, 2, 9, 1, 244)))
+    assert board.sleeps(1000)
+    assert board.node.table.ike_sas() == [board.life.ike]
+
+
+@pytest.mark.parametrize("change", [{"gateway": "other.example"}, {"lifetime_ms": 3600000}, {"liveness_ms": 5000}])
+def test_another_gateway_or_time_is_another_configuration_z2(change):
+    """Row 12."""
+    board = Board(gateway="vpn.example")
+    board.until(lambda: board.life.up)
+    rtc = board.keeps()
+    board.settings, mine = {**board.settings, **change}, board.settings
+    assert not board.wakes(rtc, 0)
+    board.settings = mine
+    assert board.wakes(rtc, 0)
+
+
+@pytest.mark.parametrize("slept_ms", [600000 * 1000, 757382400000, (1 << 40) - 1])
+def test_a_long_sleep_or_a_clock_that_jumps_ages_the_tunnel_z8(board, slept_ms):
+    """Row 8: new keys are due, the tunnel is kept no longer, and nothing raises."""
+    assert board.sleeps(slept_ms) and board.life.left(board.clock) == 0
+    board.until(lambda: board.gateway.said.count("established") == 2 and board.tunnels() == 1)
+    assert board.reading() and board.sleeps(600000) and board.reading()
+
+
+def test_lifetime_s_counts_over_many_days_awake_z8(board):
+    """Row 8: past half the period of the clock, while the gateway takes nothing new."""
+    board.gateway.refuse = 14
+    board.run(8 * 24 * 3600000)
+    assert board.life.up and board.life.left(board.clock) == 0
+    board.gateway.refuse = 0
+    board.run(30 * 60000)
+    assert board.life.left(board.clock) > 7000000
+
+
+@pytest.mark.parametrize(("ms", "error"), [(0.5 * 60000, TypeError), ("1", TypeError), (-1, ValueError),
+                                            (1 << 40, ValueError)])  # fmt: skip
+def test_a_time_asleep_is_looked_at_first_z8(board, ms, error):
+    """Row 7."""
+    rtc = board.keeps()
+    with pytest.raises(error):
+        board.wakes(rtc, ms)
+    assert board.wakes(rtc, 1000)

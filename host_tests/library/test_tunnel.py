@@ -87,7 +87,7 @@ def test_a_users_program(interpreter):
     nowhere = f"{errno.EHOSTUNREACH} no address for 'nowhere.invalid'"
     assert said["name"].startswith(nowhere) and said["name again"].startswith(nowhere) and said["failures"] == "True"
     assert said["early"] == f"{errno.ENOTCONN} no tunnel: it is not up yet"
-    assert said["up"] == "True 10.77.0.2 ('up', '10.77.0.2')"
+    assert said["up"] == "True 10.77.0.2 ('attempting', '') ('up', '10.77.0.2')"
     assert said["two sockets"] == said["cancelled"] == "ok" and said["nothing"] == "timeout"
     assert said["room"] == said["check"] == "ok None"
     assert re.fullmatch(rf"{errno.EMSGSIZE} 2000 octets of data, room for 13\d\d", said["long"])

@@ -43,7 +43,7 @@ class Year(Simulation):
 
     def watch(self):
         """How long there have been two tunnels, with a gateway that answers."""
-        if len(self.life.ours) < 2 or not self.there:
+        if self.tunnels() < 2 or not self.there:
             self.two_since = None
         elif self.two_since is None:
             self.two_since = self.now

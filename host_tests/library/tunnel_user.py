@@ -46,7 +46,7 @@ async def main():
     both[0].cancel()
     await asyncio.wait_for(both[1], 60)
     await tunnel.up()
-    print("up:", tunnel.is_up, tunnel.address, tunnel.event())
+    print("up:", tunnel.is_up, tunnel.address, tunnel.event(), tunnel.event())
     two = tunnel.socket()
     await asyncio.gather(echoes(one, 5), echoes(two, 5))
     print("two sockets: ok")

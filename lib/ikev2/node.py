@@ -164,9 +164,9 @@ class Node(Owners):
 
     def _of_ike_sas(self, now):
         """Length of the next message of an IKE SA's owner; they take turns."""
-        for _ in range(len(self._owned)):
-            slot = self._owned.pop(0)
-            self._owned.append(slot)
+        for _ in range(len(self.owned)):
+            slot = self.owned.pop(0)
+            self.owned.append(slot)
             length = self._outgoing(slot, self.owners[slot], now)
             if length:
                 return length
@@ -223,7 +223,7 @@ class Node(Owners):
         if self._unattended and self._followers:
             return 0
         wait = self._budget.next_timer(now)
-        for slot in self._owned:
+        for slot in self.owned:
             wait = sooner(wait, self.owners[slot].next_timer(now))
         for follower in self._followers:
             wait = sooner(wait, follower.next_timer(now))
@@ -233,14 +233,15 @@ class Node(Owners):
         """Let time pass; then ask `outgoing`."""
         self._budget.tick(now)
         error = None
-        for owner in [self.owners[slot] for slot in self._owned]:
+        for owner in [self.owners[slot] for slot in self.owned]:
             try:
                 owner.work(now)
             except Exception as raised:
                 error = raised
-        if self._unattended and self._followers:
-            self.attend(now)
         for follower in tuple(self._followers):
-            follower.tick(now)
+            try:
+                follower.tick(now)
+            except Exception as raised:
+                error = raised
         if error:
             raise error

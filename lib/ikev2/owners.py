@@ -16,13 +16,17 @@ invalid_spi_length, longest -- octets of an INVALID_SPI request, and of its long
 waiting -- a request of its own has no response yet
 failed, code -- the IKE SA is over, and why: a code of sa/reasons.py
 successor -- None, or the owner that takes its place
+policy -- what the IKE SA was made by, None: nothing; a follower knows its own by it
+established -- False for an attempt to make one
 follows -- the peer is where its newest message came from (P6)
 
 The owner of a Child SA has receive(packet, at, length, now), true if the packet is the peer's, outgoing(out, at, now),
-the length of an ESP packet, and longest.
+the length of an ESP packet, longest, and disowned, True from when the peer has said that it has no such SA (K10). The
+first is the policy.Child that was negotiated, until a follower has made of it what opens packets.
 
 A follower has take(kind, slot, detail, now), called for each event, attend(now), called when something has happened and
 after its events, and tick(now) and next_timer(now) as a node has them. Without a follower events wait for `event`.
+Events are news, the table is the truth: a follower that has missed one finds out all the same.
 """
 
 from portable import const
@@ -62,7 +66,7 @@ class Owners:
         self.owners = [None] * table.size[0]
         self.child_owners = {}
         self.missed = 0  # events that nobody has read in time
-        self._owned = []  # slots that have an owner; who was asked last stands last
+        self.owned = []  # slots that have an owner; who was asked last stands last
         self._out = bytearray(_OUT)  # for what the owners send
         self._events = []
         self._followers = []
@@ -75,8 +79,8 @@ class Owners:
         self.lengths[slot] = owner.invalid_spi_length + MARKER  # the peer may move to 4500
         self._make_room(owner.longest + MARKER)
         self.owners[slot] = owner
-        if slot not in self._owned:
-            self._owned.append(slot)
+        if slot not in self.owned:
+            self.owned.append(slot)
 
     def attach_child(self, slot, owner):
         """Give Child SA `slot` the one who opens its packets."""
@@ -103,8 +107,8 @@ class Owners:
 
     def _forget(self, slot):
         self.owners[slot] = None
-        if slot in self._owned:
-            self._owned.remove(slot)
+        if slot in self.owned:
+            self.owned.remove(slot)
         self.lengths[slot] = 0
         self.answered(slot)
 
@@ -119,12 +123,15 @@ class Owners:
         self.emit(CHILD_GONE, slot, ike)
 
     def emit(self, kind, slot, detail=None):
-        """Enter an event; the oldest makes room."""
-        if len(self._events) >= _EVENTS:
-            self._events.pop(0)
-            self.missed = min(self.missed + 1, _SATURATED)
-        self._events.append((kind, slot, detail))
+        """Enter an event; the oldest makes room, and one for which there is no room at all is missed (K12)."""
         self._unattended = True
+        try:
+            if len(self._events) >= _EVENTS:
+                self._events.pop(0)
+                self.missed = min(self.missed + 1, _SATURATED)
+            self._events.append((kind, slot, detail))
+        except MemoryError:
+            self.missed = min(self.missed + 1, _SATURATED)
 
     def event(self):
         """The oldest event, (kind, slot, detail), or None."""
@@ -140,14 +147,35 @@ class Owners:
             self._followers.remove(follower)
 
     def attend(self, now):
-        """Let the followers know."""
+        """Let the followers know. What one of them raises stops no other."""
         self._unattended = False
+        error = None
         while self._events:
             event = self._events.pop(0)
             for follower in tuple(self._followers):
                 follower.take(*event, now)
         for follower in tuple(self._followers):
-            follower.attend(now)
+            try:
+                follower.attend(now)
+            except Exception as raised:
+                error = raised
+        if error:
+            raise error
+
+    def disown(self, slot, spi):
+        """The peer of IKE SA `slot` has said over it that it has no Child SA with that SPI, to which we send (K10)."""
+        policy = self.owners[slot] and self.owners[slot].policy
+        for child in self.child_owners:
+            ike, _, _, spi_out = self.table.child_sa(child)
+            if spi_out == spi and (ike == slot or (policy and self.owners[ike] and self.owners[ike].policy is policy)):
+                self.child_owners[child].disowned = True
+        self.emit(UNKNOWN_SPI, slot, spi)
+
+    def limit(self, slot, seconds):
+        """The peer of IKE SA `slot` wants a new one within that time, four octets (RFC 4478)."""
+        if self.owners[slot]:
+            self.owners[slot].lifetime = seconds
+        self.emit(LIFETIME, slot, seconds)
 
     def expect(self, slot, exchange, message_id):
         """A request of ours over IKE SA `slot` is on its way: exchange type, Message ID in four octets."""

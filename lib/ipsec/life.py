@@ -1,256 +1,682 @@
 """The life of a tunnel: attempts, one after the other for ever, traffic, liveness, replacement. No I/O, no asyncio.
 
-Rules K1 to K11 as far as they are not one SA's. A `Life` follows a node (Owners.follow): it takes the node's
-events, makes attempts (attempts.py) and lets one Child SA carry what goes out (traffic.py). It needs one thing from
-outside: when `wanted`, somebody looks the gateway up and calls `begin` or `unresolved`.
+What a tunnel has is what the node's table and its owners say whenever it is looked at (K12): after everything that
+happens, and whenever a timer has run out. No event has to be heard for it, so none can be missed:
+- Its IKE SAs are those made by its policy (owner.policy). An attempt is alive as long as its slot has it as owner.
+- The newest generation of IKE SAs is the last attempt's; those of older ones are deleted (K5, K6, K9). Within one, the
+  gateway's rekeys count (owner.rank); we ask over the newest that has proved itself (K2).
+- The Child SA that carries is the newest that has proved itself, else the newest (K1).
 
-An SA that works is never given up for a suspicion: a new one is made beside it, and whichever proves itself stays.
+A Life is in one of these states, and changes it where it is looked at, in _enter, which makes an event of it:
+
+state       what there is                      what may happen, and what follows
+down        no Child SA, no attempt            an attempt is due, by its clock (K4, N2): attempting
+attempting  no Child SA, an attempt            it succeeds: up; it fails: down (N14, N15)
+up          a Child SA carries                 a new IKE SA is due, see below: replacing; no Child SA left, the IKE SA
+                                               deleted or at its end (K4, K10, K11, P3): down
+replacing   a Child SA carries, an attempt     it succeeds: up, the old IKE SAs are deleted; it fails: up, or yielding
+                                               (K5, K6); due no longer before IKE_AUTH (K6, R10): up
+yielding    what there was is being deleted    the gateway has answered, or 10 s: down
+leaving     closed, a Delete without answer    the gateway has answered, or 10 s: closed (K11)
+closed      nothing, for ever                  nothing
+
+In whatever state: rekeys by the gateway are answered (K1 to K3), keepalives leave (K8), a new address is told (K7).
+Why an attempt is due stands in `causes`: there is no Child SA, or no IKE SA to ask over (K4); lifetime or numbers are
+at their end (K5); the gateway does not answer (K6); it says that it has no such IKE SA (R10). An SA that works is never
+given up for a suspicion: a new one is made beside it, and whichever proves itself stays.
 """
 
-from ikev2.owners import CHILD_GONE, CHILD_NEW, ESTABLISHED, FAILED, GONE, LIFETIME, REPLACED, UNKNOWN_SPI
 from portable import const, elapsed, sooner
 
-from .attempts import PAUSE_MS, REFUSED_MS, Attempts
-from .traffic import Carriers
-
-_LIVED_MS = const(3000)  # an SA that lived so long was worth having
-_UNANSWERED_MS = const(7000)  # K6
-_AFTER_SLEEP_MS = const(1000)
-_LIFETIME_MAX_MS = const(432000000)  # well within half the period of the clock
-_LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
-_LAST_IDS = 0xFFFFFF00
-
+from .attempts import NO_ROOM, Clock, no_address, taken
+from .traffic import Traffic
 
 # As ikev2.sa.reasons has them.
+_REMOVED = const(-20)
 _DELETED = const(-21)
 _DELETED_BY_PEER = const(-22)
-_NO_RESPONSE_AFTER_SLEEP = const(-29)
-_CLOSED = const(-32)
+_SUPERSEDED = const(-27)
+_NO_RESPONSE_DELETE = const(-28)
+_NOT_BEGUN = const(-31)
 _RESPONDED = const(-33)
 _NO_CHILD_SA = const(-34)
 _CHILD_SA_LOST = const(-35)
 
+LOST = const(1)  # causes of an attempt
+AGED = const(2)
+SILENT = const(4)
+DENIED = const(8)
 
-def words(code):
-    """The sentence of a reason; an attempt follows, which needs them anyway."""
-    from ikev2.sa.reasons import reason
+DOWN = const(0)
+ATTEMPTING = const(1)
+UP = const(2)
+REPLACING = const(3)
+YIELDING = const(4)
+LEAVING = const(5)
+CLOSED = const(6)
+_STATES = (  # its name, as an event has it, and the causes for which an attempt begins in it
+    ("down", LOST), ("attempting", 0), ("up", AGED | SILENT | DENIED), ("replacing", 0), ("yielding", 0),
+    ("leaving", 0), ("closed", 0),
+)  # fmt: skip
+_WHY = ((LOST, ""), (AGED, "new keys are due"), (SILENT, "the gateway does not answer"), (DENIED, "it is denied"))
 
-    return reason(code)
+_LIVED_MS = const(60000)  # K4: an SA that lived so long was worth having
+_UNANSWERED_MS = const(7000)  # K6
+_AFTER_SLEEP_MS = const(1000)  # Z4: until the gateway is asked, and twice as long until that is unanswered
+_WOKEN_MS = const(2000)
+_LISTENED = const(6)  # K6: so many times liveness_ms, a minute at least, without a word
+_LISTENED_MS = const(60000)
+_LIFETIME_MAX_MS = const(432000000)  # well within half the period of the clock
+_AGE_MAX_MS = const(0x1FFFFFFF)
+_SHORTEST_MS = const(3000)
+_LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
+_LAST_IDS = 0xFFFFFF00
+_NUMBERS = 1 << 32
+_LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
+_LEFTOVER_MS = const(60000)  # K12: how long it may take to delete what it has replaced
+_AGAIN_MS = const(1000)
+_ATTEMPT_MS = const(240000)  # K12: how long an attempt may take: N2 and N3 allow half of it
+_DENIED_MS = const(10000)  # R10
+_DENIED_MAX_MS = const(600000)
+_EVENTS = const(16)
 
 
-class Life(Attempts, Carriers):
+class Life:
     """A tunnel with what `policy` says (ikev2.sa.policy.Policy), over `node`; packets from it go to `stack`.
 
-    contact: N11, INITIAL_CONTACT until an attempt has succeeded. `changed` is called without arguments when `wanted`,
-    `up` or the events may have changed. `failures` counts attempts without a tunnel, `reason` says why the last one
-    failed or the tunnel went down, `refused` is its number in ikev2.sa.reasons.
+    contact: N11, INITIAL_CONTACT until an attempt has succeeded. gateway: its name, for Z2. `changed` is called without
+    arguments after everything that has happened; `wanted` is true while somebody should look the gateway up and call
+    `begin` or `unresolved`. `failures` counts attempts without a tunnel, `reason` says why the last one failed or the
+    tunnel went down, `refused` is its number in ikev2.sa.reasons.
     """
 
-    def __init__(self, node, policy, stack, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000):
+    closed = False
+    changed = None
+    asked = None  # the owner of the IKE SA over which we ask
+    attempt = None
+    state = DOWN
+    wanted = False
+    failures = 0
+    _why = 0  # code of ikev2.sa.reasons, or a sentence
+    refused = 0
+    causes = 0
+    after_sleep = False  # and sleep, and nothing has come since
+    left_ms = -1  # milliseconds from _looked_at on until there is something to do; -1
+    _looked_at = 0
+    _age = 0  # milliseconds that the last attempt's SAs have lived
+    life_ms = 0  # how long they are good for
+    limit_ms = 0  # K5: and when they have to go
+    _renews = False  # K5: a new IKE SA is being made for an old one
+    _kept_out = False  # K5: the gateway takes no new one beside the old one
+    _asked_at = -1  # when something was sent inside to which nothing has come yet
+    _waits_at = -1  # since when a request of ours waits and nothing has come
+    _denied_at = -1  # R10: when an attempt has begun for it, and how long there is no other
+    _denied_ms = _DENIED_MS
+    _more_at = -1  # since when there is more than one IKE SA or Child SA
+    _pairs = 0  # Child SAs that carry or could
+    _begun_at = 0  # the attempt, and its causes
+    _begun_for = 0
+    _numbers = 0  # of Traffics
+    _current = None
+    _carrying = False
+
+    def __init__(self, node, policy, stack, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000,
+                 gateway=""):  # fmt: skip
         if not 0 < lifetime_ms <= _LIFETIME_MAX_MS:
             raise ValueError("lifetime of %r ms" % lifetime_ms)
-        Attempts.__init__(self, node, policy, stack, contact)
-        Carriers.__init__(self, keepalive_ms)
-        self.ike = -1  # slot of the IKE SA over which we ask
-        self.successor = -1  # slot of the one that the gateway has made in its place, until it has proved itself
-        self._liveness_ms = liveness_ms
-        self._lifetime_ms = lifetime_ms
-        self._waits_at = -1  # since when a request of ours waits and nothing has come
-        self._was_up = False  # when the events were taken that nobody has attended to
+        self.node = node
+        self.policy = policy
+        self.stack = stack
+        self.contact = contact  # the gateway may have SAs of ours that we have not (N11)
+        self.settings = gateway, liveness_ms, keepalive_ms, lifetime_ms
+        self.keepalive_ms = keepalive_ms
+        self.clock = Clock(node.random)
+        self.sas = []  # owners of our established IKE SAs when they were last looked at, the newest last
+        self._events = []
         node.follow(self)
+        self.causes = LOST
+        self.wanted = True
 
     # For whoever uses the tunnel.
 
-    def verified(self, since, now):
-        """True if the gateway has proved since then that the tunnel works."""
-        owner = self.node.owners[self.ike] if self.ike >= 0 and self.up else None
-        return owner is not None and elapsed(now, owner.verified_at) <= elapsed(now, since)
+    @property
+    def reason(self):
+        """Why the last attempt failed or the tunnel went down, in words; "" for no reason."""
+        if isinstance(self._why, str):
+            return self._why
+        from ikev2.sa.reasons import reason
 
-    def check(self, now):
-        """K7: our address has changed, perhaps. A liveness check at once, or the next attempt without a long pause."""
-        if self._asking:
-            self.node.owners[self.ike].check(now)
-        elif not self.up and self._pause < REFUSED_MS and not self.attempt:
-            self._hurry()
+        return reason(self._why) if self._why else ""
 
-    def close(self, now):
-        """Delete all that there is; `over` once the gateway has answered."""
-        self.closed = True
-        self.wanted = False
-        if self.attempt:
-            self._end_attempt(_CLOSED)
-        for slot in self.ours:
-            self._delete(slot, now)
+    @property
+    def current(self):
+        """The Traffic of the Child SA that carries what goes out; None: there is none."""
+        traffic = self._current
+        if traffic and not self.closed and self.node.child_owners.get(traffic.child.slot) is traffic:
+            return traffic
+        return None
+
+    @property
+    def up(self):
+        """True while there is a Child SA to send on."""
+        return self.current is not None
+
+    @property
+    def ike(self):
+        """Slot of the IKE SA over which we ask; -1."""
+        return self.asked.slot if self.asked else -1
+
+    @property
+    def ours(self):
+        """Slots of our IKE SAs in the table, an attempt's included."""
+        owners = self.node.owners
+        return [slot for slot in self.node.owned if owners[slot].policy is self.policy]
+
+    @property
+    def renewing(self):
+        """True while new keys are being made for those whose time is over (K5)."""
+        return self._renews or (self.wanted and self.causes & AGED != 0)
 
     @property
     def over(self):
         """True once nothing of a closed tunnel is left."""
         return self.closed and not self.ours
 
+    def event(self):
+        """The oldest of (word, text) that nobody has read, or None: the states, and moved, replaced, failed."""
+        return self._events.pop(0) if self._events else None
+
+    def lived(self, now):
+        """Milliseconds since the last attempt succeeded."""
+        return min(self._age + elapsed(now, self._looked_at), _AGE_MAX_MS)
+
+    def left(self, now):
+        """Milliseconds until what came of it must be replaced (K5)."""
+        return max(0, self.life_ms - self.lived(now))
+
+    def overdue(self, now):
+        """True if what there is has to go, whether or not there is anything in its place (K5)."""
+        return self.lived(now) >= self.limit_ms or self._spent(_NUMBERS, _NUMBERS - 16)
+
+    def verified(self, since, now):
+        """True if the gateway has proved since then that the tunnel works."""
+        asked = self.asked
+        return self.up and asked is not None and elapsed(now, asked.verified_at) <= elapsed(now, since)
+
+    def seal(self, out, size, now):
+        """Length of the datagram in `out` around the inner packet that stands from esp.ROOM on; 0, see refused."""
+        traffic = self.current
+        length = traffic.esp.seal(out, 0, size)
+        if length:
+            traffic.sent_at = now
+            if self._asked_at < 0:  # K6: it should be answered
+                self._asked_at = now
+                self._look_within(self._patience, now)
+        return length
+
+    def endpoint(self):
+        """Where the gateway is."""
+        table = self.node.table
+        return table.ike_sa(table.owner_of(self.current.child.slot))[3]
+
+    def prove(self, traffic):
+        """Something verified has come on it: K1, what is newer than what we send on takes its place."""
+        self._asked_at = -1
+        self.after_sleep = False
+        current = self.current
+        if not current or (current.number < traffic.number and not traffic.unwanted):
+            self._current = traffic
+
+    def check(self, now):
+        """K7: our address has changed, perhaps. A liveness check at once, or the next attempt without a long pause."""
+        if self.asked:
+            self.asked.check(now)
+        elif not self.attempt and not self.clock.refused:
+            self.clock.lived()
+            self.clock.hasten()
+        self._look_within(0, now)
+
+    def close(self, now):
+        """Delete all that there is; `over` once the gateway has answered."""
+        self.closed = True
+        self.attend(now)
+
+    def begin(self, endpoint, now):
+        """Make an attempt with the gateway at that endpoint, if one is still wanted."""
+        if not self.wanted:
+            return
+        self.wanted = False
+        self.clock.begun(now)
+        self._begun_at = now
+        self._begun_for = self.causes
+        if self.causes & DENIED:  # R10
+            self._denied_at = now
+        self._renews = self._renews or self.causes & AGED != 0
+        slot = -1
+        try:
+            from ikev2.initial.initiator import Initiator
+
+            slot = self._slot(endpoint)
+            contact = self.contact and not self.sas  # N11
+            address = self.stack.address if self.policy.inside is None and any(self.stack.address) else None
+            self.node.attach(slot, Initiator(self.node, slot, self.policy, now, contact, address))
+        except Exception as error:  # a wrong known answer, a full heap: the clock goes on
+            if slot >= 0:
+                self.node.remove(slot, _NOT_BEGUN)
+            room = isinstance(error, ValueError)
+            self._fail(None, str(error) or "no room in the heap", NO_ROOM if room else 0, now)
+        self.attend(now)
+
+    def unresolved(self, reason, now):
+        """The gateway's name has no address."""
+        if self.wanted:
+            self.wanted = False
+            self._fail(None, reason, 0, now)
+            self.attend(now)
+
+    def resume(self, owner, lived_ms, life_ms, limit_ms, now):
+        """Go on with SAs that have outlived sleep."""
+        owner.rank = 1 << 16
+        self.after_sleep = True
+        self.contact = False
+        self._age, self._looked_at = lived_ms, now
+        self.life_ms, self.limit_ms = life_ms, limit_ms
+        self.attend(now)
+
     # What a node asks of its follower.
 
+    def take(self, kind, slot, detail, now):
+        """Events are news, and nothing here depends on them."""
+
     def attend(self, now):
-        """Something has happened."""
-        was_up, self._was_up = self._was_up, False
-        if was_up and not self.up:
-            self.emit("down", self.reason)
-            if self.lived(now) >= _LIVED_MS:  # K4
-                self._hurry()
-            else:
-                self._wait_longer(now)
-        self._decide(now)
+        """Look at what there is, and do what is due (see above)."""
+        self._age = self.lived(now)
+        self._looked_at = now
+        self.left_ms = _AGAIN_MS  # if anything fails
+        carried = self._find(now)
+        carries = self._choose(now)
+        self.left_ms = -1
+        if carried and not carries:
+            self._go_down(now)
+        elif carries and self._age >= _LIVED_MS:
+            self.clock.lived()
+        self._watch(now)
+        self.causes = self._due(carries, now)
+        self._judge(now)
+        self._tidy(now)
+        self._enter(carries, now)
         if self.changed:
             self.changed()
 
     def tick(self, now):
         """Let time pass."""
         self.stack.tick(now)
-        self.expire(now)
-        if self._asking:
-            self._look_after(now)
-        self.node.attend(now)
+        self.attend(now)
 
     def next_timer(self, now):
         """Milliseconds until `tick` has something to do; -1."""
-        wait = sooner(self.stack.next_timer(now), self._timer(now))
-        if self.current and self.keepalive_ms:
-            wait = sooner(wait, self.current.keepalive_in(now))
-        if not self._asking:
-            return wait
-        if not self.node.owners[self.ike].waiting:
-            if self._asked_at >= 0:
-                wait = sooner(wait, max(0, self._patience - elapsed(now, self._asked_at)))
-        elif self._waits_at < 0:
-            return 0
-        elif not self._busy:
-            wait = sooner(wait, max(0, _UNANSWERED_MS - elapsed(now, self._waits_at)))
-        return wait if self._busy else sooner(wait, self.left(now))
+        wait = self.stack.next_timer(now)
+        if self.left_ms >= 0:
+            wait = sooner(wait, max(0, self.left_ms - elapsed(now, self._looked_at)))
+        current = self.current
+        if current and self.keepalive_ms:
+            wait = sooner(wait, current.keepalive_in(now))  # K8
+        return wait
 
-    def take(self, kind, slot, detail, now):
-        """Hear of an event."""
-        self._was_up = self._was_up or self.up
-        if kind == ESTABLISHED and slot == self._slot:
-            self._establish(slot, detail, now)
-        elif kind == FAILED and slot == self._slot:
-            self._fail(detail, self.attempt.code, now)
-        elif kind == GONE and slot in self.ours:
-            self._lose(slot, detail)
-        elif kind == CHILD_NEW:
-            ike = self.node.table.child_sa(slot)[0]
-            if ike in self.ours:
-                self._carry(detail, self.ours[ike] >= 0, now)
-        elif kind == CHILD_GONE:
-            self._drop(slot)
-            self.reason = self.reason if self.up else words(_NO_CHILD_SA)
-        elif kind == UNKNOWN_SPI and self.up and detail == self.current.child.spi_out:  # K10
-            ike, _, spi_in, _ = self.node.table.child_sa(self.current.child.slot)
-            self.node.owners[ike].delete_child(spi_in)
-            self.reason = words(_CHILD_SA_LOST)
-            self._drop(self.current.child.slot)
-        elif kind == REPLACED and slot in self.ours:  # K2
-            self.ours[detail] = -1
-            self.node.alive(detail, now)
-            if self.ours[slot] >= 0:  # K9
-                self._delete(detail, now)
-            elif slot == self.ike or slot == self.successor:
-                self.successor = detail
-        elif kind == LIFETIME and self.ours.get(slot, 0) < 0:  # K5
-            lived = self.lived(now)
-            seconds = min(int.from_bytes(detail, "big"), _LIFETIME_MAX_MS // 1000)
-            self.life_ms = max(_LIVED_MS, min(self.life_ms, lived + seconds * 800))
+    def expire(self, now, patience_ms=_LEAVING_MS):
+        """What is being deleted, and has not been answered for that long, goes without."""
+        for owner in self.sas:
+            if owner.deleting:
+                left = patience_ms - elapsed(now, owner.left_at) if owner.left_at >= 0 else 0
+                if left > 0:
+                    self._look_within(left, now)
+                else:
+                    self.node.remove(owner.slot, _NO_RESPONSE_DELETE)
 
-    # The rest is private.
+    # What there is.
 
-    def _establish(self, slot, child, now):
-        """An attempt has succeeded: what was there before has had its time (K5, K6, K9)."""
-        self._succeed()
-        for other in self.ours:
-            self._delete(other, now)
-        self.ours[slot] = -1
-        self.ike = slot
-        self.successor = -1
-        self.born_at = now
-        self.life_ms = max(_LIVED_MS, self._lifetime_ms - self._lifetime_ms * self.node.random(1)[0] // 2560)
-        self.after_sleep = False
-        self._asked_at = self._waits_at = -1
-        address = child.inside[5:9]
-        moved = any(self.stack.address) and self.stack.address != address
-        if moved or not self.up:
-            self.emit("moved" if moved else "up", "%d.%d.%d.%d" % tuple(address))
-        self.stack.address = address
-        self.stack.servers = child.servers
-        self.current = self._carry(child, False, now)
+    def _look_within(self, wait, now):
+        """Look again within so many milliseconds, but never twice in the same one."""
+        self.left_ms = sooner(self.left_ms, max(1, wait) + elapsed(now, self._looked_at))
 
-    def _lose(self, slot, why):
-        """An IKE SA is gone."""
-        del self.ours[slot]
-        if why not in (_DELETED, _DELETED_BY_PEER):  # N11: the gateway may have it still
-            self.contact = True
-        if not self.up:
-            self.reason = words(why)
-        if slot == self.successor:
-            self.successor = -1
-        if slot == self.ike:
-            left = [other for other in self.ours if self.ours[other] < 0]
-            self.ike = self.successor if self.successor >= 0 else left[0] if left else -1
-            self.successor = -1
+    def _find(self, now):
+        """Our IKE SAs, and the attempt; True if something carried when they were last looked for."""
+        before, sas, attempt, found = self.sas, [], self.attempt, None
+        carried = self._current is not None
+        for slot in self.node.owned:
+            owner = self.node.owners[slot]
+            if owner.policy is self.policy and not owner.failed:
+                if owner.established:
+                    sas.append(owner)
+                else:
+                    found = owner
+        if len(sas) > 1:
+            sas.sort(key=lambda owner: owner.rank)
+        self.sas = sas
+        self.attempt = found
+        if sas and not sas[0].rank:
+            self._establish(sas[0], carried, now)
+            sas.append(sas.pop(0))
+        for owner in before:
+            if owner not in sas:
+                self.contact = self.contact or owner.code not in (_DELETED, _DELETED_BY_PEER)  # N11
+                self._why = owner.code or _REMOVED
+        if attempt and attempt is not found and not attempt.successor and not self.closed:
+            self._fail(attempt, attempt.reason or _REMOVED, attempt.code, now)
+        return carried
+
+    def _establish(self, owner, carried, now):
+        """An attempt has succeeded: what was there before has had its time. Done again if it is not done to its end."""
+        self.clock.succeeded()
+        self.contact = self._renews = self.after_sleep = self._kept_out = False
+        self._why = 0
+        self._asked_at = self._waits_at = self._denied_at = -1
+        self._denied_ms = _DENIED_MS
+        lifetime_ms = self.settings[3]
+        self._age = 0
+        self.life_ms = max(_SHORTEST_MS, lifetime_ms - lifetime_ms * self.node.random(1)[0] // 2560)
+        self.limit_ms = lifetime_ms + lifetime_ms // 10
+        if carried:
+            self._emit("replaced", "")
+        owner.rank = (self.sas[-1].rank >> 16) + 1 << 16
+
+    def _choose(self, now):
+        """The IKE SA over which we ask, and the Child SA that carries; True if there is one."""
+        self.asked = None
+        for owner in self.sas:
+            if not owner.attended:
+                owner.alive(now)
+                owner.attended = True
+            if owner.lifetime:  # K5
+                seconds = min(int.from_bytes(owner.lifetime, "big"), _LIFETIME_MAX_MS // 1000)
+                self.life_ms = max(_SHORTEST_MS, min(self.life_ms, self._age + seconds * 800))
+                self.limit_ms = max(_SHORTEST_MS, min(self.limit_ms, self._age + seconds * 900))
+                owner.lifetime = b""
+            if not owner.deleting and (self.asked is None or _has_proved(owner)):  # K2
+                self.asked = owner
+        best = None
+        self._pairs = 0
+        node = self.node
+        for slot in tuple(node.child_owners):
+            traffic = self._traffic(slot, now)
+            if traffic:
+                self._pairs += 1
+                if best is None or self._fitness(traffic) > self._fitness(best):
+                    best = traffic
+        if best and best.disowned:  # K10
+            self._delete_child(best)
+            self._why = _CHILD_SA_LOST
+            return self._choose(now)
+        if self._current and not best and not self._why:
+            self._why = _NO_CHILD_SA
+        self._current = best
+        return best is not None and not self.closed
+
+    def _traffic(self, slot, now):
+        """The Traffic of Child SA `slot`, if that is ours and good for something; else None."""
+        node = self.node
+        traffic = node.child_owners[slot]
+        ike = node.table.owner_of(slot)
+        owner = node.owners[ike]
+        if owner is None or owner.policy is not self.policy or owner.failed or not owner.established:
+            if owner is None and isinstance(traffic, Traffic) and traffic.carrier is self:
+                node.remove(ike, _REMOVED)  # K12: nobody speaks for it
+            return None
+        if not isinstance(traffic, Traffic):
+            first = traffic.replaces < 0
+            traffic = Traffic(self, traffic, now, number=self._numbers + 1)
+            traffic.verified = first
+            node.attach_child(slot, traffic)
+            self._numbers += 1
+            if first:
+                self._inside(traffic.child.inside[5:9])
+                self.stack.servers = traffic.child.servers
+        return None if traffic.unwanted else traffic
+
+    def _inside(self, address):
+        """That is our address in the tunnel."""
+        if self.stack.address != address:
+            if any(self.stack.address):
+                self._emit("moved", _text(address))
+            self.stack.address = address
+
+    def _fitness(self, traffic):
+        """K1: the newest that has proved itself, else the newest; over an IKE SA that stays before one that goes."""
+        owner = self.node.owners[self.node.table.owner_of(traffic.child.slot)]
+        return (0 if owner.deleting else 2) + traffic.verified, traffic.number
+
+    def _delete_child(self, traffic):
+        table = self.node.table
+        ike, _, spi_in, _ = table.child_sa(traffic.child.slot)
+        self.node.owners[ike].delete_child(spi_in)
+        traffic.unwanted = True
+
+    def _spent(self, numbers, ids):
+        """True if the numbers of ESP packets, or Message IDs, are used up to there."""
+        traffic, asked = self.current, self.asked
+        return bool(traffic and traffic.esp.next >= numbers) or bool(asked and max(asked.message_ids) >= ids)
+
+    # What follows.
+
+    def _go_down(self, now):
+        """Nothing carries any longer: K4, at once if it was worth having, or was given up for a new one."""
+        if self._age >= _LIVED_MS or self._renews:
+            self.clock.lived()
+            self.clock.hasten()
+        else:
+            self.clock.longer(now)
+
+    def _watch(self, now):
+        """Liveness (K6, Z4)."""
+        asked = self.asked
+        if not asked:
+            return
+        silent = min([elapsed(now, owner.verified_at) for owner in self.sas if not owner.deleting])
+        if self._asked_at >= 0 and silent < elapsed(now, self._asked_at):
+            self._asked_at = -1
+            self.after_sleep = False
+        waited = elapsed(now, self._waits_at)
+        if self._waits_at >= 0 and (silent < waited or (waited and not asked.waiting)):
             self._waits_at = -1
-
-    @property
-    def _asking(self):
-        """True while there is an IKE SA to ask over."""
-        return self.ike >= 0 and self.ours[self.ike] < 0 and not self.closed
+        if self._waits_at < 0:
+            if asked.waiting:
+                self._waits_at = now
+            else:
+                left = max(self.settings[1] * _LISTENED, _LISTENED_MS) - silent
+                if self._asked_at >= 0:
+                    left = min(left, self._patience - elapsed(now, self._asked_at))
+                if left <= 0:
+                    asked.check(now)
+                    self._waits_at = now
+                else:
+                    self._look_within(left, now)
 
     @property
     def _patience(self):
         """Milliseconds without an answer until the gateway is asked whether it is there: few after sleep (Z4)."""
-        return _AFTER_SLEEP_MS if self.after_sleep else self._liveness_ms
+        return _AFTER_SLEEP_MS if self.after_sleep else self.settings[1]
 
-    def _look_after(self, now):
-        """Liveness (K6)."""
-        owners = self.node.owners
-        heard = elapsed(now, owners[self.ike].verified_at)
-        if self.successor >= 0:
-            heard = min(heard, elapsed(now, owners[self.successor].verified_at))
-            if owners[self.successor].message_ids[1]:  # K2: it has proved itself
-                self.ike, self.successor = self.successor, -1
-        owner = owners[self.ike]
-        if self._asked_at >= 0 and heard < elapsed(now, self._asked_at):
-            self._asked_at = -1
-            self.after_sleep = False
-        if not owner.waiting or (self._waits_at >= 0 and heard < elapsed(now, self._waits_at)):
-            self._waits_at = -1
-            if self._silent and self.up:
-                self._silent = self.wanted = False
-                if self.attempt and not self.attempt.authenticating:  # K6
-                    self._end_attempt(_RESPONDED)
-        if owner.waiting and self._waits_at < 0:
-            self._waits_at = now
-        if self._asked_at >= 0 and elapsed(now, self._asked_at) >= self._patience and not owner.waiting:
-            owner.check(now)
-        if self._waits_at >= 0 and elapsed(now, self._waits_at) >= _UNANSWERED_MS and not self._busy:
-            if self.after_sleep:  # Z4: the gateway has given it up
-                self.node.remove(self.ike, _NO_RESPONSE_AFTER_SLEEP)
+    def _due(self, carries, now):
+        """Why an attempt is due: the causes, 0 for none."""
+        asked = self.asked
+        if self.closed:
+            return 0
+        if not carries or not asked:
+            return LOST  # K4
+        causes = 0
+        left = self.life_ms - self._age
+        if left <= 0 or self._spent(_LAST_NUMBERS, _LAST_IDS):
+            causes = AGED  # K5
+        else:
+            self._look_within(left, now)
+        if self._waits_at >= 0:
+            left = (_WOKEN_MS if self.after_sleep else _UNANSWERED_MS) - elapsed(now, self._waits_at)
+            if left <= 0:
+                causes |= SILENT  # K6
             else:
-                self._silent = True
+                self._look_within(left, now)
+        left = self._denied_ms - elapsed(now, self._denied_at) if self._denied_at >= 0 else 0
+        if left <= 0:
+            self._denied_at = -1
+        if asked.denied:  # R10
+            if left <= 0 or self.attempt:
+                causes |= DENIED
+            else:
+                self._look_within(left, now)
+        return causes
 
-    def _due(self, now):
-        """True if a new IKE SA is to be made: K4, K6, K5."""
-        if self.ike >= 0 and self.ours[self.ike] >= 0:
-            return False  # K5: the answer to our Delete is awaited
-        if self.ike < 0 or not self.up or self._silent or not self.left(now):
-            return True
-        return self.current.esp.next >= _LAST_NUMBERS or max(self.node.owners[self.ike].message_ids) >= _LAST_IDS
+    def _judge(self, now):
+        """What has had its time goes: IKE SAs, or the attempt."""
+        attempt = self.attempt
+        for owner in self.sas:
+            if self.closed or owner.rank >> 16 != self.sas[-1].rank >> 16:  # K9, K11
+                self._delete(owner, now)
+        if not attempt:
+            if self.causes & AGED and self._kept_out and self.overdue(now):  # K5
+                self._yield(now)
+        elif self.closed or not (self.causes or attempt.authenticating):
+            if self._begun_for & DENIED:
+                self._denied_ms = min(2 * self._denied_ms, _DENIED_MAX_MS)
+            self._end_attempt(_RESPONDED)
+        elif elapsed(now, self._begun_at) >= _ATTEMPT_MS:  # K12
+            self._end_attempt(_REMOVED)
+            self._fail(attempt, _REMOVED, 0, now)
+        else:
+            self._look_within(_ATTEMPT_MS - elapsed(now, self._begun_at), now)
 
-    def _decide(self, now):
-        """Is it time for an attempt?"""
-        if self._pause and elapsed(now, self._paused_at) >= self._pause:
-            self._pause = 0
-        if self._busy or self.closed:
-            return
-        if self._due(now):
-            self.wanted = True
-            if self.changed:
-                self.changed()
-        elif self.lived(now) >= _LIVED_MS:
-            self._grown = PAUSE_MS
+    def _end_attempt(self, why):
+        attempt, self.attempt = self.attempt, None
+        self.node.remove(attempt.slot, why)
+
+    def _fail(self, attempt, reason, refused, now):
+        """An attempt has come to nothing."""
+        self.failures += 1
+        self._why = reason
+        self.refused = refused
+        self._renews = False
+        self.clock.failed(attempt, refused, self.up, now)
+        self._kept_out = self.up and attempt is not None and attempt.authenticating and taken(refused)
+        if self._kept_out and self.causes & SILENT:  # K6
+            sas, self.sas = self.sas, []
+            for owner in sas:
+                self.node.remove(owner.slot, _SUPERSEDED)
+            self.contact = self._renews = True
+        elif self._kept_out and self.causes & AGED and no_address(refused) and attempt.authenticated:  # K5
+            self._yield(now)
+        self._emit("failed", self.reason)
+
+    def _yield(self, now):
+        """K5: the old one has to go before there can be a new one."""
+        self._renews = True
+        self.clock.hasten()
+        for owner in self.sas:
+            self._delete(owner, now)
+        self.asked = None
+
+    def _delete(self, owner, now):
+        if not owner.deleting:
+            owner.left_at = now
+            owner.delete()
+
+    def _tidy(self, now):
+        """K12: what nobody needs any longer does not stay: a Delete without answer, what the gateway has replaced."""
+        self.expire(now)
+        more = len([owner for owner in self.sas if not owner.deleting]) > 1 or self._pairs > 1
+        if not more:
+            self._more_at = -1
+        elif self._more_at < 0:
+            self._more_at = now
+        if more:
+            left = _LEFTOVER_MS - elapsed(now, self._more_at)
+            if left <= 0:
+                self._more_at = now
+                self.settle(now)
+            self._look_within(left if left > 0 else _LEFTOVER_MS, now)
+
+    def settle(self, now):
+        """Have what the gateway has replaced deleted, or find out whether it has (K12)."""
+        for owner in self.sas:
+            if self.asked and owner is not self.asked and not owner.deleting:
+                if owner.rank < self.asked.rank:
+                    self._delete(owner, now)
+                else:
+                    owner.check(now)
+        current = self.current
+        if current and current.verified:
+            for slot in list(self.node.child_owners):
+                traffic = self._traffic(slot, now)
+                if traffic and traffic.number < current.number:
+                    self._delete_child(traffic)
+
+    def _enter(self, carries, now):
+        """The state that follows."""
+        if self.closed:
+            state = LEAVING if self.ours else CLOSED
+        elif self.attempt:
+            state = REPLACING if carries else ATTEMPTING
+        elif self.sas and not self.asked:
+            state = YIELDING
+        else:
+            state = UP if carries else DOWN
+        self.wanted = False
+        if _STATES[state][1] & self.causes:
+            left = self.clock.left(now)
+            self.wanted = not left
+            if left:
+                self._look_within(left, now)
+        if state != self.state:
+            carried = self._carrying
+            self._carrying = carries
+            self.state = state
+            if carried and not carries and not self.closed:
+                self._emit("down", self.reason)
+            elif carries and not carried:
+                self._emit("up", _text(self.stack.address))
+            if state != UP and state != DOWN:
+                self._emit(_STATES[state][0], "".join([why for cause, why in _WHY if self.causes & cause]))
+        if state == CLOSED:
+            self.node.unfollow(self)
+
+    def _slot(self, endpoint):
+        """A slot for an attempt; if there is none, one is made."""
+        node = self.node
+        for last in (False, True):
+            try:
+                node.table.child.choose(node.random)
+                return node.table.add_ike(node.random, True, endpoint)
+            except ValueError:
+                if last:
+                    raise
+                self._make_room()
+
+    def _make_room(self):
+        """K12: what nobody can speak over goes, and of ours what has been replaced."""
+        node = self.node
+        for slot in node.table.ike_sas():
+            if node.owners[slot] is None:
+                node.remove(slot, _REMOVED)
+        for owner in self.sas:
+            if owner is not self.asked:
+                node.remove(owner.slot, _SUPERSEDED)
+        for slot in tuple(node.child_owners):
+            traffic = node.child_owners[slot]
+            if isinstance(traffic, Traffic) and traffic.carrier is self and traffic is not self.current:
+                node.table.remove_child(slot)
+
+    def _emit(self, word, text):
+        """Enter an event; the oldest makes room."""
+        if len(self._events) >= _EVENTS:
+            self._events.pop(0)
+        self._events.append((word, text))
+
+
+def _has_proved(owner):
+    """True if something verified has come over an IKE SA: one that an attempt made has proved itself (K2)."""
+    if not owner.rank & 0xFFFF:
+        return True
+    ours, theirs = owner.message_ids
+    return theirs > 0 or ours > owner.waiting
+
+
+def _text(address):
+    return "%d.%d.%d.%d" % tuple(address)

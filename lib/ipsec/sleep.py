@@ -15,22 +15,24 @@ from ikev2.crypto import key_size, trust
 from ikev2.sa import sk
 from ikev2.sa.informational import IkeSa
 from ikev2.sa.policy import CIPHERS, Child
-from portable import const
+from portable import const, milliseconds
 
 from .traffic import Traffic
 
-_VERSION = const(1)
+_VERSION = const(2)
 _CHECK = const(8)
-_LIFE_MAX_MS = const(0x1FFFFFFF)
+_AGE_MAX_MS = const(0x1FFFFFFF)
 _WRAP = const(0x3FFFFFFF)
 _NOT_FRESH_MS = const(1500)  # R5: what a hint says after waking is looked at at once
 # Version, slots of IKE SA and Child SA, ciphers of both, Message IDs, numbers of both directions, address inside,
-# milliseconds that are left of the SA's life, and that it has lived, selectors of both ends, digest of the policy.
-_FORM = ">BBBBBIIII4sIIBB8s"
+# milliseconds that the SA has lived, after which it is to be replaced and has to go, selectors of both ends, digest of
+# all that the tunnel depends on.
+_FORM = ">BBBBBIIII4sIIIBB8s"
 _NAMES = tuple(sorted(CIPHERS))
 _SELECTOR = const(13)
 _SK_D = const(32)
-_NOT_KEPT = const(-30)  # as ikev2.sa.reasons has it
+_REMOVED = const(-20)  # as ikev2.sa.reasons has them
+_NOT_KEPT = const(-30)
 
 
 class _Rekeys:
@@ -60,69 +62,90 @@ def _digest(*parts):
     return digest.digest()[:_CHECK]
 
 
-def _policy(policy):
+def _configuration(life):
     """Eight octets that another configuration does not have."""
-    said = policy.id, policy.gateway_id, policy.inside, policy.groups, policy.ciphers
+    policy = life.policy
+    said = policy.id, policy.gateway_id, policy.inside, policy.groups, policy.ciphers, life.settings
     return _digest(policy.psk, policy.remote, repr(said).encode())
 
 
-def _table(life):
+def _table(life, slot, child_slot):
     """What the table says of the tunnel's SAs."""
     table = life.node.table
-    return repr((table.ike_sa(life.ike)[:4], table.child_sa(life.current.child.slot))).encode()
+    return repr((table.ike_sa(slot)[:4], table.child_sa(child_slot))).encode()
 
 
 def keep(life, now):
-    """The tunnel as octets, and nothing leaves through it any more; b"" if it is not whole or its keys are not kept.
+    """The tunnel as octets, from when on nothing leaves through it; b"" if it cannot be kept as it is, and goes on.
 
-    Z6: whole is one IKE SA with one Child SA, nothing on its way and nothing half made.
+    Z6, Z7: one IKE SA with one Child SA and nothing half made; an attempt beside them is given up.
     """
-    node = life.node
-    owner = node.owners[life.ike] if life.ike >= 0 else None
-    if not life.policy.keep_keys or not owner or not _settled(life) or owner.next_timer(now) == 0 or owner.waiting:
-        return b""
-    esp, child, policy = life.current.esp, life.current.child, life.policy
-    lived = min(life.lived(now), _LIFE_MAX_MS)
-    cipher, keys = owner.sa.cipher_name, owner.sa.key_out + owner.sa.key_in
-    octets = struct.pack(
-        _FORM, _VERSION, life.ike, child.slot, _NAMES.index(cipher), _NAMES.index(child.cipher), *owner.message_ids,
-        esp.next & 0xFFFFFFFF, esp.seen, life.stack.address, life.left(now), lived, len(child.inside) // _SELECTOR,
-        len(child.remote) // _SELECTOR, _policy(policy),
-    )  # fmt: skip
-    octets += owner.rekeys.sk_d + keys + child.key_in + child.key_out + child.inside + child.remote
-    octets = _digest(octets, _table(life)) + octets
-    _mute(life)
+    octets = b""
+    life.attend(now)
+    if life.policy.keep_keys and _is_settled(life, now):
+        octets = _pack(life, now)
+        kept = life.asked
+        _end(life)
+        for child in life.node.table.children(kept.slot):
+            life.node.child_owners.pop(child, None)
+        life.node.detach(kept.slot)
+        forget(life)
     return octets
 
 
 def forget(life):
-    """What could not be kept is gone from the table, too: nobody will ever speak for it."""
-    for slot in list(life.ours):
+    """What is not kept goes from the table, too, an attempt included: nobody will ever speak for it (Z7)."""
+    _end(life)
+    for slot in life.ours:
         life.node.remove(slot, _NOT_KEPT)
+
+
+def _end(life):
+    life.closed = True
+    life.wanted = False
+    life.node.unfollow(life)
+
+
+def _is_settled(life, now):
+    """True with one IKE SA and one Child SA, nothing in the making, and keys that are not too old (K5)."""
+    owner = life.asked
+    return (
+        life.up
+        and owner
+        and len(life.sas) == 1
+        and len(life.node.table.children(owner.slot)) == 1
+        and not owner.waiting
+        and owner.next_timer(now) != 0
+        and not life.overdue(now)
+    )
+
+
+def _pack(life, now):
+    owner, esp, child = life.asked, life.current.esp, life.current.child
+    cipher, keys = owner.sa.cipher_name, owner.sa.key_out + owner.sa.key_in
+    octets = struct.pack(
+        _FORM, _VERSION, owner.slot, child.slot, _NAMES.index(cipher), _NAMES.index(child.cipher), *owner.message_ids,
+        esp.next & 0xFFFFFFFF, esp.seen, life.stack.address, life.lived(now), life.life_ms, life.limit_ms,
+        len(child.inside) // _SELECTOR, len(child.remote) // _SELECTOR, _configuration(life),
+    )  # fmt: skip
+    octets += owner.rekeys.sk_d + keys + child.key_in + child.key_out + child.inside + child.remote
+    return _digest(octets, _table(life, owner.slot, child.slot)) + octets
 
 
 def wake(life, octets, slept_ms, now):
     """Let the tunnel go on that `keep` has made octets of, in a node whose table has been restored; True if it does.
 
-    If it does not, the table has no SAs left for which nobody speaks.
+    slept_ms -- below 2**40; whatever it is, the SAs are as much older (Z4). `clear` is to be called afterwards.
     """
-    if _wake(life, octets, slept_ms, now):
-        return True
-    node = life.node
-    for slot in node.table.ike_sas() if octets else ():
-        if not node.owners[slot]:
-            node.remove(slot, _NOT_KEPT)
-    return False
-
-
-def _wake(life, octets, slept_ms, now):
+    milliseconds(slept_ms)
     size = struct.calcsize(_FORM)
     if len(octets) < _CHECK + size or octets[_CHECK] != _VERSION or octets[:_CHECK] in _restored:
         return False
     fields = struct.unpack_from(_FORM, octets, _CHECK)
     _, slot, child_slot, ike_cipher, child_cipher, send_id, receive_id, number, seen = fields[:9]
-    address, left, lived, inside, remote, policy = fields[9:]
-    if policy != _policy(life.policy) or not number or max(ike_cipher, child_cipher) >= len(_NAMES):
+    address, lived, due, limit, inside, remote, configuration = fields[9:]
+    lived = min(lived + slept_ms, _AGE_MAX_MS)
+    if configuration != _configuration(life) or not number or max(ike_cipher, child_cipher) >= len(_NAMES):
         return False
     ike_cipher, child_cipher = _NAMES[ike_cipher], _NAMES[child_cipher]
     ike_key, child_key = key_size(ike_cipher), key_size(child_cipher)
@@ -136,49 +159,29 @@ def _wake(life, octets, slept_ms, now):
         return False
     sk_d, keys, key_in, key_out, inside, remote = parts
     _, _, spi_in, spi_out = table.child_sa(child_slot)
-    child = Child(child_cipher, spi_in, spi_out, key_in, key_out, inside, remote, child_slot)
-    spi_i, spi_r, initiator, peer, _ = table.ike_sa(slot)
-    said = repr(((spi_i, spi_r, initiator, peer), table.child_sa(child_slot))).encode()
-    if _digest(octets[_CHECK:], said) != octets[:_CHECK]:
+    if _digest(octets[_CHECK:], _table(life, slot, child_slot)) != octets[:_CHECK]:
         return False
     _restored.append(bytes(octets[:_CHECK]))
     trust(ike_cipher)
     trust(child_cipher)
     sa = sk.Protection(ike_cipher, keys[:ike_key], keys[ike_key:])
-    table.update_ike(slot, established=True)
+    child = Child(child_cipher, spi_in, spi_out, key_in, key_out, inside, remote, child_slot)
+    traffic = Traffic(life, child, now, number, seen)
+    traffic.verified = True
     rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
-    life.node.attach(slot, IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys))
-    _resume(life, slot, Traffic(life, child, now, number, seen), now)  # Z3
+    owner = IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys)
+    table.update_ike(slot, established=True)
+    life.node.attach(slot, owner)
+    life.node.attach_child(child_slot, traffic)
+    owner.alive((now - _NOT_FRESH_MS) & _WRAP)
+    owner.attended = True
     life.stack.address = address
-    life.emit("up", "%d.%d.%d.%d" % tuple(address))
-    life.born_at = (now - lived - slept_ms) & _WRAP
-    life.life_ms = lived + max(slept_ms, left)
+    life.resume(owner, lived, due, limit, now)  # Z3
     return True
 
 
-def _settled(life):
-    """True with one IKE SA, one Child SA and nothing half made (Z6)."""
-    return life.up and len(life.traffics) == len(life.ours) == 1 and not life.attempt
-
-
-def _mute(life):
-    """Nobody speaks for the SAs any longer, and nothing leaves through the tunnel."""
-    life.closed = True
-    life.current = None
-    for traffic in life.traffics:
-        life.node.child_owners.pop(traffic.child.slot, None)
-    for slot in life.ours:
-        life.node.detach(slot)
-
-
-def _resume(life, slot, traffic, now):
-    """Go on with SAs that have outlived sleep."""
-    life.wanted = False
-    life.after_sleep = True
-    life.ike = slot
-    life.ours = {slot: -1}
-    life.contact = False
-    life.current = traffic
-    life.traffics = [traffic]
-    life.node.attach_child(traffic.child.slot, traffic)
-    life.node.owners[slot].alive((now - _NOT_FRESH_MS) & _WRAP)
+def clear(node):
+    """Z7: what is in the table and has no owner after waking, nobody will ever speak for: it goes."""
+    for slot in node.table.ike_sas():
+        if not node.owners[slot]:
+            node.remove(slot, _REMOVED)

@@ -26,7 +26,7 @@ from ikev2.spi_table import SpiTable
 from ikev2.wire import PORT, PORT_NAT
 from inside.stack import OVERHEAD, Stack
 from inside.udp import Socket, octets_of
-from portable import const
+from portable import const, elapsed, milliseconds
 
 from . import sleep
 from .esp import ROOM
@@ -35,8 +35,10 @@ from .life import Life
 _SILENCES = (-1, -2)  # reasons.NO_RESPONSE and NO_RESPONSE_AUTH
 _FAREWELL_MS = const(2000)
 _LOOK_MS = const(20)
-_SETTLE_MS = const(1000)
+_RENEWAL_MS = const(20000)  # K5: how long `keep` waits for new keys
+_AGAIN_MS = const(1000)
 _BUFFER = const(1520)
+_PORT = bytes((PORT >> 8, PORT & 0xFF))
 EMSGSIZE = const(90)
 
 
@@ -48,7 +50,7 @@ class Tunnel:
     remote -- networks behind the gateway, which may narrow them
     groups, ciphers -- offered, the first preferred
     liveness_s, keepalive_s, lifetime_s -- rules K6, K8, K5; contact: N11
-    keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5)
+    keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5); settle_s: Z6
     dns -- addresses of name servers inside, (): those that the gateway gives
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
     """
@@ -57,23 +59,25 @@ class Tunnel:
 
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
-                 local=None, udp=None, keep_keys=False, dns=()):  # fmt: skip
+                 local=None, udp=None, keep_keys=False, dns=(), settle_s=1):  # fmt: skip
         networks = b"".join([network(text) for text in remote])
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys
         self.gateway = gateway
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
-        self.udp = udp or Udp(self.node, raw=(), local=local or {PORT: 0, PORT_NAT: 0})
+        self._local = local or {PORT: 0, PORT_NAT: 0}
+        self.udp = udp or Udp(self.node, raw=(), local=self._local)
         self.stack = Stack(policy.inside or bytes(4), Budget(10, 20, 0, 1))
-        times = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s)]
-        self.life = Life(self.node, policy, self.stack, contact, *times)
+        *times, self._settle_ms = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s, settle_s)]
+        self.life = Life(self.node, policy, self.stack, contact, *times, gateway=gateway)
         self.life.changed = self._changed
         self._dns = b"".join([octets_of(text) for text in dns])
         self._own = udp is None
         self._out = bytearray(_BUFFER)
         self._news = asyncio.Event()  # for whoever waits for the tunnel
         self._work = asyncio.Event()  # for the task that looks names up
-        self._tasks = []
+        self._tasks = {}
+        self.error = None  # the last one that a task of ours met
 
     @property
     def address(self):
@@ -114,24 +118,28 @@ class Tunnel:
         """Bring the tunnel up, and keep it, beside whatever else the loop does."""
         if self.life.closed:
             raise OSError(EBADF, "the tunnel is closed")
-        if not self._tasks:
-            self._tasks.append(asyncio.create_task(self._keep()))
-            if self._own:
-                self._tasks.append(asyncio.create_task(self.udp.run()))
+        for work in (self._attempt, self._serve) if self._own else (self._attempt,):
+            name = work.__name__
+            if name not in self._tasks or self._tasks[name].done():
+                self._tasks[name] = asyncio.create_task(self._go_on(work))
 
     async def up(self):
         """Wait until the tunnel is up; OSError with the reason if an attempt fails. It is tried on all the same."""
         self.start()
         before = self.life.failures
         while not self.life.up:
-            if self.life.closed:
-                raise OSError(EBADF, "the tunnel is closed")
-            if self.life.failures != before:
-                refused = self.life.refused
-                number = ETIMEDOUT if refused in _SILENCES else ECONNREFUSED if refused else EHOSTUNREACH
-                raise OSError(number, self.life.reason)
+            self._fail(before)
             self._news.clear()
             await self._news.wait()
+
+    def _fail(self, before):
+        """OSError if the tunnel is closed, or more attempts than `before` have come to nothing."""
+        if self.life.closed:
+            raise OSError(EBADF, "the tunnel is closed")
+        if self.life.failures != before:
+            refused = self.life.refused
+            number = ETIMEDOUT if refused in _SILENCES else ECONNREFUSED if refused else EHOSTUNREACH
+            raise OSError(number, self.life.reason)
 
     def socket(self, port=0):
         """A UDP socket inside the tunnel, bound to that port, or to a free one."""
@@ -167,39 +175,58 @@ class Tunnel:
         OSError with the reason if that fails.
         """
         began = ticks_ms()
+        before = self.life.failures
         self.moved()
         while not self.life.verified(began, ticks_ms()):
-            await self.up()
+            self._fail(before)
+            if not self.life.up:
+                self.start()
             self._news.clear()
             await self._news.wait()
 
     async def keep(self):
         """The tunnel as octets that outlive sleep, b"" if there is none or it cannot be kept; it is mute from then on.
 
-        Z6: what is on its way has a second to end.
+        Z6, K5: what is on its way has `settle_s` to end, new keys that are due 20 s to be made.
         """
-        waited = 0
-        octets = sleep.keep(self.life, ticks_ms())
-        while not octets and self.life.up and self.life.policy.keep_keys and waited < _SETTLE_MS:
-            await sleep_ms(_LOOK_MS)
-            waited += _LOOK_MS
-            if waited >= _SETTLE_MS:
-                self.life.expire(ticks_ms(), 0)
-                self.node.attend(ticks_ms())
-            octets = sleep.keep(self.life, ticks_ms())
+        life = self.life
+        life.settle(ticks_ms())
+        began = ticks_ms()
+        octets = b""
+        while life.policy.keep_keys and not octets:
+            now = ticks_ms()
+            waited = elapsed(now, began)
+            if waited >= (_RENEWAL_MS if life.renewing else self._settle_ms) or not (life.up or life.renewing):
+                life.expire(now, 0)
+                octets = sleep.keep(life, now)
+                break
+            if not life.renewing:
+                octets = sleep.keep(life, now)
+            if not octets:
+                self.udp.wake()
+                await sleep_ms(_LOOK_MS)
         if not octets:
-            sleep.forget(self.life)
+            sleep.forget(life)
         return octets
 
     async def sleep(self, ms):
-        """Deep sleep for `ms`, after which the board starts anew: with the tunnel as it is, if its keys are kept."""
+        """Deep sleep for `ms`, after which the board starts anew: with the tunnel as it is, if its keys are kept.
+
+        TypeError, ValueError: that is no time to sleep, and nothing has happened.
+        """
         if self.sleeper is None:
             raise NotImplementedError("this board has no deep sleep")
+        milliseconds(ms)
         self.sleeper(ms, await self.keep())
 
     def wake(self, octets, slept_ms):
-        """Go on with what `keep` gave, in a node whose table has been restored; False: the tunnel begins anew."""
-        return sleep.wake(self.life, octets, slept_ms, ticks_ms())
+        """Go on with what `keep` gave, in a node whose table has been restored; False: the tunnel begins anew.
+
+        SAs in the table for which nobody speaks go (Z7), so all that has outlived sleep in one node wakes before.
+        """
+        woken = sleep.wake(self.life, octets, slept_ms, ticks_ms())
+        sleep.clear(self.node)
+        return woken
 
     async def close(self):
         """Delete the tunnel: the gateway is told, and has two seconds to answer."""
@@ -213,13 +240,12 @@ class Tunnel:
                 await sleep_ms(_LOOK_MS)
                 waited += _LOOK_MS
         finally:
-            self.life.expire(ticks_ms(), 0)
             if self._own:
                 self.udp.close()
-            for task in self._tasks:
+            for task in self._tasks.values():
                 task.cancel()
-            self._tasks = []
-            self.node.unfollow(self.life)
+            self._tasks = {}
+            sleep.forget(self.life)
 
     # The rest is private.
 
@@ -228,17 +254,33 @@ class Tunnel:
         if self.life.wanted or self.life.closed:
             self._work.set()
 
-    async def _keep(self):
+    async def _go_on(self, work):
+        """Do that again whenever it has ended (K13)."""
+        failed = False
+        while not self.life.closed:
+            try:
+                if failed:
+                    await sleep_ms(_AGAIN_MS)
+                failed = True
+                await work()
+            except Exception as error:
+                self.error = error
+
+    async def _serve(self):
+        """The sockets; those that have been closed are opened anew."""
+        if not self.udp.serves:
+            self.udp = Udp(self.node, raw=(), local=self._local)
+        await self.udp.run()
+
+    async def _attempt(self):
         """Look the gateway up whenever an attempt is due."""
         while not self.life.closed:
             if self.life.wanted:
                 try:
                     host = await resolve(self.gateway)
-                except OSError as error:
-                    self.life.unresolved(str(error.args[-1]), ticks_ms())
-                else:
-                    self.life.begin(host, ticks_ms())
-                self._changed()
+                    self.life.begin(host + _PORT, ticks_ms())
+                except Exception as error:
+                    self.life.unresolved(str(error.args[-1]) if error.args else "no room in the heap", ticks_ms())
                 self.udp.wake()
             self._work.clear()
             if not self.life.wanted:

@@ -11,7 +11,7 @@ import struct
 from portable import const, elapsed
 
 from .. import wire
-from ..owners import ESTABLISHED, FAILED, LIFETIME
+from ..owners import ESTABLISHED, FAILED
 from ..sa import reasons
 from ..sa.informational import IkeSa
 from ..sa.payloads import PROTOCOL_IKE, chained, delete, notify, uint16
@@ -56,6 +56,7 @@ class Initiator:
 
     invalid_spi_length = 0
     follows = False  # N10
+    established = False
     failed = False
     reason = ""
     code = 0
@@ -71,8 +72,8 @@ class Initiator:
         message = HEADER + offered + max(asked + 228, 176 + (256 if 14 in policy.groups else 32))
         self.longest = max(message, _DATAGRAM)  # the node makes room while the heap is in one piece
         self._node = node
-        self._slot = slot
-        self._policy = policy
+        self.slot = slot
+        self.policy = policy
         self._contact = initial_contact
         self._address = address
         self._init = InitialExchange(policy, node.random, spi_i, peer)
@@ -176,7 +177,7 @@ class Initiator:
         self._tries = 0
 
     def _request_protected(self, state, first, octets):
-        spi_i, spi_r = self._node.table.ike_sa(self._slot)[:2]
+        spi_i, spi_r = self._node.table.ike_sa(self.slot)[:2]
         sealed = self._auth.proof.sealed
         message = sealed(self._node.random, spi_i, spi_r, _EXCHANGES[state], INITIATOR, state, first, octets)
         self._state = state
@@ -193,13 +194,13 @@ class Initiator:
         self._message = b""
         self.failed = True
         self.reason = reasons.reason(self.code, said_in_clear) + because
-        self._node.emit(FAILED, self._slot, self.reason)
+        self._node.emit(FAILED, self.slot, self.reason)
 
     def _authenticate(self):
         """The shared secret is there. From here on everything goes from 4500 to 4500 (N10)."""
         init = self._init
         node = self._node
-        spi_i, _, _, peer, _ = node.table.ike_sa(self._slot)
+        spi_i, _, _, peer, _ = node.table.ike_sa(self.slot)
         spi_r = init.accepted[wire.SPI_R : wire.NEXT_PAYLOAD]
         try:
             spi_in = node.table.child.choose(node.random)
@@ -207,8 +208,8 @@ class Initiator:
             self.code = reasons.NO_ROOM
             return self._fail()
         peer = peer[:-2] + bytes((wire.PORT_NAT >> 8, wire.PORT_NAT & 0xFF))
-        node.table.update_ike(self._slot, spi_peer=spi_r, peer=peer, via=wire.PORT_NAT)
-        self._auth = Authentication(self._policy, init, spi_i, spi_r, spi_in)
+        node.table.update_ike(self.slot, spi_peer=spi_r, peer=peer, via=wire.PORT_NAT)
+        self._auth = Authentication(self.policy, init, spi_i, spi_r, spi_in)
         self._request_protected(_AUTH, *self._auth.request(self._contact, self._address))
         init.message = init.accepted = init.secret = b""
 
@@ -220,18 +221,19 @@ class Initiator:
         child = auth.child
         if not self.code:
             try:
-                child.slot = table.adopt_child(self._slot, wire.ESP, child.spi_in, child.spi_out)
+                child.slot = table.adopt_child(self.slot, wire.ESP, child.spi_in, child.spi_out)
             except ValueError:
                 self.code = reasons.NO_ROOM
         if not self.code:
-            table.update_ike(self._slot, established=True)
+            rekeys = Rekeys(self.policy, auth.proof.sk_d, {child.spi_in: (child.inside, child.remote)})
+            successor = IkeSa(self._node, self.slot, auth.proof.sa, 2, 0, follows=False, rekeys=rekeys)
+            successor.lifetime = auth.lifetime
+            self._node.attach_child(child.slot, child)
+            table.update_ike(self.slot, established=True)
             self.child = child
-            rekeys = Rekeys(self._policy, auth.proof.sk_d, {child.spi_in: (child.inside, child.remote)})
-            self.successor = IkeSa(self._node, self._slot, auth.proof.sa, 2, 0, follows=False, rekeys=rekeys)
+            self.successor = successor
             self._state = _OVER
-            self._node.emit(ESTABLISHED, self._slot, child)
-            if auth.lifetime:
-                self._node.emit(LIFETIME, self._slot, auth.lifetime)
+            self._node.emit(ESTABLISHED, self.slot, child.slot)
         elif auth.farewell < 0:
             self._fail()
         else:  # N13, N15

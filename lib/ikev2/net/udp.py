@@ -28,6 +28,8 @@ _BATCH = const(8)
 _PAUSE_MS = const(20)
 _PAUSE_MAX_MS = const(10000)
 _IDLE_MS = const(500)
+_FAILED_MAX = const(6)
+_WRAP = const(0x3FFFFFFF)
 _LEAST = const(1500)  # octets that are read on a heap without room for more
 _DROPS = VERDICTS.index("drop-empty")  # and all behind it: nothing is to be sent
 
@@ -49,6 +51,7 @@ class Udp:
         self.errors = 0  # how often something could not be read, sent or done
         self.error = None  # the last reason
         self.cut = 0  # datagrams too long to be read, dropped
+        self.passes = 0  # how often all that was due has been done
         self.misdirected = 0  # datagrams to another address or a broadcast, dropped
         self.unavailable = []  # of `raw`, what this port has no socket for, or the user no right to
         self._host = host
@@ -88,21 +91,32 @@ class Udp:
         sockets.can_wait()
         self._run = True
         tasks = {}
+        failed = 0  # passes in a row
         try:
             while self._vias:
                 try:
+                    if failed:
+                        await sockets.sleep_ms(_PAUSE_MS << min(failed, _FAILED_MAX))
+                    failed += 1
                     for via in self._vias:
                         if via not in tasks or tasks[via].done():
                             tasks[via] = asyncio.create_task(self._serve(via))
-                    await self._alarm.wait(self._look())
+                    wait = self._look()
+                    failed = 0
+                    self.passes = (self.passes + 1) & _WRAP
+                    await self._alarm.wait(wait)
                     await sockets.sleep_ms(0)  # long work goes on, and so does reading
                 except Exception as error:
                     self._count(error)
-                    await sockets.sleep_ms(_PAUSE_MS)
         finally:
             for via in tasks:
                 tasks[via].cancel()
             self.close()
+
+    @property
+    def serves(self):
+        """True until `close`, or the end of `run`."""
+        return bool(self._vias)
 
     async def __aenter__(self):
         """Serve until the block ends."""
@@ -148,8 +162,10 @@ class Udp:
     def _look(self):
         """Let time pass and send what is due; how long nothing will be."""
         now = sockets.ticks_ms()
-        self.node.tick(now)
-        self._flush(now)
+        try:
+            self.node.tick(now)
+        finally:
+            self._flush(now)
         wait = self.node.next_timer(now)
         return min(wait, _IDLE_MS) if wait >= 0 else _IDLE_MS
 

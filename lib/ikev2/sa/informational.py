@@ -10,7 +10,6 @@ import struct
 
 from portable import const, copy, sooner
 
-from ..owners import LIFETIME, UNKNOWN_SPI
 from ..wire import AH, CREATE_CHILD_SA, ESP, INFORMATIONAL, INVALID_SPI, NOTIFY
 from .payloads import (
     DELETE,
@@ -84,8 +83,10 @@ def answer_informational(node, slot, found, octets, deleting=()):
             deletes.append((octets[start], start + 4, end))
         elif kind == NOTIFY:  # P2, K10: no state changes here
             about, data = notify_type(octets, start), notify_data(octets, start, end)
-            if len(data) == 4 and about in (INVALID_SPI, _AUTH_LIFETIME):
-                node.emit(UNKNOWN_SPI if about == INVALID_SPI else LIFETIME, slot, data)
+            if len(data) == 4 and about == INVALID_SPI:
+                node.disown(slot, data)
+            elif len(data) == 4 and about == _AUTH_LIFETIME:
+                node.limit(slot, data)
     answers = []
     room = _ROOM
     for protocol, of_packets in _CHILD_SAS:
@@ -120,8 +121,13 @@ class IkeSa:
     """
 
     successor = None
+    established = True
     follows = True
     rekeys = None
+    lifetime = b""  # seconds within which the peer wants a new IKE SA, four octets, until somebody has read them
+    rank = 0  # one more than that of the IKE SA that it replaces
+    attended = False  # its user has seen it
+    left_at = -1  # when it has had it deleted
     _unwanted = ()  # inbound SPIs of the Child SAs to delete
 
     def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms=0, follows=True, rekeys=None, random=None):
@@ -189,6 +195,11 @@ class IkeSa:
         self._window.alive(now)
 
     # What else an owner of an IKE SA is asked.
+
+    @property
+    def policy(self):
+        """What it was made by; None: whoever adopted it."""
+        return self.rekeys and self.rekeys.policy
 
     @property
     def deleting(self):

@@ -57,11 +57,14 @@ class Child:
     """A Child SA that was negotiated: suite, SPIs, keys as crypto.cipher takes them, traffic selectors, its slot.
 
     `replaces` is the slot of the Child SA that the gateway has made it for, -1: none. `servers` are the name servers
-    that the gateway has given with the address inside, four octets each.
+    that the gateway has given with the address inside, four octets each. It is the SA's owner (owners.py) until what
+    opens packets has been made of it.
     """
 
     replaces = -1
     servers = b""
+    longest = 0
+    disowned = False
 
     def __init__(self, cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot=-1):
         self.cipher = cipher
@@ -72,3 +75,11 @@ class Child:
         self.inside = inside
         self.remote = remote
         self.slot = slot
+
+    def receive(self, packet, at, length, now):
+        """Nobody opens it yet."""
+        return False
+
+    def outgoing(self, out, at, now):
+        """Nor has anything to send."""
+        return 0

@@ -92,7 +92,7 @@ class Rekeys:
     """
 
     def __init__(self, policy, sk_d, selectors):
-        self._policy = policy
+        self.policy = policy
         self.sk_d = sk_d
         self._selectors = selectors
         self._pending = None
@@ -182,7 +182,7 @@ class Rekeys:
         if TS_I not in bodies or TS_R not in bodies:
             return refuse(INVALID_SYNTAX)
         ke = uint16(octets, bodies[KE][0]) if KE in bodies and bodies[KE][1] - bodies[KE][0] >= 4 else 0
-        policy = self._policy
+        policy = self.policy
         chosen = choose(octets, *bodies[SA], PROTOCOL_ESP, 4, policy.ciphers, policy.groups, ke)
         if chosen[0]:
             return refuse(chosen[0])
@@ -213,12 +213,13 @@ class Rekeys:
         self._selectors[spi] = inside, remote
         child = Child(pending.cipher, spi, pending.spi, key_in, key_out, inside, remote, slot)
         child.replaces = pending.replaces
-        ike.node.emit(CHILD_NEW, slot, child)
+        ike.node.attach_child(slot, child)
+        ike.node.emit(CHILD_NEW, slot, ike.slot)
         return pending.answer(PROTOCOL_ESP, spi, our_nonce, ((TS_I, ts_body(remote)), (TS_R, ts_body(inside))))
 
     def _replace_ike(self, ike, bodies, octets, nonce):
         """K2: a successor of the IKE SA."""
-        policy = self._policy
+        policy = self.policy
         if KE not in bodies or bodies[KE][1] - bodies[KE][0] < 4:
             return refuse(INVALID_SYNTAX)
         ke = uint16(octets, bodies[KE][0])
@@ -231,7 +232,7 @@ class Rekeys:
         """The IKE SA, which has the Child SAs from now on."""
         node = ike.node
         table = node.table
-        policy = self._policy
+        policy = self.policy
         cipher, nonce, spi_i = pending.cipher, pending.nonce, pending.spi
         _, _, _, peer, _ = table.ike_sa(ike.slot)
         try:
@@ -245,7 +246,9 @@ class Rekeys:
             return refuse(TEMPORARY_FAILURE)
         table.update_ike(slot, via=table.via(ike.slot))
         rekeys = Rekeys(policy, sk_d, self._selectors)
-        node.attach(slot, IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys))
+        made = IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys)
+        made.rank = ike.rank + 1
+        node.attach(slot, made)
         for child in table.children(ike.slot):
             table.move_child(child, slot)
         self._selectors = {}
