@@ -6,6 +6,7 @@
 #   setup.sh firmware [BOARD]  that of an emulated board, or of all, and what it needs: build/QEMU_MPS2/firmware.elf
 #   setup.sh firmware BOARD MPY_DIR  that of an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
+#   setup.sh programs  other people's programs that are to run through a tunnel, in build/programs
 #   setup.sh which   prints the path of the MicroPython unix port
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -187,7 +188,7 @@ peers() {
         trap "rm -f $policy" EXIT # until then no daemon that is installed starts by itself
         printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
     fi
-    packages iproute2 nftables tshark libnss3-tools \
+    packages iproute2 nftables tshark libnss3-tools mosquitto \
         strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins \
         libcap-ng0 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libldns3 libnss3 libunbound8
     [ -x "$build/libreswan/usr/libexec/ipsec/pluto" ] && return
@@ -197,6 +198,30 @@ peers() {
     (cd "$build/apt/libreswan" && logged fetch-libreswan apt-get -o APT::Sandbox::User="$(id -un)" download libreswan)
     rm -rf "$build/libreswan"
     logged unpack-libreswan dpkg -x "$build"/apt/libreswan/libreswan_*.deb "$build/libreswan"
+}
+
+# Libraries of others for MQTT and HTTP, as they are published; what pip finds but cannot install is unpacked.
+programs() {
+    [ -s "$build/programs/umqtt/simple.py" ] && return
+    host
+    source_tree
+    say "fetching programs"
+    rm -rf "$build/programs" && mkdir -p "$build/programs"
+    logged pip-programs .venv/bin/python -m pip install --no-deps --target "$build/programs" aiomqttc==1.0.7 microdot==2.7.0
+    cp -r "$build/micropython/lib/micropython-lib/micropython/requests/requests" "$build/programs/requests"
+    unpacked micropython-umqtt.robust 1.0 22a1b8c8e1128281efb13b3020927d07e33c5b747869da2cd77d37983a9ea002
+    unpacked micropython-umqtt.simple 1.3.4 b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f
+}
+
+# unpacked NAME VERSION SHA256: the folder umqtt of an archive, into build/programs.
+unpacked() {
+    local archive=$build/$1-$2.tar.gz url
+    url=$(.venv/bin/python -m pip download -vv --no-deps --no-cache-dir -d "$build/pip" "$1==$2" 2>&1 |
+        sed -n "s/.*Found link \([^ #]*\/$1-$2\.tar\.gz\).*/\1/p" || true)
+    .venv/bin/python -c 'import sys, urllib.request; urllib.request.urlretrieve(*sys.argv[1:])' "${url%%$'\n'*}" "$archive"
+    echo "$3  $archive" | sha256sum --check --quiet
+    mkdir -p "$build/programs/umqtt"
+    tar -xzf "$archive" -C "$build/programs" --strip-components 1 --wildcards "$1-$2/umqtt/*"
 }
 
 esp32() {
@@ -211,7 +236,7 @@ esp32() {
 }
 
 case "${1:-}" in
-host | unix | newest | firmware | peers) "$@" ;;
+host | unix | newest | firmware | peers | programs) "$@" ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
-*) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
