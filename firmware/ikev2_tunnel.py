@@ -7,7 +7,7 @@ from ipsec import Tunnel, sleep
 from ipsec.esp import REASONS
 
 _SETTINGS = ("gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s",
-             "keep_keys", "dns")  # fmt: skip
+             "keep_keys", "dns", "connections", "stream_buffer")  # fmt: skip
 _LOOK_S = 0.5
 _NEWS = {
     "up": "tunnel up, %s inside",

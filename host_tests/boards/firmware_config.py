@@ -63,6 +63,8 @@ BROKEN = (
     (TUNNEL + ',\n"dns": ["ns.example"]}', 5, "hosts inside the tunnel"),
     (TUNNEL + ',\n"dns": ["224.0.0.251"]}', 5, "hosts inside the tunnel"),
     (TUNNEL + ',\n"dns": [8]}', 5, "hosts inside the tunnel"),
+    (TUNNEL + ',\n"connections": 0}', 5, "at least 1"),
+    (TUNNEL + ',\n"stream_buffer": 535}', 5, "at least 536"),
     (TUNNEL + ',\n"remote": [%s]}' % ", ".join(['"10.0.0.0/8"'] * 9), 5, "at most 8, not 9"),
     (TUNNEL + ',\n"keepalive_s": -1}', 5, "'keepalive_s' must be at least 1 and at most 3600, not -1"),
     (TUNNEL + ',\n"remote": []}', 5, "at least 1"),
@@ -109,7 +111,7 @@ def good_configuration_is_taken():
     config = _parsed(
         TUNNEL + ',"inside": "10.9.0.7", "remote": ["10.0.0.0/8", "192.0.2.1", "0.0.0.0/0", "192.0.2.128/25"],'
         '"ciphers": ["aes-gcm-16-256"], "groups": [14], "gateway_id": "keyid:x", "keep_keys": true, '
-        '"dns": ["10.0.0.53"]}'
+        '"dns": ["10.0.0.53"], "connections": 1, "stream_buffer": 536}'
     )
     assert config["inside"] == "10.9.0.7" and config["groups"] == [14] and config["lifetime_s"] == 10800
     for gateway in ("192.0.2.1", "gw", "a-b.example", "xn--bcher-kva.example"):

@@ -13,9 +13,10 @@ from commands.readme_blocks import blocks
 # What no stub can say: names that MicroPython has, and what there is at type checking only.
 _ALLOWED = r"""
 ikev2\.net\.sockets\..*
+inside\.tls\..*
 ikev2\.contracts
 ikev2\.config\.Config
-ipsec\.tunnel\.Tunnel\.resolve
+ipsec\.tunnel\.Tunnel\.(resolve|open_connection|start_server|sockets)
 """
 _MISTAKES = """
 import asyncio

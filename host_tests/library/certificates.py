@@ -24,12 +24,13 @@ def _certificate(subject, issuer, key, signed_by, authority):
 
 
 def write(folder, form="PEM", name=_NAME):
-    """ca.crt, server.crt and server.key in a folder, as PEM or DER."""
+    """ca.crt, server.crt and server.key in a folder, as PEM or DER, and ca.der."""
     form = getattr(serialization.Encoding, form)
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(2)]
     authority = _certificate("authority", "authority", keys[0], keys[0], True)
     server = _certificate(name, "authority", keys[1], keys[0], False)
     (folder / "ca.crt").write_bytes(authority.public_bytes(form))
+    (folder / "ca.der").write_bytes(authority.public_bytes(serialization.Encoding.DER))
     (folder / "server.crt").write_bytes(server.public_bytes(form))
     plain = serialization.NoEncryption()
     key = keys[1].private_bytes(form, serialization.PrivateFormat.TraditionalOpenSSL, plain)

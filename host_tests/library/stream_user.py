@@ -56,9 +56,10 @@ class Wire:
         while True:
             self.work.clear()
             self.carry()
-            waits = [wait for wait in [stack.next_timer(ticks_ms()) for stack in self.ends] if wait >= 0]
+            waits = [1000]
+            waits.extend([wait for wait in [stack.next_timer(ticks_ms()) for stack in self.ends] if wait >= 0])
             try:
-                await asyncio.wait_for(self.work.wait(), min(waits + [1000]) / 1000)
+                await asyncio.wait_for(self.work.wait(), min(waits) / 1000)
             except asyncio.TimeoutError:  # noqa: UP041
                 pass
 

@@ -431,7 +431,7 @@ def test_what_a_verdict_makes_somebody_say_leaves_with_it(monkeypatch, verdict):
     node = bench.node = Told()
     node.verdict = verdict
     node.to_say = [(500, PEER, b"one"), (4500, PEER, b"two")]
-    udp.Udp(node)._take(500, (b"question", ASKER))
+    udp.Udp(node).take(500, (b"question", ASKER))
     expected = [] if verdict.startswith("drop-") else [b"one", b"two"]
     assert [octets for _, octets, _ in bench.network.sent] == expected
 
@@ -636,7 +636,7 @@ def test_raw_ipv6_has_no_ip_header_s1_5():
         Node(SpiTable(1, 1, 16), os.urandom), "::1", ports=(), raw=(), seen=lambda *what: seen.append(what)
     )
     for spi in ("45c0ffee", "41c0ffee", "4fc0ffee"):
-        served._take(50, (bytes.fromhex(spi) + bytes(60), ("::1", 0, 0, 0)))
+        served.take(50, (bytes.fromhex(spi) + bytes(60), ("::1", 0, 0, 0)))
     assert [(VERDICTS[what[0]], what[4]) for what in seen] == [("invalid-spi", 64), *[("drop-limited", 64)] * 2]
 
 

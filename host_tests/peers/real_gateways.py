@@ -34,11 +34,11 @@ def config(**changes):
 class Strongswan(CharonProcess):
     """charon. `settings` are its own, `connection` and `child` change what `make gateway` says, None removes a line.
 
-    With `esp` False it has no ESP at all. `keys` logs all keys.
+    With `esp` False it has no ESP at all. `keys` logs all keys. `servers` are the name servers that it gives.
     """
 
     def __init__(self, host, folder, config=CONFIG, settings=(), connection=(), child=(), pool="10.9.0.0/24", esp=True,
-                 keys=False, secret=None):  # fmt: skip
+                 keys=False, secret=None, servers=()):  # fmt: skip
         super().__init__(folder)
         self._host = host
         self.name = gateway.Facts(config).name
@@ -55,6 +55,8 @@ class Strongswan(CharonProcess):
         self._swanctl = gateway.swanctl(gateway.Facts(config, pool))
         if secret is not None:
             self._swanctl["secrets"][f"ike-{self.name}"]["secret"] = f'"{secret}"'
+        if servers:
+            self._swanctl["pools"][self.name]["dns"] = ", ".join(servers)
         self.start()
         self.configure(connection, child)
 

@@ -21,7 +21,7 @@ from peers.router import INNER, routed_hosts
 _NTP = 123
 _SINCE_1900 = 2208988800
 # What ikev2_main is to them, without a board.
-_MAIN = """
+MAIN = """
 import asyncio, json
 from ipsec import Tunnel
 tunnel = None
@@ -62,7 +62,7 @@ def said(request, behind, tmp_path):
 
     def said(text):
         (tmp_path / "settings.json").write_text(json.dumps(config()))
-        (tmp_path / "ikev2_main.py").write_text(_MAIN)
+        (tmp_path / "ikev2_main.py").write_text(MAIN)
         (tmp_path / "program.py").write_text(text)
         interpreter = micropython() if request.param == "unix" else sys.executable
         environment = device_environment()

@@ -130,7 +130,7 @@ class Stream:
     def write_eof(self):
         """Nothing more will be written; what the peer says can still be read."""
         if self._out:
-            asyncio.create_task(self._finish(self.connection.shutdown))
+            self._ending = asyncio.create_task(self._finish(self.connection.shutdown))
         else:
             self.connection.shutdown(self._ticks())
 
@@ -238,6 +238,7 @@ class Server:
         self._ticks = ticks
         self._ssl = ssl
         self._over = asyncio.Event()
+        self._tasks = []  # asyncio itself keeps no hold of them
         listener.ready = self._accept
 
     async def __aenter__(self):
@@ -265,7 +266,8 @@ class Server:
     def _accept(self):
         connection = self._listener.accept()
         while connection:
-            asyncio.create_task(self._serve(Stream(connection, self._ticks)))
+            task = asyncio.create_task(self._serve(Stream(connection, self._ticks)))
+            self._tasks = [other for other in self._tasks if not other.done()] + [task]
             connection = self._listener.accept()
 
     async def _serve(self, stream):

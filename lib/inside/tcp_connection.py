@@ -146,14 +146,14 @@ class Connection:
         elif not (got.unread or self._ended):
             if self._phase:
                 return None
-            raise OSError(*(self.error or OSError(ECONNABORTED)).args)
+            raise OSError(*(self.error or OSError(ECONNABORTED, "the connection is over")).args)
         return n
 
     def write(self, data):
         """How many octets of data there was room for; OSError."""
         out = self._out
         if self._fin or not out.ring:
-            raise OSError(*(self.error or OSError(_EPIPE)).args)
+            raise OSError(*(self.error or OSError(_EPIPE, "the connection is over")).args)
         if out.queued <= out.next:
             self._fresh = True
         n = out.write(data)
@@ -187,7 +187,7 @@ class Connection:
         reset = self._phase in (_SYN_RECEIVED, _OPEN)
         if self._phase:
             sent = self._out.max
-            self.end(OSError(ECONNABORTED), reset)
+            self.end(OSError(ECONNABORTED, "aborted"), reset)
             self._out.max = sent  # what the peer expects
             self._reset = reset
             self.tcp.poke()
@@ -257,7 +257,7 @@ class Connection:
         limit = (_SYNS, 1)[self._phase - 1] if self._phase < _OPEN else _TRIES  # V2, V9
         waits = out.max and (self._usable or self._phase < _OPEN)
         if (self._tries if waits else self._silent) >= limit:  # V3; V6: a peer that answers may keep its window shut
-            self.end(OSError(ETIMEDOUT))
+            self.end(OSError(ETIMEDOUT, "the peer does not answer"))
             return
         self._tries = min(self._tries + 1, _TRIES)
         self._silent += 1
@@ -276,7 +276,7 @@ class Connection:
         if not 0 <= place <= out.max:
             return
         if code == 3 and self._phase == _SYN_SENT:
-            self.end(OSError(ECONNREFUSED))
+            self.end(OSError(ECONNREFUSED, "nobody listens there"))
         elif code == 4 and self._phase == _OPEN and self._pace.mss > _MSS_DEFAULT:
             self._pace.mss = _MSS_DEFAULT
             out.next = self._pace.timed = 0
@@ -330,7 +330,7 @@ class Connection:
         got = self._in
         if flags & RST:  # V7
             if not seq and self._phase != _TIME_WAIT:
-                self.end(OSError(ECONNRESET))
+                self.end(OSError(ECONNRESET, "reset by the peer"))
             elif 0 < seq < got.window:
                 self._challenge(now)
             return False
@@ -432,7 +432,7 @@ class Connection:
             return not flags & RST
         if flags & RST:
             if flags & ACK:
-                self.end(OSError(ECONNREFUSED))  # V2
+                self.end(OSError(ECONNREFUSED, "nobody listens there"))  # V2
         elif flags & SYN and flags & ACK:
             self.numbers[NXT : NXT + 4] = packet[header + 4 : header + 8]
             add(self.numbers, NXT, 1, 4)

@@ -209,10 +209,14 @@ class Life:
         length = traffic.esp.seal(out, 0, size)
         if length:
             traffic.sent_at = now
-            if self._asked_at < 0:  # K6: it should be answered
-                self._asked_at = now
-                self._look_within(self._patience, now)
+            self.expect(now)
         return length
+
+    def expect(self, now):
+        """Something has been sent inside that should be answered (K6)."""
+        if self._asked_at < 0:
+            self._asked_at = now
+            self._look_within(self._patience, now)
 
     def endpoint(self):
         """Where the gateway is."""
@@ -315,7 +319,7 @@ class Life:
 
     def next_timer(self, now):
         """Milliseconds until `tick` has something to do; -1."""
-        wait = self.stack.next_timer(now)
+        wait = self.stack.next_timer(now) if self.current else -1
         if self.left_ms >= 0:
             wait = sooner(wait, max(0, self.left_ms - elapsed(now, self._looked_at)))
         current = self.current
@@ -438,6 +442,8 @@ class Life:
         if self.stack.address != address:
             if any(self.stack.address):
                 self._emit("moved", _text(address))
+                if self.stack.tcp:
+                    self.stack.tcp.address_changed()  # V10
             self.stack.address = address
 
     def _fitness(self, traffic):

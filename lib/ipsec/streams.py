@@ -1,28 +1,143 @@
-"""What a Tunnel has beside UDP sockets: names, looked up inside by the tunnel's name servers (W5).
+"""What a Tunnel has beside UDP sockets: streams, blocking sockets and names inside (W1 to W6).
 
-It is imported when it is first asked for, as an attribute of the tunnel.
+    reader, writer = await tunnel.open_connection("broker.lan", 1883)
+    server = await tunnel.start_server(serve, port=80)
+    sys.modules["socket"] = tunnel.sockets()
+    await tunnel.resolve("broker.lan")
+
+It is imported when one of these is first asked for, and of what it stands on only what that needs.
 """
 
 import asyncio
 import time
+from errno import EHOSTUNREACH
 
 from ikev2.net.sockets import ticks_ms
-from inside.dns import Names
+from inside.ipv4 import head, put16
+from inside.udp import is_name, octets_of
+from portable import const
+
+from .spd import within
+
+_TCP = const(6)
+_SYN = const(24)  # octets of a packet, up to its ports
+
+
+def _text(octets):
+    return "%d.%d.%d.%d" % tuple(octets)
 
 
 class Streams:
-    """The names of a tunnel."""
+    """Of a tunnel; `settings` are the name servers, how many connections, octets of their buffers each way (W6)."""
 
-    def __init__(self, tunnel):
+    def __init__(self, tunnel, settings):
+        self.ticks = ticks_ms
+        self.stack = tunnel.stack
+        self.send = tunnel.send
         self._tunnel = tunnel
-        self._names = Names(tunnel.stack, tunnel.node.random, self._ask)
+        self._servers, self._connections, self._buffer = settings
+        self._names = None
+        self._blocking = None
+
+    # For asyncio.
 
     async def resolve(self, host):
         """The IPv4 address of a name, as text; OSError if it has none. Numbers are themselves."""
-        return "%d.%d.%d.%d" % tuple(await self.look_up(host))
+        return _text(await self._look_up(host))
 
-    async def look_up(self, host):
-        """The same as four octets."""
+    async def open_connection(self, host, port, ssl=None, server_hostname=None, **_):
+        """(reader, writer) to a host, or name, inside the tunnel; `ssl`: an SSLContext, or True (W3).
+
+        OSError says why there is none.
+        """
+        from inside.stream import Stream
+
+        stream = Stream(self.connect(await self._look_up(host), port), ticks_ms)
+        opened = False
+        try:
+            await stream.connected()
+            if ssl:
+                await stream.start_tls(ssl, server_hostname or host)
+            opened = True
+        finally:
+            if not opened:
+                stream.abort()
+        return stream, stream
+
+    async def start_server(self, callback, host=None, port=None, backlog=3, ssl=None, **_):
+        """A Server that calls callback(reader, writer) for each connection to that port. Its host is the tunnel's."""
+        from inside.stream import Server
+
+        return Server(self.listen(host if port is None else port, backlog), callback, ticks_ms, ssl)
+
+    # For programs that block (W4).
+
+    def sockets(self):
+        """What stands in for the module `socket`."""
+        from inside.sockets import Sockets
+
+        return Sockets(self)
+
+    def serve(self, ms):
+        """What the tasks of the tunnel do, for that long at most, or until something has come."""
+        from ikev2.net import blocking
+
+        tunnel = self._tunnel
+        if tunnel.life.wanted:
+            try:
+                tunnel.life.begin(blocking.resolve(tunnel.gateway), ticks_ms())
+            except OSError as error:
+                tunnel.life.unresolved(str(error.args[-1]), ticks_ms())
+        blocking.serve(tunnel.udp, ms)
+
+    def address(self, host):
+        """Four octets of a host, or name."""
+        if not is_name(host):
+            return octets_of(host)
+        lookup = self._lookup(host)
+        try:
+            while not lookup.address:
+                self.serve(lookup.left(ticks_ms()))
+                lookup.step(ticks_ms(), int(time.time()))
+            return lookup.address
+        finally:
+            lookup.close()
+
+    # For both.
+
+    def tcp(self):
+        """The TCP of this tunnel."""
+        stack = self.stack
+        if stack.tcp is None:
+            from inside.tcp import Tcp
+
+            stack.tcp = Tcp(stack, self._tunnel.node.random, self._connections, self._buffer)
+            stack.tcp.changed = self._tunnel.udp.wake
+        return stack.tcp
+
+    def connect(self, host, port, local_port=0):
+        """A connection to four octets, which is being opened; EHOSTUNREACH where no selector leads there (V1)."""
+        self._tunnel._fits(0)
+        connection = self.tcp().connect(host, port, ticks_ms(), local_port)
+        packet = bytearray(_SYN)
+        head(packet, 0, _SYN, 0, _TCP, self.stack.address, host)
+        put16(packet, _SYN - 4, connection.local_port)
+        put16(packet, _SYN - 2, port)
+        child = self._tunnel.child
+        if within(packet, 0, _SYN, child.inside, child.remote) < 0:
+            connection.abort(ticks_ms())
+            raise OSError(EHOSTUNREACH, "no route to %s: the gateway's traffic selectors leave it out" % _text(host))
+        return connection
+
+    def listen(self, port, backlog=3):
+        """A Listener at that port."""
+        return self.tcp().listen(port, backlog)
+
+    # The rest is private.
+
+    async def _look_up(self, host):
+        if not is_name(host):
+            return octets_of(host)
         lookup = self._lookup(host)
         try:
             if not lookup.address:
@@ -39,12 +154,12 @@ class Streams:
         finally:
             lookup.close()
 
-    # The rest is private.
-
     def _lookup(self, host):
-        tunnel = self._tunnel
-        servers = tunnel._dns or tunnel.stack.servers
-        return self._names.lookup(host, servers, ticks_ms(), int(time.time()))
+        if not self._names:
+            from inside.dns import Names
+
+            self._names = Names(self.stack, self._tunnel.node.random, self._ask)
+        return self._names.lookup(host, self._servers or self.stack.servers, ticks_ms(), int(time.time()))
 
     def _ask(self, port, question, server):
-        self._tunnel.send(port, question, ("%d.%d.%d.%d" % tuple(server), 53))
+        self.send(port, question, (_text(server), 53))

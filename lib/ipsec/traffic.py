@@ -50,12 +50,19 @@ class Traffic:
         """Length of an ESP packet or a keepalive for the gateway, in out[at:]; 0."""
         carrier = self.carrier
         size, self._answer = self._answer, 0
+        tcp = None
         if size:
             out[at + ROOM : at + ROOM + size] = memoryview(self.esp.packet)[:size]
+        elif carrier.stack.tcp and self is carrier.current:
+            tcp = carrier.stack.tcp
+            size = tcp.outgoing(out, at + ROOM, self.esp.room(), now)
+        if size:
             sender = carrier.current or self
             length = sender.esp.seal(out, at, size)
             if length:
                 sender.sent_at = now
+                if tcp and tcp.asks:  # V12
+                    carrier.expect(now)
                 return length
         if self is carrier.current and carrier.keepalive_ms and not self.keepalive_in(now):  # K8
             self.sent_at = now

@@ -52,6 +52,7 @@ class Tunnel:
     liveness_s, keepalive_s, lifetime_s -- rules K6, K8, K5; contact: N11
     keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5); settle_s: Z6
     dns -- addresses of name servers inside, (): those that the gateway gives
+    connections, stream_buffer -- TCP connections at a time; octets of their buffers, each way (W6)
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
     """
 
@@ -59,7 +60,8 @@ class Tunnel:
 
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
-                 local=None, udp=None, keep_keys=False, dns=(), settle_s=1):  # fmt: skip
+                 local=None, udp=None, keep_keys=False, dns=(), settle_s=1, connections=8,
+                 stream_buffer=2720):  # fmt: skip
         networks = b"".join([network(text) for text in remote])
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys
@@ -71,7 +73,7 @@ class Tunnel:
         *times, self._settle_ms = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s, settle_s)]
         self.life = Life(self.node, policy, self.stack, contact, *times, gateway=gateway)
         self.life.changed = self._changed
-        self._dns = b"".join([octets_of(text) for text in dns])
+        self._inside = b"".join([octets_of(text) for text in dns]), connections, stream_buffer
         self._own = udp is None
         self._out = bytearray(_BUFFER)
         self._news = asyncio.Event()  # for whoever waits for the tunnel
@@ -111,8 +113,14 @@ class Tunnel:
             return getattr(self.streams, name)
         from .streams import Streams
 
-        self.streams = Streams(self)
+        self.streams = Streams(self, self._inside)
         return self.streams
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
 
     def start(self):
         """Bring the tunnel up, and keep it, beside whatever else the loop does."""
@@ -230,6 +238,8 @@ class Tunnel:
 
     async def close(self):
         """Delete the tunnel: the gateway is told, and has two seconds to answer."""
+        if self.stack.tcp:
+            self.stack.tcp.end(OSError(EBADF, "the tunnel is closed"))  # V10
         self.life.close(ticks_ms())
         self._changed()
         self.udp.wake()

@@ -1,8 +1,10 @@
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
 
 from ikev2.net.udp import Udp
 from ikev2.node import Node
 from ikev2.sa.policy import Child
+from inside.stream import Server, Stream
 from inside.udp import Socket
 
 class Tunnel:
@@ -28,6 +30,9 @@ class Tunnel:
         udp: Udp | None = None,
         keep_keys: bool = False,
         dns: Sequence[str] = (),
+        settle_s: float = 1,
+        connections: int = 8,
+        stream_buffer: int = 2720,
     ) -> None: ...
     @property
     def address(self) -> str: ...
@@ -51,4 +56,19 @@ class Tunnel:
     async def sleep(self, ms: int) -> None: ...
     def wake(self, octets: bytes, slept_ms: int) -> bool: ...
     async def close(self) -> None: ...
+    async def __aenter__(self) -> Tunnel: ...
+    async def __aexit__(self, *_: object) -> None: ...
+    # What `streams` has.
     async def resolve(self, host: str) -> str: ...
+    async def open_connection(
+        self, host: str, port: int, ssl: Any = None, server_hostname: str | None = None
+    ) -> tuple[Stream, Stream]: ...
+    async def start_server(
+        self,
+        callback: Callable[[Stream, Stream], Coroutine[Any, Any, object]],
+        host: str | None = None,
+        port: int | None = None,
+        backlog: int = 3,
+        ssl: Any = None,
+    ) -> Server: ...
+    def sockets(self) -> Any: ...

@@ -23,6 +23,8 @@ class Config(TypedDict):
     lifetime_s: int
     keep_keys: bool
     dns: list[str]
+    connections: int
+    stream_buffer: int
     ports: list[int]
     raw: list[int]
     ike_sas: int

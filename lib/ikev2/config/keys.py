@@ -26,6 +26,8 @@ KEYS = {
     "lifetime_s": (int, 10800),
     "keep_keys": (bool, False),  # in RTC memory, through deep sleep
     "dns": (list, []),  # name servers inside; []: those that the gateway gives
+    "connections": (int, 8),  # of TCP inside, at a time
+    "stream_buffer": (int, 2720),  # octets that a connection keeps, each way
     "ports": (list, [500, 4500]),
     "raw": (list, [50, 51]),
     "ike_sas": (int, 16),
@@ -39,10 +41,12 @@ KEYS = {
     "led": (int, -1),  # number of a pin that flickers with every verdict; -1: none
     "watchdog_s": (int, 30),  # 0: none
 }
-_AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1, "liveness_s": 1, "keepalive_s": 1, "lifetime_s": 60}
+_AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1, "liveness_s": 1, "keepalive_s": 1, "lifetime_s": 60,
+             "connections": 1, "stream_buffer": 536}  # fmt: skip
 _AT_MOST = {
     "led": 60, "watchdog_s": 86400, "sources": 255, "ike_sas": 256, "child_sas": 256, "answers_per_s": 1000000,
     "liveness_s": 3600, "keepalive_s": 3600, "lifetime_s": 86400,
+    "connections": 64, "stream_buffer": 65535,
 }  # fmt: skip
 _MS_MAX = 0xFFFFFFF  # of the limits in milliseconds; the rest has room for as many
 _CHOICES = {

@@ -57,8 +57,8 @@ class Udp:
         self._host = host
         self._own = b""
         self._local = local
-        self._size = size
-        self._sockets = {}
+        self.size = size
+        self.sockets = {}
         self._run = False
         self._alarm = sockets.Alarm()
         self._address = None  # the last one received from, as endpoint in _source
@@ -77,11 +77,11 @@ class Udp:
                 self._open(via)
             except (OSError, AttributeError):
                 self.unavailable.append(via)
-        self._vias = list(self._sockets)
+        self._vias = list(self.sockets)
 
     def _open(self, via):
         sock, self._own = sockets.open_socket(via, self._host, self._local.get(via, via) if via > AH else 0)
-        self._sockets[via] = sock
+        self.sockets[via] = sock
         return sock
 
     async def run(self):
@@ -101,13 +101,13 @@ class Udp:
                     for via in self._vias:
                         if via not in tasks or tasks[via].done():
                             tasks[via] = asyncio.create_task(self._serve(via))
-                    wait = self._look()
+                    wait = self.look()
                     failed = 0
                     self.passes = (self.passes + 1) & _WRAP
                     await self._alarm.wait(wait)
                     await sockets.sleep_ms(0)  # long work goes on, and so does reading
                 except Exception as error:
-                    self._count(error)
+                    self.count(error)
         finally:
             for via in tasks:
                 tasks[via].cancel()
@@ -130,7 +130,7 @@ class Udp:
     def close(self):
         """Give the ports back; `run` ends."""
         self._vias = ()
-        for via in list(self._sockets):
+        for via in list(self.sockets):
             self._close(via)
         self._alarm.ring()
 
@@ -151,15 +151,15 @@ class Udp:
                 address = self._to_address
             out = octets if length == len(octets) else memoryview(octets)[:length]
             if at:
-                self._sockets[via].sendmsg((out,), at, 0, address)
+                self.sockets[via].sendmsg((out,), at, 0, address)
             else:
-                self._sockets[via].sendto(out, address)
+                self.sockets[via].sendto(out, address)
             return True
         except Exception as error:
-            self._count(error)
+            self.count(error)
             return False
 
-    def _look(self):
+    def look(self):
         """Let time pass and send what is due; how long nothing will be."""
         now = sockets.ticks_ms()
         try:
@@ -172,14 +172,14 @@ class Udp:
     async def _serve(self, via):
         """Read what arrives at a port."""
         empty = failed = 0  # reads in a row that gave nothing, or an error
-        size = self._size
+        size = self.size
         while via in self._vias:
             reads = 0
             try:
                 if empty >= _BATCH or failed >= _BATCH:
                     empty = 0
                     self._close(via)
-                sock = self._sockets.get(via) or self._open(via)
+                sock = self.sockets.get(via) or self._open(via)
                 await sockets.readable(sock)
                 while reads < _BATCH:
                     got = sockets.read(sock, size)
@@ -191,23 +191,23 @@ class Udp:
                         empty += 1
                         sockets.clear_end(sock)
                     if len(got[0]) < size:
-                        self._take(via, got)
+                        self.take(via, got)
                     else:
                         self.cut += 1
-                    size = min(size << 1, self._size)
+                    size = min(size << 1, self.size)
             except Exception as error:
                 if isinstance(error, MemoryError) and size > _LEAST:
                     size = max(size >> 1, _LEAST)
                     reads = 1  # once more, with less
                 elif not isinstance(error, OSError) or error.errno not in sockets.NOTHING:
                     failed += 1
-                    self._count(error)
+                    self.count(error)
             pause = 0
             if failed or empty >= _BATCH or not reads:
                 pause = min(_PAUSE_MS << min(failed, _BATCH + 1), _PAUSE_MAX_MS)
             await sockets.sleep_ms(pause)
 
-    def _take(self, via, got):
+    def take(self, via, got):
         """Put what was read to the node, if it was sent to us; what goes wrong in there costs this datagram only."""
         try:
             if not got[0]:
@@ -225,7 +225,7 @@ class Udp:
                 else:
                     self._receive_raw(via, self._source[:-2] + b"\0\0", got[0], address, at)
         except Exception as error:
-            self._count(error)
+            self.count(error)
 
     def _receive_raw(self, via, source, packet, address, at):
         start = 0
@@ -262,12 +262,12 @@ class Udp:
                 self.send(node.out_via, to, node.out, size, None, at if at and to[:-2] == source[:-2] else ())
             size = node.outgoing(now)
 
-    def _count(self, error):
+    def count(self, error):
         self.errors += 1
         self.error = error
 
     def _close(self, via):
-        sock = self._sockets.pop(via, None)
+        sock = self.sockets.pop(via, None)
         if sock:
             sockets.unwatch(sock)
             sock.close()

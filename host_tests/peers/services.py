@@ -1,0 +1,95 @@
+"""What stands behind a gateway for a device's streams: a name server, an MQTT broker, web servers, with TLS as well."""
+
+import contextlib
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from library import certificates
+from scapy.layers.dns import DNS, DNSRR
+from tools import HERE
+
+from peers.namespaces import until
+from peers.router import INNER
+
+MQTT, MQTTS, HTTP, HTTPS, _DNS = 1883, 8883, 80, 443, 53
+NAME = "server.lan"  # of all of them, and in the certificate
+_BROKER = """
+persistence false
+allow_anonymous true
+log_dest file {folder}/mosquitto.log
+log_type all
+listener {mqtt} {address}
+listener {mqtts} {address}
+certfile {folder}/server.crt
+keyfile {folder}/server.key
+user root
+"""
+
+
+@contextlib.contextmanager
+def name_server(host):
+    """It knows NAME; the names that it was asked for."""
+    asked = []
+    sock = host.socket(INNER, _DNS)
+    sock.settimeout(None)
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                octets, source = sock.recvfrom(1000)
+                if not octets:
+                    return
+                question = DNS(octets)
+                asked.append(question.qd[0].qname.decode())
+                known = asked[-1] == NAME + "."
+                answer = {"an": DNSRR(rrname=NAME, rdata=INNER, ttl=60)} if known else {"rcode": 3}
+                sock.sendto(bytes(DNS(id=question.id, qr=1, ra=1, qd=question.qd, **answer)), source)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        with host.socket(INNER) as last:
+            last.sendto(b"", (INNER, _DNS))
+        thread.join()
+        sock.close()
+
+
+@contextlib.contextmanager
+def broker(host, folder):
+    """mosquitto, by MQTT and MQTTS; a function that gives its log."""
+    (folder / "mosquitto.conf").write_text(_BROKER.format(folder=folder, address=INNER, mqtt=MQTT, mqtts=MQTTS))
+    log = folder / "mosquitto.log"
+    command = [*host.prefix, "/usr/sbin/mosquitto", "-c", folder / "mosquitto.conf"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: log.exists() and " running" in log.read_text(), "mosquitto's start")
+            yield log.read_text
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def web_server(host, port, *folder):
+    """Serves as web_server.py says."""
+    command = [*host.prefix, sys.executable, HERE / "peers/web_server.py", INNER, str(port), *folder]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def services(host, folder: Path):
+    """All of them; mosquitto's log and what the name server was asked. `folder` has ca.crt and ca.der."""
+    certificates.write(folder, name=NAME)
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(broker(host, folder))
+        stack.enter_context(web_server(host, HTTP))
+        stack.enter_context(web_server(host, HTTPS, folder))
+        yield log, stack.enter_context(name_server(host))
