@@ -16,7 +16,7 @@ ikev2\.net\.sockets\..*
 inside\.tls\..*
 ikev2\.contracts
 ikev2\.config\.Config
-ipsec\.tunnel\.Tunnel\.(resolve|open_connection|start_server|sockets)
+ipsec\.tunnel\.Tunnel\.(resolve|open_connection|start_server|sockets|connections)
 """
 _MISTAKES = """
 import asyncio

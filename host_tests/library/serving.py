@@ -29,6 +29,7 @@ class Serving(threading.Thread):
     def __init__(self, far=None):
         super().__init__(daemon=True)
         self.far = far
+        self.heard = []  # IPv4 packets from inside, and the exchange types of IKE messages
         self._peer = None  # where the device is
         self.gateway = Gateway(PSK, networks=("10.0.0.0/24",))
         self.gateway.servers = ("192.0.2.53", "10.0.0.53")
@@ -54,12 +55,14 @@ class Serving(threading.Thread):
 
     def _answers(self, via, peer, octets):
         if via == 500 or octets[:4] == bytes(4):
+            self.heard.append(octets[4 * (via == 4500) + 18])
             return self.gateway.receive(via, peer, octets)
         for sa in self.gateway.sas:
             for child in sa.children:
                 inner = child.open(octets) if octets[:4] == child.spi_in else None
                 if inner:
                     self._peer = peer
+                    self.heard.append(inner)
                     self._send(self._inside(inner))
         return []
 

@@ -6,6 +6,9 @@ import asyncio
 import os
 import sys
 
+from ikev2.net.udp import Udp
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
 from ipsec import Tunnel
 
 from library.stream_user import met
@@ -110,6 +113,44 @@ def blocked(socket):
         one.close()
 
 
+def again(table):
+    """What a board has after waking."""
+    waking = SpiTable(4, 8)
+    assert waking.restore(table)
+    node = Node(waking, os.urandom)
+    udp = Udp(node, raw=(), local={500: 0, 4500: 0})
+    return udp, Tunnel("127.0.0.1", "sensor-7", PSK, remote=("10.0.0.0/24",), keep_keys=True, udp=udp)
+
+
+async def slept():
+    """Idle connections outlive sleep; one that is not idle is reset."""
+    tunnel = Tunnel("127.0.0.1", "sensor-7", PSK, remote=("10.0.0.0/24",), keep_keys=True)
+    await tunnel.up()
+    for word in (b"one", b"two"):
+        stream, _ = await tunnel.open_connection("server.example", 7)
+        await stream.awrite(word)
+        assert await stream.readexactly(3) == word
+    busy, _ = await tunnel.open_connection(SERVER, 7)
+    await busy.awrite(b"unread\nand more")
+    await busy.readline()
+    print("connections:", len(tunnel.connections))
+    octets = await tunnel.keep()
+    table = tunnel.node.table.snapshot()
+    tunnel.udp.close()
+    udp, tunnel = again(table)
+    print("woken:", tunnel.wake(octets, 600000), len(tunnel.connections))
+    tunnel.start()
+    serving = asyncio.create_task(udp.run())
+    for number, stream in enumerate(tunnel.connections):
+        stream.write(b"awake %d" % number)
+        await met("awake", stream.read(100))
+        await stream.aclose()
+    await met("resolved", tunnel.resolve("server.example"))  # by the server that has outlived sleep
+    await tunnel.close()
+    udp.close()
+    await serving
+
+
 async def main():
     tunnel = Tunnel("127.0.0.1", "sensor-7", PSK, remote=("10.0.0.0/24",), connections=4)
     await met("early", tunnel.open_connection(SERVER, 7))
@@ -137,5 +178,5 @@ async def main():
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(slept() if "sleep" in sys.argv else main())
     sys.exit(0)

@@ -13,9 +13,10 @@ from library.serving import Serving
 INTERPRETERS = ["CPython", "MicroPython"]
 
 
-def run(interpreter, program, serving):
-    """What a program says."""
-    command = [sys.executable if interpreter == "CPython" else micropython(), HERE / "library" / program]
+def run(interpreter, serving, *arguments):
+    """What streams_user.py says."""
+    executable = sys.executable if interpreter == "CPython" else micropython()
+    command = [executable, HERE / "library/streams_user.py", *arguments]
     with serving:
         ran = subprocess.run(command, env=device_environment(), capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0 and not ran.stderr, (ran.stdout, ran.stderr)
@@ -24,7 +25,7 @@ def run(interpreter, program, serving):
 
 @pytest.mark.parametrize("interpreter", INTERPRETERS)
 def test_a_users_program_w1_w4_w6(interpreter):
-    lines = run(interpreter, "streams_user.py", Serving(FarHost(bytes((10, 0, 0, 5)))))
+    lines = run(interpreter, Serving(FarHost(bytes((10, 0, 0, 5)))))
     assert lines == [
         f"early: errno {errno.ENOTCONN}",
         "echo: (True, ('10.0.0.5', 7))", "more: (True, ('10.0.0.5', 7))", f"refused: errno {errno.ECONNREFUSED}",
@@ -36,3 +37,18 @@ def test_a_users_program_w1_w4_w6(interpreter):
         "accepted: b'you there?\\n' 10.0.0.5",
         f"closed: errno {errno.EBADF}", f"late: errno {errno.EBADF}",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("interpreter", INTERPRETERS)
+def test_idle_connections_outlive_sleep_v14_z3(interpreter):
+    """What is not idle is reset before; the first packet after waking has the user's data, and no IKE message comes."""
+    serving = Serving(FarHost(bytes((10, 0, 0, 5))))
+    lines = run(interpreter, serving, "sleep")
+    assert lines == [
+        "connections: 3", "woken: True 2", "awake: b'awake 0'", "awake: b'awake 1'", "resolved: 10.0.0.5",
+    ]  # fmt: skip
+    packets = [packet for packet in serving.heard if isinstance(packet, bytes)]
+    (reset,) = [number for number, packet in enumerate(packets) if packet[9] == 6 and packet[33] & 4]
+    assert packets[reset + 1].endswith(b"awake 0")
+    messages = [exchange for exchange in serving.heard if isinstance(exchange, int)]
+    assert messages == [34, 35, 37]  # the last is the farewell

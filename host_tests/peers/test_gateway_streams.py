@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from commands.readme_blocks import program
+from commands.readme_blocks import README, program
 from tools import BUILD, device_environment, micropython, setup
 
 from peers.real_gateways import Strongswan, config
@@ -47,6 +47,46 @@ def in_tunnel(text, head=""):
     """A program whose lines are these, where `tunnel` is up."""
     body = head + "".join(f"    {line}\n" for line in text.strip("\n").splitlines())
     return _BEGIN % body
+
+
+# What a board does: what outlives sleep lies in a file, and the program is run again.
+_BOARD = """
+import asyncio, json, os
+from ikev2.net.udp import Udp
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+from ipsec import Tunnel
+tunnel = None
+def _sleep(ms, octets):
+    table = tunnel.node.table.snapshot()
+    with open("rtc", "wb") as file:
+        file.write(len(table).to_bytes(2, "big") + table + octets)
+async def up():
+    global tunnel
+    with open("settings.json") as file:
+        settings = json.load(file)
+    table = SpiTable(4, 8)
+    kept = b""
+    try:
+        with open("rtc", "rb") as file:
+            kept = file.read()
+        os.remove("rtc")
+    except OSError:
+        pass
+    size = int.from_bytes(kept[:2], "big")
+    assert not kept or table.restore(kept[2 : 2 + size])
+    settings["psk"] = settings["psk"].encode()
+    udp = Udp(Node(table, os.urandom), raw=(), local={500: 40500, 4500: 44500})
+    settings["keep_keys"] = True
+    tunnel = Tunnel(udp=udp, **settings)
+    tunnel.sleeper = _sleep
+    print("woken:", bool(kept) and tunnel.wake(kept[2 + size :], 600000))
+    asyncio.create_task(udp.run())
+    await tunnel.up()
+    return tunnel
+def run(task):
+    asyncio.run(task)
+"""
 
 
 class Behind:
@@ -255,3 +295,24 @@ while [one for one in tunnel.stack.tcp.connections if one.state != "TIME-WAIT"]:
             process.kill()
     got, size = said.splitlines()
     assert json.loads(got) == {"attic": 21.5, "you": INNER} and size == "9000"
+
+
+def test_a_reading_after_sleep_by_a_kept_connection(device):
+    """V14, Z3: the PUBLISH is the first datagram after waking, of three; README has what all three ways cost."""
+    (device.folder / "ikev2_main.py").write_text(_BOARD)
+    wire = device.behind.hosts.router
+    text = program("measure_and_publish").replace("broker.lan", INNER)
+    costs = []
+    for what, changed in (
+        ("all anew", text),
+        ("all kept", text),
+        ("tunnel kept", text.replace("tunnel.connections", "()")),
+    ):
+        since = len(wire.packets)
+        assert device.run(changed) == [f"woken: {what != 'all anew'}", "acknowledged"]
+        packets = wire.packets[since:]
+        costs.append((what, len(packets), sum(len(packet.ip) for packet in packets)))
+        if what == "all kept":
+            assert packets[0].sent and not any(packet.octets[:4] == bytes(4) for packet in packets)
+    assert costs[0][1] > costs[2][1] > costs[1][1] and costs[1][1] <= 3 and costs[1][2] <= 370, costs
+    assert "| all kept | {} | {} |".format(*costs[1][1:]) in README

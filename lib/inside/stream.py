@@ -49,6 +49,11 @@ class Stream:
                 raise OSError(*self.connection.error.args)
             await self._wait()
 
+    @property
+    def idle(self):
+        """True if nothing of it is here that a connection alone does not know (V14)."""
+        return not (self.tls or self._rest or self._out)
+
     # Reading.
 
     async def read(self, n=-1):

@@ -96,6 +96,7 @@ class Life:
     attempt = None
     state = DOWN
     wanted = False
+    connections = b""  # of TCP, that have outlived sleep (V14)
     failures = 0
     _why = 0  # code of ikev2.sa.reasons, or a sentence
     refused = 0

@@ -26,11 +26,12 @@ _WRAP = const(0x3FFFFFFF)
 _NOT_FRESH_MS = const(1500)  # R5: what a hint says after waking is looked at at once
 # Version, slots of IKE SA and Child SA, ciphers of both, Message IDs, numbers of both directions, address inside,
 # milliseconds that the SA has lived, after which it is to be replaced and has to go, selectors of both ends, digest of
-# all that the tunnel depends on.
+# all that the tunnel depends on. Behind it: keys, selectors, octets of name servers, these, connections of TCP.
 _FORM = ">BBBBBIIII4sIIIBB8s"
 _NAMES = tuple(sorted(CIPHERS))
 _SELECTOR = const(13)
 _SK_D = const(32)
+_CONNECTION = const(24)
 _REMOVED = const(-20)  # as ikev2.sa.reasons has them
 _NOT_KEPT = const(-30)
 
@@ -129,6 +130,10 @@ def _pack(life, now):
         len(child.inside) // _SELECTOR, len(child.remote) // _SELECTOR, _configuration(life),
     )  # fmt: skip
     octets += owner.rekeys.sk_d + keys + child.key_in + child.key_out + child.inside + child.remote
+    stack = life.stack
+    octets += bytes((len(stack.servers),)) + stack.servers
+    if stack.tcp:
+        octets += stack.tcp.keep(now)  # V14
     return _digest(octets, _table(life, owner.slot, child.slot)) + octets
 
 
@@ -155,7 +160,13 @@ def wake(life, octets, slept_ms, now):
         parts.append(bytes(octets[at : at + n]))
         at += n
     table = life.node.table
-    if at != len(octets) or slot not in table.ike_sas() or child_slot not in table.children(slot):
+    end = at + 1 + octets[at] if at < len(octets) else 0
+    if (
+        not at < end <= len(octets)
+        or (len(octets) - end) % _CONNECTION
+        or slot not in table.ike_sas()
+        or child_slot not in table.children(slot)
+    ):
         return False
     sk_d, keys, key_in, key_out, inside, remote = parts
     _, _, spi_in, spi_out = table.child_sa(child_slot)
@@ -176,6 +187,8 @@ def wake(life, octets, slept_ms, now):
     owner.alive((now - _NOT_FRESH_MS) & _WRAP)
     owner.attended = True
     life.stack.address = address
+    life.stack.servers = bytes(octets[at + 1 : end])
+    life.connections = bytes(octets[end:])
     life.resume(owner, lived, due, limit, now)  # Z3
     return True
 

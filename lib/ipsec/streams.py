@@ -12,15 +12,16 @@ import asyncio
 import time
 from errno import EHOSTUNREACH
 
-from ikev2.net.sockets import ticks_ms
+from ikev2.net.sockets import sleep_ms, ticks_ms
 from inside.ipv4 import head, put16
 from inside.udp import is_name, octets_of
-from portable import const
+from portable import const, elapsed
 
 from .spd import within
 
 _TCP = const(6)
 _SYN = const(24)  # octets of a packet, up to its ports
+_LOOK_MS = const(20)
 
 
 def _text(octets):
@@ -37,7 +38,7 @@ class Streams:
         self._tunnel = tunnel
         self._servers, self._connections, self._buffer = settings
         self._names = None
-        self._blocking = None
+        self._streams = []
 
     # For asyncio.
 
@@ -62,7 +63,14 @@ class Streams:
         finally:
             if not opened:
                 stream.abort()
+        self._streams = self.connections
+        self._streams.append(stream)
         return stream, stream
+
+    @property
+    def connections(self):
+        """The open streams that `open_connection` has given; after waking those that have outlived sleep (V14)."""
+        return [one for one in self._streams if one.connection.established and not one.is_closing()]
 
     async def start_server(self, callback, host=None, port=None, backlog=3, ssl=None, **_):
         """A Server that calls callback(reader, writer) for each connection to that port. Its host is the tunnel's."""
@@ -102,6 +110,33 @@ class Streams:
             return lookup.address
         finally:
             lookup.close()
+
+    # For sleep (V14).
+
+    async def settle(self, ms):
+        """Let what is owed come to an end, for that long at most; then what cannot be kept is over."""
+        for stream in self.connections:
+            if stream.tls:
+                stream.close()
+        began = ticks_ms()
+        tcp = self.tcp()
+        while elapsed(ticks_ms(), began) < ms:
+            if not [one for one in tcp.connections if not one.idle and one.state != "TIME-WAIT"]:
+                break
+            await sleep_ms(_LOOK_MS)
+        for stream in self.connections:
+            if not stream.idle:
+                stream.abort()
+        tcp.keep(ticks_ms())
+        self._tunnel.udp.look()  # those that are not idle are reset, and that leaves before anything is kept
+
+    def restore(self, octets):
+        """The connections that have outlived sleep, as they were."""
+        from inside.stream import Stream
+
+        tcp = self.tcp()
+        tcp.restore(octets, ticks_ms())
+        self._streams = [Stream(connection, ticks_ms) for connection in tcp.connections]
 
     # For both.
 

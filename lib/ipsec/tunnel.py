@@ -198,6 +198,8 @@ class Tunnel:
         Z6, K5: what is on its way has `settle_s` to end, new keys that are due 20 s to be made.
         """
         life = self.life
+        if self.stack.tcp and life.policy.keep_keys:
+            await self.streams.settle(self._settle_ms)
         life.settle(ticks_ms())
         began = ticks_ms()
         octets = b""
@@ -234,6 +236,8 @@ class Tunnel:
         """
         woken = sleep.wake(self.life, octets, slept_ms, ticks_ms())
         sleep.clear(self.node)
+        if self.life.connections:
+            self.streams.restore(self.life.connections)
         return woken
 
     async def close(self):
