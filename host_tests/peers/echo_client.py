@@ -85,7 +85,9 @@ def counted(names, counters):
 async def main(given):
     settings = given.pop("tunnel")
     settings["psk"] = settings["psk"].encode()
+    lifetime_ms = 1000 * settings.pop("lifetime_s")  # less than a tunnel is to have, perhaps
     tunnel = Tunnel(**settings)
+    tunnel.life.settings = (*tunnel.life.settings[:3], lifetime_ms)
     await tunnel.up()
     result = await Sender(tunnel, given).send()
     result["esp"] = counted(REASONS, tunnel.life.current.esp.counters) if tunnel.is_up else {}

@@ -62,6 +62,13 @@ class Tunnel:
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
                  local=None, udp=None, keep_keys=False, dns=(), settle_s=1, connections=8,
                  stream_buffer=2720):  # fmt: skip
+        from ikev2.config.keys import check_tunnel  # a board drops it with what has read its configuration
+
+        check_tunnel(
+            psk, gateway=gateway, id=id, gateway_id=gateway_id, inside=inside, remote=remote, groups=groups,
+            ciphers=ciphers, liveness_s=liveness_s, keepalive_s=keepalive_s, lifetime_s=lifetime_s,
+            keep_keys=keep_keys, dns=dns, connections=connections, stream_buffer=stream_buffer,
+        )  # fmt: skip
         networks = b"".join([network(text) for text in remote])
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys

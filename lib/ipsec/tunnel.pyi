@@ -12,6 +12,7 @@ class Tunnel:
     gateway: str
     node: Node
     udp: Udp
+    error: BaseException | None
     def __init__(
         self,
         gateway: str,

@@ -142,3 +142,14 @@ def check(key, value):
             for text in value if kind is list else [value] if value else []:
                 if not isinstance(text, str) or not good(text):
                     raise ValueError("%r must be %s" % (key, what))
+
+
+def check_tunnel(psk, **values):
+    """The same for what a tunnel is made with: the psk as octets, never shown, and tuples where a file has lists."""
+    if not isinstance(psk, (bytes, bytearray)) or not psk:
+        raise ValueError("'psk' must be octets (bytes), at least one, not %s" % type(psk).__name__)
+    for key in values:
+        value = values[key]
+        if not value and key in ("gateway", "id"):
+            raise ValueError("%r must not be empty" % key)
+        check(key, list(value) if isinstance(value, tuple) else value)
