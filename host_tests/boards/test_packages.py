@@ -57,6 +57,12 @@ def test_pip_installs_everything_and_leaves_nothing_behind(tmp_path):
     typing = {str(path.relative_to(lib)) for kind in ("*.pyi", "py.typed") for path in lib.rglob(kind)}
     assert len(typing) > 8 and installed == {*library(desk=True), *typing}
     (distribution,) = importlib.metadata.distributions(path=[str(tmp_path)])
+    assert [(script.name, script.value) for script in distribution.entry_points] == [
+        ("micropython-ikev2", "ipsec.tools.cli:main")
+    ]
+    alone = subprocess.run([tmp_path / "bin/micropython-ikev2", "psk"], env={"PYTHONPATH": str(tmp_path)},
+                           capture_output=True, text=True)  # fmt: skip
+    assert re.fullmatch("[0-9a-f]{32}\n", alone.stdout), alone.stderr
     about = distribution.metadata
     assert (about["Name"], about["Version"]) == ("micropython-ikev2", ikev2.__version__)
     assert about["Summary"] and about["License-Expression"] == "MIT" and about.get_all("Project-URL")
