@@ -23,6 +23,7 @@ run: unix;          @$(RUN) commands.run $(given)           ## [HOST=0.0.0.0 UDP
 probe: venv;        @$(RUN) commands.probe $(given)         ## HOST=address [UDP_PORT=500 UDP_PORT_NAT=4500]: the questions of section 1.5 to anybody
 gateway: venv;      @$(RUN) commands.gateway $(given)       ## CONFIG=ikev2.json FOR=strongswan|libreswan|opnsense|mikrotik: what to paste into the gateway
 try: unix;          @$(RUN) commands.try_tunnel $(given)    ## CONFIG=ikev2.json [PING=address COUNT=3 EVERY=0.5 MACHINE=unix|cpython|board CONTACT=0]: it, from this PC
+hub: venv;          @PYTHONPATH=lib .venv/bin/python -m ipsec hub $(call quoted,CONFIG) ## CONFIG=hub.json: the other end, without a gateway: accepts devices, says who is there and what they send
 capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: the demo and its keys, to open in Wireshark
 
 ## Boards
@@ -40,7 +41,7 @@ vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|u
 rules: venv;        @$(RUN) golden.rules $(given)           ## [ID=S2.7]: every rule with its lines of code, vectors and tests; or all there is of one
 peers: unix qemu daemons; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
 soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap
-fuzz: venv;         @$(RUN) measure.fuzz $(given) && $(RUN) measure.fuzz_attempt $(given) && $(RUN) measure.fuzz_esp $(given) ## [SECONDS=60]: coverage-guided fuzzing of what is received, attempts, ESP
+fuzz: venv;         @$(RUN) measure.fuzz $(given) && $(RUN) measure.fuzz_attempt $(given) && $(RUN) measure.fuzz_accept $(given) && $(RUN) measure.fuzz_esp $(given) ## [SECONDS=60]: coverage-guided fuzzing of what is received, attempts, who accepts, ESP
 mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire slots" EVERY=1]: small changes to the core that the tests must notice
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
 bench: unix daemons;        @$(RUN) measure.bench $(given)          ## speed, as ratios

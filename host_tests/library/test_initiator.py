@@ -846,10 +846,26 @@ def test_an_attempt_begins_with_an_ike_sa_of_ours():
         initiator.Initiator(made.node, made.slot, made.policy, 0)
     table = SpiTable(2, 2)
     made.node.table = table
-    for ours, port in ((False, 500), (True, 4500)):
-        slot = table.add_ike(made.node.random, ours, endpoint((GATEWAY, port)))
-        with pytest.raises(ValueError):
-            initiator.Initiator(made.node, slot, made.policy, 0)
+    slot = table.add_ike(made.node.random, False, endpoint((GATEWAY, 500)))
+    with pytest.raises(ValueError):
+        initiator.Initiator(made.node, slot, made.policy, 0)
+
+
+def test_a_gateway_with_one_port_is_asked_for_all_there_n10():
+    made = attempt()
+    node, to = made.node, endpoint((GATEWAY, 14500))
+    node.remove(made.slot, reasons.REMOVED)
+    slot = node.table.add_ike(node.random, True, to)
+    node.attach(slot, initiator.Initiator(node, slot, made.policy, 0))
+    gateway, sent = Gateway(PSK), []
+    while len(sent) < 2:
+        node.tick(0)
+        length = node.outgoing(0)
+        if length:
+            sent.append((node.out_via, bytes(node.out_to), bytes(node.out[:4]), node.out[4 + 18]))
+            for _, _, answer in gateway.receive(4500, (DEVICE, 4500), bytes(node.out[:length])):
+                node.receive(4500, to, answer, len(answer), 0)
+    assert sent == [(4500, to, bytes(4), 34), (4500, to, bytes(4), 35)]
 
 
 def test_nothing_shows_the_psk():

@@ -83,6 +83,7 @@ class Stack:
 
     servers = b""
     tcp = None
+    rest = None  # the Socket that has what comes to ports that nobody has bound
 
     def __init__(self, address, budget=None, queue=4):
         if len(address) != 4 or queue < 1:
@@ -152,7 +153,7 @@ class Stack:
             return self.tcp.receive(packet, now) if self.tcp and why == _OTHER_PROTOCOL else self.drop(why)
         header = (packet[0] & 15) << 2
         if packet[_PROTOCOL] == _UDP:
-            sock = self._sockets.get(packet[header + 2] << 8 | packet[header + 3])
+            sock = self._sockets.get(packet[header + 2] << 8 | packet[header + 3]) or self.rest
             if sock:
                 try:
                     sock._put(packet, header)

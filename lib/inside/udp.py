@@ -51,7 +51,7 @@ class Socket:
             if got:
                 data, host, port = got
                 return bytes(data), ("%d.%d.%d.%d" % tuple(host), port)
-            if self._tunnel.life.closed:
+            if self._tunnel.closed:
                 raise OSError(EBADF, "the tunnel is closed")
             self._ready.clear()
             await self._ready.wait()

@@ -16,7 +16,7 @@ import os
 from errno import EBADF, ECONNREFUSED, EHOSTUNREACH, ENOTCONN, ETIMEDOUT
 
 from ikev2.budget import Budget
-from ikev2.net.addresses import resolve
+from ikev2.net.addresses import port_of, resolve
 from ikev2.net.sockets import sleep_ms, ticks_ms
 from ikev2.net.udp import Udp
 from ikev2.node import Node
@@ -38,12 +38,11 @@ _LOOK_MS = const(20)
 _RENEWAL_MS = const(20000)  # K5: how long `keep` waits for new keys
 _AGAIN_MS = const(1000)
 _BUFFER = const(1520)
-_PORT = bytes((PORT >> 8, PORT & 0xFF))
 EMSGSIZE = const(90)
 
 
 class Tunnel:
-    """A tunnel to `gateway`, a name or an address, as `id` with the octets `psk`.
+    """A tunnel to `gateway`, a name or an address, perhaps with a :port of its own, as `id` with the octets `psk`.
 
     gateway_id -- whom the gateway must be, "": anybody who knows the psk
     inside -- our address in the tunnel, "": the gateway gives one
@@ -73,6 +72,7 @@ class Tunnel:
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys
         self.gateway = gateway
+        self._port = port_of(gateway, PORT).to_bytes(2, "big")
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
         self._local = local or {PORT: 0, PORT_NAT: 0}
         self.udp = udp or Udp(self.node, raw=(), local=self._local)
@@ -102,6 +102,11 @@ class Tunnel:
     def is_up(self):
         """True while there is a Child SA to send on."""
         return self.life.up
+
+    @property
+    def closed(self):
+        """True from `close` on."""
+        return self.life.closed
 
     @property
     def reason(self):
@@ -299,7 +304,7 @@ class Tunnel:
             if self.life.wanted:
                 try:
                     host = await resolve(self.gateway)
-                    self.life.begin(host + _PORT, ticks_ms())
+                    self.life.begin(host + self._port, ticks_ms())
                 except Exception as error:
                     self.life.unresolved(str(error.args[-1]) if error.args else "no room in the heap", ticks_ms())
                 self.udp.wake()

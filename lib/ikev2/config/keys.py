@@ -92,6 +92,12 @@ def _host(text):
     return len(text) < 254 and (ipv4(text) is not None or labels[-1][0] not in "0123456789")
 
 
+def _host_and_port(text):
+    host, colon, port = text.partition(":")
+    digits = [digit for digit in port if digit in "0123456789"]
+    return _host(host) and (not colon or (0 < len(digits) == len(port) < 6 and 0 < int(port) < 65536))
+
+
 def _identity(text):
     size = len(text.encode())
     return size <= _ID_OCTETS and (text[:6] != "keyid:" or size > 6)
@@ -104,7 +110,7 @@ _FORMS = (
     ("inside", _unicast, "an IPv4 address of one host, or empty: the gateway gives one"),
     ("remote", _network, 'networks as "10.0.0.0/8", nothing but zeros behind the prefix'),
     ("dns", _unicast, "IPv4 addresses of hosts inside the tunnel"),
-    ("gateway", _host, "a host name or an IPv4 address"),
+    ("gateway", _host_and_port, "a host name or an IPv4 address, and perhaps :port"),
     ("id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
     ("gateway_id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
 )

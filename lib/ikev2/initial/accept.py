@@ -124,6 +124,7 @@ class Acceptance:
             return reasons.NO_ADDITIONAL_SAS
         key_in, key_out = keys.child_keys(cipher, self._proof.sk_d, self._proof.ni, self._proof.nr)
         self.child = Child(cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot)
+        node.attach_child(slot, self.child)
         parts.extend(reply)
         parts.append((SA, offer(PROTOCOL_ESP, spi_in, (cipher,), (), number)))
         parts.append((TS_I, ts_body(remote)))

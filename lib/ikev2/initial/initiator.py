@@ -14,7 +14,7 @@ from .. import wire
 from ..owners import ESTABLISHED, FAILED
 from ..sa import reasons
 from ..sa.informational import IkeSa
-from ..sa.payloads import PROTOCOL_IKE, chained, delete, notify, uint16
+from ..sa.payloads import PROTOCOL_IKE, chained, delete, notify
 from ..sa.proposals import offer
 from ..sa.rekey import Rekeys
 from ..sa.selectors import SELECTOR
@@ -47,7 +47,8 @@ _EXCHANGES = (IKE_SA_INIT, IKE_AUTH, INFORMATIONAL, 0)
 
 
 class Initiator:
-    """The attempt to make what `policy` says of the IKE SA in `slot`, which is ours and whose peer is at port 500.
+    """The attempt to make what `policy` says of the IKE SA in `slot`, which is ours. A peer that is not at port 500 has
+    one port for all; it is asked from 4500 with the marker.
 
     initial_contact -- we have lost all that we had with this gateway (N11); address -- the one inside that we have
     Afterwards: failed, code of reasons.py, reason in words, and doubtful,
@@ -65,7 +66,7 @@ class Initiator:
 
     def __init__(self, node, slot, policy, now, initial_contact=False, address=None):
         spi_i, spi_r, initiator, peer, established = node.table.ike_sa(slot)
-        if not initiator or established or any(spi_r) or uint16(peer, len(peer) - 2) != wire.PORT:
+        if not initiator or established or any(spi_r):
             raise ValueError("IKE SA in slot %r: not one to begin" % slot)
         offered = len(offer(PROTOCOL_IKE, b"", policy.ciphers, policy.groups))
         asked = len(policy.id.encode()) + len(policy.gateway_id.encode()) + len(policy.remote) // SELECTOR * 16
@@ -197,7 +198,7 @@ class Initiator:
         self._node.emit(FAILED, self.slot, self.reason)
 
     def _authenticate(self):
-        """The shared secret is there. From here on everything goes from 4500 to 4500 (N10)."""
+        """The shared secret is there. From here on everything goes from 4500 to 4500, or its one port (N10)."""
         init = self._init
         node = self._node
         spi_i, _, _, peer, _ = node.table.ike_sa(self.slot)
@@ -207,7 +208,8 @@ class Initiator:
         except ValueError:
             self.code = reasons.NO_ROOM
             return self._fail()
-        peer = peer[:-2] + bytes((wire.PORT_NAT >> 8, wire.PORT_NAT & 0xFF))
+        if node.table.via(self.slot) == wire.PORT:
+            peer = peer[:-2] + bytes((wire.PORT_NAT >> 8, wire.PORT_NAT & 0xFF))
         node.table.update_ike(self.slot, spi_peer=spi_r, peer=peer, via=wire.PORT_NAT)
         self._auth = Authentication(self.policy, init, spi_i, spi_r, spi_in)
         self._request_protected(_AUTH, *self._auth.request(self._contact, self._address))

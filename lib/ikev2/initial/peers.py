@@ -18,15 +18,29 @@ _PRESENT = const(-1)
 
 
 class Peer:
-    """An id that may come: its psk, the address that it always has, or None, and the networks behind it."""
+    """An id that may come: its psk, the address that it always has, or None, and the networks behind it.
 
-    def __init__(self, id, psk, address=None, networks=b""):
+    To its SAs it is their policy: suites as those of `peers`.
+    """
+
+    keep_keys = False
+
+    def __init__(self, peers, id, psk, address=None, networks=b""):
+        self._peers = peers
         self.id = id
         self.psk = psk
         self.address = address
         self.networks = networks or (host(address) if address else b"")
         self.given = address  # its address inside; None while it has none
         self.left_at = _PRESENT  # when its last IKE SA went
+
+    @property
+    def groups(self):
+        return self._peers.groups
+
+    @property
+    def ciphers(self):
+        return self._peers.ciphers
 
 
 class Peers:
@@ -65,7 +79,7 @@ class Peers:
             len(address) != 4 or address == self.inside or [p for p in self.peers.values() if p.address == address]
         ):
             raise ValueError("address %r of %s: in use" % (address, id))
-        self.peers[id] = self._by_identity[identity(id)] = peer = Peer(id, bytes(psk), address, networks)
+        self.peers[id] = self._by_identity[identity(id)] = peer = Peer(self, id, bytes(psk), address, networks)
         return peer
 
     def find(self, body):
@@ -105,6 +119,6 @@ class Peers:
         if self._size > 2 and number in (0, self._size - 1):
             return False  # the network's own address, and its broadcast
         for peer in self.peers.values():
-            if peer.given == address or peer.address == address:
+            if peer.given == address:
                 return False
         return True

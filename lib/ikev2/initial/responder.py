@@ -158,8 +158,9 @@ class Responder:
             acceptor.refused(source, accepted.claimed)
             return True
         child = accepted.child
-        rekeys = Rekeys(peers, proof.sk_d, {child.spi_in: (child.inside, child.remote)} if child else {})
+        rekeys = Rekeys(accepted.peer, proof.sk_d, {child.spi_in: (child.inside, child.remote)} if child else {})
         ike = IkeSa(node, slot, proof.sa, 0, 2, rekeys=rekeys)
+        ike.be_patient()
         ike.respond(IKE_AUTH, 1, proof.sa.iv(node.random, True, 1), (first, payloads, False))
         node.table.update_ike(slot, established=True)
         node.attach(slot, ike)

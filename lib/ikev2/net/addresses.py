@@ -68,12 +68,22 @@ def ipv4_payload(packet, length):
     return at if _IPV4_HEADER <= at <= length else -1
 
 
+def port_of(host, otherwise):
+    """The port in "host:port"; ValueError if it is none."""
+    port = int(host.partition(":")[2] or otherwise)
+    if not 0 < port <= 0xFFFF:
+        raise ValueError("port %d" % port)
+    return port
+
+
 async def resolve(host):
     """The 4 address octets that a name, or an address in text, has now; OSError in words if it has none.
 
+    A port behind a colon, as `port_of` reads it, is left out.
     On MicroPython nothing else runs meanwhile, on an ESP32 for seconds if no name server answers.
     """
     why = "none of IPv4"
+    host = host.partition(":")[0]
     try:
         if _MICROPYTHON:
             found = socket.getaddrinfo(host, 0)

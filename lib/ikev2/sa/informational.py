@@ -128,6 +128,7 @@ class IkeSa:
     rank = 0  # one more than that of the IKE SA that it replaces
     attended = False  # its user has seen it
     left_at = -1  # when it has had it deleted
+    patient = False  # H2
     _unwanted = ()  # inbound SPIs of the Child SAs to delete
 
     def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms=0, follows=True, rekeys=None, random=None):
@@ -184,6 +185,10 @@ class IkeSa:
     def work(self, now):
         """A slice of an answer that takes long."""
         self._window.work(now)
+
+    def be_patient(self):
+        """The peer may be asleep: requests of ours wait until it is heard, for ever (H2)."""
+        self.patient = self._window.patient = True
 
     def respond(self, exchange, message_id, iv, made):
         """Answer a request that came before this was its IKE SA: `made` is as `answer` gives it."""

@@ -248,6 +248,8 @@ class Rekeys:
         rekeys = Rekeys(policy, sk_d, self._selectors)
         made = IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys)
         made.rank = ike.rank + 1
+        if ike.patient:
+            made.be_patient()
         node.attach(slot, made)
         for child in table.children(ike.slot):
             table.move_child(child, slot)

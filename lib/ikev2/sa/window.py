@@ -24,6 +24,7 @@ RETRANSMITTED = const(2)
 _FIRST_MS = const(2000)
 _LONGEST_MS = const(60000)
 _TRIES_AT_MOST = const(12)
+_HEARD_MS = const(30000)
 _QUIET_MAX = const(0x20000000)
 _LAST_ID = 0xFFFFFFFF
 _COUNTER_MAX = const(0x3FFFFFFF)
@@ -77,6 +78,7 @@ class Window:
     _answer = None  # payloads of our answer
     dropped = 0  # messages that were not the peer's, or not in the window
     code = 0  # a number of reasons.py, once failed
+    patient = False  # H2
 
     def __init__(self, handler, send_id, receive_id, quiet_ms, random):
         handler.node.table.ike_sa(handler.slot)
@@ -146,6 +148,8 @@ class Window:
             state[_STATUS] = status & ~_ANSWER_DUE | (_OVER if status & _LAST_ANSWER else 0)
             first, exchange = state[_ANSWER_FIRST], state[_ANSWER_EXCHANGE]
             return self._seal(out, at, exchange, RESPONSE, self._get(_ANSWERED_ID), first, self._answer, _ANSWER_IV)
+        if self._rests(now):
+            return 0
         if not state[_TRIES]:
             if status & _MAKING or self.next_timer(now):
                 return 0
@@ -153,9 +157,11 @@ class Window:
             self._begin()
         elif self._left(now):
             return 0
-        elif state[_TRIES] == _TRIES_AT_MOST:  # P3
-            self.end(_DEAD_PEER)
-            return 0
+        elif state[_TRIES] == _TRIES_AT_MOST:
+            if not self.patient:  # P3
+                self.end(_DEAD_PEER)
+                return 0
+            state[_TRIES] -= 1
         state[_TRIES] += 1
         self._put(_SENT_AT, now)
         first, payloads = self._handler.request(again)
@@ -166,6 +172,8 @@ class Window:
         state = self._state
         if state[_STATUS] & (_ANSWER_DUE | _OVER | _MAKING):
             return 0
+        if self._rests(now):
+            return -1
         if state[_TRIES]:
             return self._left(now)
         if state[_STATUS] & _DUE:
@@ -212,6 +220,10 @@ class Window:
 
     def _iv(self, response, message_id):
         return self._handler.sa.iv(self._random or self._handler.node.random, response, message_id)
+
+    def _rests(self, now):
+        """H2: nothing is said to who was not heard for a while."""
+        return self.patient and not self.fresh(_HEARD_MS, now)
 
     def _begin(self):
         """Make up our next request."""

@@ -1,7 +1,7 @@
 """`python -m ipsec`, and `micropython-ikev2` where pip has installed it: what a PC does for a device, under CPython.
 
-try brings the device's tunnel up from here, gateway prints the other end of its configuration, psk a good secret, and
-probe asks any address what it does with the packets of section 1.5. `--help` stands behind each.
+try brings the device's tunnel up from here, gateway prints the other end of its configuration, hub is that other end,
+psk prints a good secret, and probe asks any address what it does with the packets of section 1.5. Each takes `--help`.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ikev2.config import ConfigError, WeakPsk, parse
 
-from . import Refused, gateway, probe, try_tunnel
+from . import Refused, gateway, hub, probe, try_tunnel
 
 
 def psk():
@@ -40,6 +40,14 @@ def _try(given):
 def _gateway(given):
     print("\n".join(gateway.lines(configuration(given.config), given.kind)))
     return 0
+
+
+def _hub(given):
+    try:
+        made = hub.made(Path(given.config).read_text(), given.weak_psk)
+    except (ValueError, OSError) as error:
+        raise Refused(f"{given.config}: {error.args[-1] if error.args else error}") from None
+    return hub.serve(made)
 
 
 def _psk(given):
@@ -76,6 +84,11 @@ def parser():
     one.add_argument("config", **config)
     one.add_argument("--for", dest="kind", required=True, choices=gateway.GATEWAYS, help="what the gateway is")
     one.set_defaults(command=_gateway)
+
+    one = commands.add_parser("hub", help="be the other end: accept devices, and say who is there and what they send")
+    one.add_argument("config", metavar="hub.json", help="the file with its id, addresses and peers")
+    one.add_argument("--weak-psk", action="store_true", help="take a psk that can be guessed, too")
+    one.set_defaults(command=_hub)
 
     one = commands.add_parser("psk", help="print a good psk: 128 random bits")
     one.set_defaults(command=_psk)

@@ -1,0 +1,57 @@
+"""A hub as a user's program has it, over loopback, under both interpreters: one unprivileged port, no rights."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from ipsec.tools import hub
+from tools import HERE, device_environment, micropython
+
+HUB = {
+    "id": "hub.example", "inside": "10.9.0.254", "pool": "10.9.0.0/24", "port": 14502,
+    "peers": {"sensor-7": {"psk": "of no value, but long enough"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("interpreter", ["CPython", "MicroPython"])
+def test_a_users_program_with_a_hub_and_its_devices_h4_h6(interpreter):
+    command = [sys.executable if interpreter == "CPython" else micropython(), HERE / "library/hub_user.py"]
+    ran = subprocess.run(command, env=device_environment(), capture_output=True, text=True, timeout=240)
+    assert ran.returncode == 0 and not ran.stderr, (ran.stdout, ran.stderr)
+    lines = ran.stdout.splitlines()
+    assert lines[0] == "up: ('up', 'sensor-7') ('up', 'sensor-8', 'inside 10.9.0.8') None"
+    assert lines[1] == "fixed: 10.9.0.8"
+    for at, name in ((2, "sensor-7"), (5, "sensor-8")):
+        heard = [f"heard: b'{name}' {name} 9 True", f"answer: b'{name}!'", "named: b'by name'"]
+        assert lines[at : at + 3] == heard
+    assert lines[8:] == [
+        "nobody: no tunnel to 10.9.0.99", "name: 'sensor-9' is nobody who is there", "wrong: AUTHENTICATION_FAILED",
+        "refused: ('refused', 'sensor-7')", "left: ('down', 'sensor-8', 'deleted by the peer') ['sensor-7']",
+        "closed: True",
+    ]  # fmt: skip
+
+
+def changed(**changes):
+    return json.dumps({**HUB, **changes})
+
+
+@pytest.mark.parametrize("text, what", [
+    ("[]", "must be an object"),
+    ("{", "Expecting"),
+    (changed(colour="red"), "'colour' is no key"),
+    (changed(port="1"), "'port' must be of type int"),
+    (changed(port=65536), "at most 65535"),
+    (changed(peers={"a": {"psk": "0123456789abcdef", "adress": ""}}), "'adress' is no key"),
+    (changed(peers={"a": {}}), "'psk' is missing"),
+    (changed(peers={"a": {"psk": "too short, xyz"}}), "16 octets"),
+    (changed(peers={"a": {"psk": "0123456789abcdef", "address": "10.9.0.254"}}), "in use"),
+    (changed(peers={"a": {"psk": "0123456789abcdef", "address": "10.9.0"}}), "no IPv4 address"),
+    (changed(pool="10.9.0.1/24"), "no IPv4 network"),
+    (changed(groups=[15]), "groups"),
+    (json.dumps({"id": "hub"}), "'inside' is missing"),
+])  # fmt: skip
+def test_a_file_that_cannot_be_is_refused_in_words_and_shows_no_secret(text, what):
+    with pytest.raises((ValueError, OSError)) as error:
+        hub.made(text)
+    assert what in str(error.value) and "xyz" not in str(error.value)

@@ -1,0 +1,258 @@
+"""A hub and its devices, the library at both ends: who is there, where, what becomes of them (A9, A11, H1 to H4)."""
+
+from library.hub_world import HUB_INSIDE, HubWorld
+
+
+def test_a_device_is_there_and_its_echoes_are_answered():
+    world = HubWorld().up()
+    (device,) = world.devices
+    assert [event[1:3] for event in world.events] == [("up", "sensor-1")]
+    member = world.members.at(device.life.stack.address)
+    assert member.policy.id == "sensor-1" and member.place == device.source(4500)
+    assert world.members.at(HUB_INSIDE) is None
+    for _ in range(5):
+        assert device.echo()
+        world.run(100)
+    assert device.answered == 5
+
+
+def echoes(world, count=3, every=200):
+    """How many of so many echoes of the first device are answered."""
+    device = world.devices[0]
+    before = device.answered
+    for _ in range(count):
+        device.echo()
+        world.run(every)
+    return device.answered - before
+
+
+def to_device(world, since=0):
+    """ESP packets of the hub's, and where they go."""
+    return [end for _, to_hub, via, end, octets in world.sent[since:] if not to_hub and octets[:4] != bytes(4)]
+
+
+def test_a_new_port_is_followed_with_the_first_packet_h1():
+    world = HubWorld().up()
+    (device,) = world.devices
+    for port in (20001, 20002, 20001):
+        device.ports[4500] = port
+        assert echoes(world) == 3
+        assert world.members.members["sensor-1"].place == device.source(4500)
+
+
+def test_an_old_packet_moves_nothing_h1():
+    world = HubWorld().up()
+    (device,) = world.devices
+    device.echo()
+    world.run(100)
+    old = next(octets for _, to_hub, via, _, octets in reversed(world.sent) if to_hub and octets[:4] != bytes(4))
+    echoes(world)
+    place = world.members.members["sensor-1"].place
+    for packet in (old, old[:-1] + b"?", old[:4] + b"\0\0\0\xff" + old[8:]):
+        world.fly(True, 4500, bytes((203, 0, 113, 9, 1, 1)), packet)
+        world.run(100)
+        assert world.members.members["sensor-1"].place == place
+    assert echoes(world) == 3
+
+
+def test_a_packet_that_was_overtaken_moves_nothing_h1():
+    world = HubWorld().up()
+    (device,) = world.devices
+    packets = []
+    for number in (1, 2):
+        size = device.life.stack.ping(device.buffer, 24, HUB_INSIDE, number)
+        packets.append(bytes(device.buffer[: device.life.seal(device.buffer, size, world.clock)]))
+    world.fly(True, 4500, device.source(4500), packets[1])
+    world.run(100)
+    since = len(world.sent)
+    world.fly(True, 4500, bytes((203, 0, 113, 9, 1, 1)), packets[0])
+    world.run(100)
+    assert world.members.members["sensor-1"].place == device.source(4500)
+    assert to_device(world, since) == [device.source(4500)]
+
+
+def test_a_peer_that_is_heard_and_answers_no_request_is_not_given_up_h2():
+    world = HubWorld().up()
+    (device,) = world.devices
+    fly = world.fly
+
+    def without_ike(to_hub, via, end, octets):
+        if octets[:4] != bytes(4):
+            fly(to_hub, via, end, octets)
+
+    world.fly = without_ike
+    spoof(world)
+    for _ in range(200):
+        assert echoes(world, 1, 10000) == 1
+    owner = world.node.owners[world.members.members["sensor-1"].ike]
+    assert owner.waiting and device.begun == 1
+    world.fly = fly
+    world.run(61000, lambda: device.echo() if world.now % 10000 < 5 else None)
+    assert not owner.waiting
+
+
+def test_a_packet_that_arrives_from_elsewhere_redirects_little_h1():
+    world = HubWorld().up()
+    (device,) = world.devices
+    member = world.members.members["sensor-1"]
+    elsewhere = bytes((203, 0, 113, 9, 1, 1))
+    device.speak()
+    size = device.life.stack.ping(device.buffer, 24, HUB_INSIDE, 7)
+    length = device.life.seal(device.buffer, size, world.clock)
+    world.fly(True, 4500, elsewhere, bytes(device.buffer[:length]))
+    world.run(100)
+    assert member.place == elsewhere
+    sent = 0
+    out = bytearray(1520)
+    for _ in range(100):
+        size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(100))
+        sent += member.seal(out, size, world.clock)
+    assert 0 < sent <= 3 * length and member.refused
+    assert echoes(world) == 3 and member.place == device.source(4500)
+    size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(1000))
+    assert member.seal(out, size, world.clock)
+
+
+def spoof(world):
+    """A packet with an unknown SPI, from where the device is."""
+    world.fly(True, 4500, world.members.members["sensor-1"].place, b"\x7f\1\2\3" + bytes(200))
+
+
+def requests(world, since):
+    return [octets for _, to_hub, _, _, octets in world.sent[since:]
+            if not to_hub and octets[:4] == bytes(4) and not octets[4 + 19] & 0x20]  # fmt: skip
+
+
+def test_one_spoofed_datagram_at_a_sleeping_sensor_ends_nothing_h2():
+    world = HubWorld().up()
+    (device,) = world.devices
+    sleeping, world.devices = world.devices, []
+    world.run(60000)
+    since = len(world.sent)
+    spoof(world)
+    world.run(3600000)
+    assert not requests(world, since)
+    world.devices = sleeping
+    since = len(world.sent)
+    assert echoes(world, 1) == 1
+    world.run(5000)
+    assert len(requests(world, since)) == 1 and device.begun == 1
+    assert echoes(world) == 3
+
+
+def test_a_request_that_is_out_when_the_peer_falls_asleep_rests_and_goes_again_the_same_h2():
+    world = HubWorld().up()
+    sleeping, world.devices = world.devices, []
+    since = len(world.sent)
+    spoof(world)
+    world.run(7200000)
+    out = requests(world, since)
+    assert 1 <= len(out) <= 5 and len(set(out)) == 1
+    world.devices = sleeping
+    since = len(world.sent)
+    assert echoes(world) == 3
+    assert requests(world, since) == out[:1]
+    owner = world.node.owners[world.members.members["sensor-1"].ike]
+    assert not owner.waiting and sleeping[0].begun == 1
+
+
+def test_silence_never_ends_an_accepted_sa_but_a_day_does_h2_h3():
+    world = HubWorld().up()
+    world.devices = []
+    world.run(86400000 - 120000)
+    assert world.all_there() and world.node.table.ike_sas()
+    world.run(240000)
+    assert world.node.table.ike_sas()
+    world.run(3600000)
+    assert not world.node.table.ike_sas() and not world.members.members
+    assert world.events[-1][1] == "down"
+
+
+def test_at_the_hard_lifetime_the_peer_is_told_when_it_is_heard_h3():
+    world = HubWorld(lifetime_ms=200000000).up()
+    (device,) = world.devices
+    world.devices, sleeping = [], world.devices
+    world.run(86400000 + 60000)
+    world.devices = sleeping
+    device.echo()
+    world.run(30000)
+    world.up()
+    assert device.begun == 2 and echoes(world) == 3
+
+
+def test_initial_contact_ends_what_there_was_and_a_third_the_oldest_a9():
+    world = HubWorld().up()
+    (device,) = world.devices
+    for _ in range(3):
+        device.power_on()
+        world.up()
+        assert len(world.node.table.ike_sas()) == 1
+    for count in (2, 2, 2):
+        device.power_on()
+        device.life.contact = False
+        world.up()
+        assert len(world.node.table.ike_sas()) == count and echoes(world) == 3
+    assert {event[3] for event in world.events if event[1] == "up"} == {world.events[0][3]}
+
+
+def test_new_keys_lose_nothing_a9():
+    world = HubWorld(lifetime_ms=5000).up()
+    (device,) = world.devices
+    assert echoes(world, 400, 100) == 400
+    assert device.begun >= 5 and len(world.node.table.ike_sas()) <= 2
+
+
+def test_who_was_silent_for_longest_makes_room_h2_h4():
+    world = HubWorld(devices=3, most=2)
+    world.devices, rest = world.devices[:2], world.devices[2:]
+    world.up()
+    world.run(20000, lambda: world.devices[1].echo() if world.now % 1000 < 5 else None)
+    world.devices += rest
+    world.until(lambda: "sensor-3" in world.members.members)
+    assert sorted(world.members.members) == ["sensor-2", "sensor-3"]
+
+
+def test_loss_and_doubling_end_nothing_h2():
+    world = HubWorld(devices=3, loss=0.25, doubling=0.2, delay=(5, 400), lifetime_ms=60000).up()
+    for _ in range(600):
+        for device in world.devices:
+            device.echo()
+        world.run(1000)
+    assert all(device.answered > 300 for device in world.devices)
+    world.loss = world.doubling = 0
+    world.run(120000)
+    world.up()
+    assert len(world.node.table.ike_sas()) == 3
+
+
+def test_an_ike_sa_without_a_child_sa_goes_after_half_a_minute_a11():
+    world = HubWorld(pool="10.9.0.254/32")
+    while not world.members.members:
+        world.run(1)
+    world.devices = []
+    world.run(29000)
+    (slot,) = world.node.table.ike_sas()
+    assert not world.node.owners[slot].deleting
+    world.run(15000)
+    assert world.node.owners[slot].deleting
+    world.run(30000)
+    assert not world.node.table.ike_sas() and not world.members.members
+
+
+def test_a_hub_that_has_lost_power_has_its_devices_back():
+    world = HubWorld(devices=3).up()
+    world.cut(1000)
+    for _ in range(60):
+        for device in world.devices:
+            device.echo()
+        world.run(500)
+    assert world.all_there() and echoes(world) == 3
+
+
+def test_closed_it_deletes_all_and_accepts_nobody():
+    world = HubWorld(devices=2).up()
+    world.members.close(world.clock)
+    world.run(1000)
+    assert world.members.over and not any(device.life.up for device in world.devices)
+    world.run(10000)
+    assert not world.node.table.ike_sas()

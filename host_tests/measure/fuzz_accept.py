@@ -1,0 +1,111 @@
+"""Coverage-guided fuzzing of who accepts: octet 0 chooses what comes, the rest is octets of the caller's.
+
+0: any datagram by 500, 1: any by 4500, behind the marker, 2: the first octet is a type, the rest payloads in IKE_AUTH
+of a caller that has the keys. Key exchanges are as good as none, for speed; all else is as it is.
+"""
+
+import sys
+
+import atheris
+
+with atheris.instrument_imports(include=["ikev2"]):
+    from ikev2.initial import acceptor
+    from ikev2.sa import rekey
+    from library import scripted_caller, scripted_gateway
+    from library.accepting import PSK, Accepting, address
+
+    from measure import fuzz
+    from measure.fuzz_attempt import Group, random
+
+acceptor.group = rekey.group = scripted_gateway.Group = scripted_caller.Group = Group
+_FROM = address(7)
+
+
+def random_of_caller(n):
+    return b"\x0b" * n
+
+
+class Hub(Accepting):
+    """Who accepts sensor-1, from which `caller` calls."""
+
+    def __init__(self):
+        super().__init__(random=random, cookies_from=9)
+        self.caller = scripted_caller.Caller(PSK, "sensor-1", random=random_of_caller)
+
+    def hears(self, octets, via):
+        """What it says to a datagram."""
+        before = len(self.sent)
+        self.at_hub(via, _FROM + via.to_bytes(2, "big"), octets)
+        while self.node.next_timer(self.clock) == 0:
+            self.step()
+        return [sent[3] for sent in self.sent[before:]]
+
+    def opens(self):
+        """Let the caller have a half-open IKE SA; its IKE_AUTH."""
+        (answer,) = self.hears(self.caller.first(), 500)
+        return self.caller.hear(answer)
+
+
+_hub = []  # one that nothing has changed yet
+
+
+def one(octets):
+    """No exception, at most one answer, none that is longer but to IKE_SA_INIT, and nobody in without AUTH."""
+    if len(octets) < 2 or octets[0] > 2:
+        return
+    if octets[0] < 2:
+        hub = _hub.pop() if _hub else Hub()
+        datagram = octets[1:] if not octets[0] else bytes(4) + octets[1:]
+        said = hub.hears(datagram, 4500 if octets[0] else 500)
+        assert len(said) <= 1 and len(hub.acceptor.half_open) <= 1 and not hub.admitted
+        assert not said or len(said[0]) <= len(datagram) or hub.acceptor.half_open
+        if not hub.acceptor.half_open:
+            _hub.append(hub)
+        return
+    hub = Hub()
+    hub.opens()
+    original, scripted_gateway.chain = scripted_gateway.chain, lambda parts: (octets[1], octets[2:])
+    try:
+        message = hub.caller.request(scripted_gateway.IKE_AUTH, 1, [])
+    finally:
+        scripted_gateway.chain = original
+    said = hub.hears(bytes(4) + message, 4500)
+    assert len(said) == 1 and len(hub.admitted) <= 1
+    if hub.admitted:
+        assert VOUCHED[4:] in octets
+    hub.idle(60000)
+    assert len(hub.node.table.ike_sas()) == len(hub.admitted)
+
+
+def payloads():
+    """The payloads of IKE_AUTH, the type of the first in front; and the AUTH among them."""
+    found = []
+
+    def changes(what, parts):
+        if what == "IKE_AUTH":
+            found.append(parts)
+        return parts
+
+    hub = Hub()
+    hub.caller.changes = changes
+    hub.opens()
+    first, octets = scripted_gateway.chain(found[0])
+    return bytes((first,)) + octets, scripted_gateway.of(found[0], scripted_gateway.AUTH)
+
+
+IN_AUTH, VOUCHED = payloads()
+
+
+def corpus():
+    """A folder with one good message of each kind, and what earlier runs found."""
+    folder = fuzz.BUILD / "corpus-accept"
+    folder.mkdir(parents=True, exist_ok=True)
+    caller = Hub().caller
+    (folder / "init").write_bytes(b"\0" + caller.first())
+    (folder / "init-4500").write_bytes(b"\1" + caller.first())
+    (folder / "auth").write_bytes(b"\2" + IN_AUTH)
+    return folder
+
+
+if __name__ == "__main__":
+    fuzz.main(one, corpus(), sys.argv[1:])

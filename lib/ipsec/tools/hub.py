@@ -1,0 +1,84 @@
+"""A hub from one file: who comes, who goes, who is refused, and each datagram that no program takes, a line each.
+
+    {"id": "hub.example", "inside": "10.9.0.254", "pool": "10.9.0.0/24", "port": 14500,
+     "peers": {"sensor-7": {"psk": "...", "address": "10.9.0.7"}, "sensor-8": {"psk": "..."}}}
+
+More that it may have: "networks", "dns", "groups", "ciphers" as Hub has them, "networks" for a peer. Without "port" it
+serves 500 and 4500.
+"""
+
+import asyncio
+import json
+
+from ..hub import Hub
+
+_KEYS = {"id": str, "inside": str, "pool": str, "port": int, "peers": dict, "networks": list, "dns": str,
+         "groups": list, "ciphers": list}  # fmt: skip
+_NEEDED = ("id", "inside", "peers")
+_OF_PEER = {"psk": str, "address": str, "networks": list}
+_PSK_OCTETS = 16  # N21
+_SHOWN = 64
+
+
+def _checked(given, known, needed, where):
+    """`given`, if it is an object of known keys and right types; ValueError."""
+    if not isinstance(given, dict):
+        raise ValueError("%s must be an object" % where)
+    for key in given:
+        if key not in known:
+            raise ValueError("%s: %r is no key; known are %s" % (where, key, ", ".join(sorted(known))))
+        if type(given[key]) is not known[key]:
+            raise ValueError("%s: %r must be of type %s" % (where, key, known[key].__name__))
+    for key in needed:
+        if key not in given:
+            raise ValueError("%s: %r is missing" % (where, key))
+    return given
+
+
+def made(text, weak_psk=False):
+    """A Hub of the text of such a file; ValueError or OSError says what cannot be, and shows no secret."""
+    config = dict(_checked(json.loads(text), _KEYS, _NEEDED, "the file"))
+    peers = {}
+    for id in config["peers"]:
+        given = dict(_checked(config["peers"][id], _OF_PEER, ("psk",), "peer %s" % id))
+        given["psk"] = given["psk"].encode()
+        if not weak_psk and len(given["psk"]) < _PSK_OCTETS:
+            raise ValueError("peer %s: a psk of under %d octets can be guessed offline" % (id, _PSK_OCTETS))
+        peers[id] = given
+    if not 0 <= config.get("port", 0) <= 0xFFFF:
+        raise ValueError("the file: 'port' must be at most 65535")
+    config["peers"] = peers
+    return Hub(**config)
+
+
+async def run(hub, say=print):
+    """Serve, and say what happens, until cancelled; then all tunnels are deleted."""
+
+    async def datagrams():
+        rest = hub.rest()
+        while True:
+            data, (host, port) = await rest.recvfrom()
+            shown = repr(data[:_SHOWN]) + (" ..." if len(data) > _SHOWN else "")
+            say("%s, %s:%d: %s" % (hub.peer(host), host, port, shown))
+
+    hub.start()
+    say("%s, inside %s: waiting for %d peers" % (hub.peers.id, hub.inside, len(hub.peers.peers)))
+    reading = asyncio.create_task(datagrams())
+    try:
+        while True:
+            word, id, text = await hub.next_event()
+            say("%s %s, %s" % (id, word, text) if text else "%s %s" % (id, word))
+    finally:
+        reading.cancel()
+        there = len(hub.addresses())
+        await hub.close()
+        say("closed, %d tunnels deleted" % there)
+
+
+def serve(hub):
+    """The exit status, once Ctrl-C has come."""
+    try:
+        asyncio.run(run(hub))
+    except KeyboardInterrupt:
+        pass
+    return 0
