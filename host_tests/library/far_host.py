@@ -13,9 +13,10 @@ _BUFFER = 5440
 
 
 class FarHost:
-    """`carry(packet)` gives what it says to an IPv4 packet, `due()` what it says by itself: packets."""
+    """`carry(packet)` gives what it says to an IPv4 packet, `due()` what it says by itself; `ticks` is its clock."""
 
-    def __init__(self, address):
+    def __init__(self, address, ticks=ticks_ms):
+        self._ticks = ticks
         self.stack = Stack(address, Budget(100, 100, 0, 1))
         self.tcp = Tcp(self.stack, os.urandom, 16, _BUFFER)
         self.sent = {}  # what has not found room yet, by connection
@@ -26,12 +27,12 @@ class FarHost:
     def carry(self, packet):
         """Take a packet in; all packets that it has to say then."""
         octets = bytearray(packet) + bytes(96)
-        size = self.stack.receive(octets, len(packet), ticks_ms())
+        size = self.stack.receive(octets, len(packet), self._ticks())
         return ([bytes(octets[:size])] if size else []) + self.due()
 
     def due(self):
         """All packets that it has to say now."""
-        now = ticks_ms()
+        now = self._ticks()
         self.stack.tick(now)
         out = bytearray(1500)
         found = []
@@ -41,7 +42,7 @@ class FarHost:
 
     def wait(self):
         """Seconds until `due` has something to do."""
-        wait = self.stack.next_timer(ticks_ms())
+        wait = self.stack.next_timer(self._ticks())
         return wait / 1000 if wait >= 0 else None
 
     def _accept(self, listener, served):
@@ -58,7 +59,7 @@ class FarHost:
                 left = left[taken:]
             self.sent[connection] = left
             if octets == b"" and not left:
-                connection.close(ticks_ms())
+                connection.close(self._ticks())
 
     @staticmethod
     def _read(connection):
@@ -74,9 +75,9 @@ class FarHost:
     def _command(self, octets, connection):
         """ "connect": a connection to their port 80 that says something; "reset": this one is over."""
         if octets == b"connect":
-            back = self.tcp.connect(bytes(connection.host), 80, ticks_ms())
+            back = self.tcp.connect(bytes(connection.host), 80, self._ticks())
             back.write(b"you there?\n")
             back.ready = lambda: self._ready(back, self._echo)
         elif octets == b"reset":
-            connection.abort(ticks_ms())
+            connection.abort(self._ticks())
         return b""
