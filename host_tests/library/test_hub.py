@@ -1,13 +1,17 @@
 """A hub as a user's program has it, over loopback, under both interpreters: one unprivileged port, no rights."""
 
+import asyncio
 import json
 import subprocess
 import sys
 
 import pytest
+from ipsec import Tunnel
+from ipsec.hub import Hub
 from ipsec.tools import hub
 from tools import HERE, device_environment, micropython
 
+PSK = b"of no value, but long enough"
 HUB = {
     "id": "hub.example", "inside": "10.9.0.254", "pool": "10.9.0.0/24", "port": 14502,
     "peers": {"sensor-7": {"psk": "of no value, but long enough"}},
@@ -55,3 +59,23 @@ def test_a_file_that_cannot_be_is_refused_in_words_and_shows_no_secret(text, wha
     with pytest.raises((ValueError, OSError)) as error:
         hub.made(text)
     assert what in str(error.value) and "xyz" not in str(error.value)
+
+
+def test_what_leaves_later_leaves_from_the_address_that_was_asked_a13():
+    """A hub at all addresses of the machine, called at its second one."""
+
+    async def main():
+        other = Hub("hub.example", {"sensor-7": PSK}, "10.9.0.254", "10.9.0.0/24", port=14503)
+        async with other:
+            sock = other.socket(5683)
+            sources = set()
+            tunnel = Tunnel("127.0.0.2:14503", "sensor-7", PSK, groups=(14,))  # its secret takes many slices
+            tunnel.udp.seen = lambda verdict, via, source, datagram, length: sources.add(bytes(source[:4]))
+            await asyncio.wait_for(tunnel.up(), 60)
+            inside = tunnel.socket(9)
+            await sock.sendto(b"unasked", ("sensor-7", 9))
+            assert (await asyncio.wait_for(inside.recvfrom(), 20))[0] == b"unasked"
+            await tunnel.close()
+        return sources
+
+    assert asyncio.run(main()) == {bytes((127, 0, 0, 2))}

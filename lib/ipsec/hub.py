@@ -156,7 +156,7 @@ class Hub:
         length = member.seal(self._out, size, ticks_ms())
         if not length:
             raise OSError(EINVAL, "not sent to %s: %s" % (host, member.refused))
-        self.udp.send(PORT_NAT, member.place, self._out, length)
+        self.udp.send(PORT_NAT, member.place, self._out, length, None, self.udp.asked(member.place))
 
     async def close(self):
         """Delete all tunnels: the peers are told, and have two seconds to answer."""

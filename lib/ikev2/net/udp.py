@@ -20,7 +20,7 @@ import sys
 from portable import const
 
 from ..notifier import DELIVER_INIT, INVALID_SPI_PROTECTED, VERDICTS
-from ..wire import AH, PORT, PORT_NAT
+from ..wire import AH, FLAGS, MARKER, PORT, PORT_NAT, RESPONSE
 from . import sockets
 from .addresses import address_of, endpoint, ipv4_payload, resolve  # noqa: F401
 
@@ -31,6 +31,9 @@ _IDLE_MS = const(500)
 _FAILED_MAX = const(6)
 _WRAP = const(0x3FFFFFFF)
 _LEAST = const(1500)  # octets that are read on a heap without room for more
+_DELIVER_IKE = VERDICTS.index("deliver-ike")
+_DELIVER_ESP = VERDICTS.index("deliver-esp")
+_ASKED = const(64)
 _DROPS = VERDICTS.index("drop-empty")  # and all behind it: nothing is to be sent
 
 # RFC 7296 section 2 wants 3,000 octets; recvfrom allocates all at once, then gives back what is not needed.
@@ -56,6 +59,7 @@ class Udp:
         self.unavailable = []  # of `raw`, what this port has no socket for, or the user no right to
         self._host = host
         self._own = b""
+        self._asked = {}  # where the last datagrams for SAs came from: how to answer from where they arrived
         self._local = local
         self.size = size
         self.sockets = {}
@@ -244,6 +248,11 @@ class Udp:
         now = sockets.ticks_ms()
         verdict = self.node.receive(via, source, datagram, length, now)
         if verdict < _DROPS:
+            if at and _DELIVER_IKE <= verdict <= _DELIVER_ESP:
+                self._asked.pop(source, None)
+                self._asked[source] = at
+                if len(self._asked) > _ASKED:
+                    del self._asked[next(iter(self._asked))]
             self._flush(now, source, address, at)
             if INVALID_SPI_PROTECTED <= verdict <= DELIVER_INIT:
                 self.wake()  # its owner may have work to do, or wait for an answer
@@ -259,8 +268,19 @@ class Udp:
             if to is source:
                 self.send(node.out_via, to, node.out, size, address, at)
             else:
-                self.send(node.out_via, to, node.out, size, None, at if at and to[:-2] == source[:-2] else ())
+                self.send(node.out_via, to, node.out, size, None, self._from(to, size, source, at))
             size = node.outgoing(now)
+
+    def _from(self, to, size, source, at):
+        """What sendmsg needs to send from the address that was asked, if anything was (S2.4, A13)."""
+        if at and to[:-2] == source[:-2]:
+            return at
+        flags = FLAGS + (MARKER if self.node.out_via == PORT_NAT else 0)
+        return self.asked(to) if self._asked and size > flags and self.node.out[flags] & RESPONSE else ()
+
+    def asked(self, endpoint):
+        """The same for what goes to that endpoint later; () if the platform does not tell."""
+        return self._asked.get(bytes(endpoint), ())
 
     def count(self, error):
         self.errors += 1
