@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 from ipsec import Tunnel
@@ -79,3 +80,29 @@ def test_what_leaves_later_leaves_from_the_address_that_was_asked_a13():
         return sources
 
     assert asyncio.run(main()) == {bytes((127, 0, 0, 2))}
+
+
+def test_a_program_that_blocks_has_its_tunnel_as_well_w4():
+    """Nothing runs beside it: its own waiting looks the gateway up, makes the tunnel and reads."""
+    there, over = threading.Event(), threading.Event()
+
+    async def serve():
+        async with Hub("hub.example", {"sensor-7": PSK}, "10.9.0.254", "10.9.0.0/24", port=14504):
+            there.set()
+            while not over.is_set():
+                await asyncio.sleep(0.02)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    try:
+        assert there.wait(20)
+        tunnel = Tunnel("127.0.0.1:14504", "sensor-7", PSK)
+        tries = 0
+        while not tunnel.is_up and tries < 1000:
+            tunnel.streams.serve(20)
+            tries += 1
+        assert tunnel.is_up, tunnel.reason
+        tunnel.udp.close()
+    finally:
+        over.set()
+        thread.join()

@@ -57,7 +57,7 @@ def hear(via, octets):
     timed(node.receive, via, bytes((198, 51, 100, 1, via >> 8, via & 255)), octets, len(octets), 1000)
     go_on()
 def begin():
-    timed(life.begin, bytes((198, 51, 100, 1)), 1000)
+    timed(life.begin, bytes((198, 51, 100, 1, 1, 244)), 1000)
     go_on()
 buffer = bytearray(1520)
 def send(n):

@@ -93,7 +93,7 @@ class Streams:
         tunnel = self._tunnel
         if tunnel.life.wanted:
             try:
-                tunnel.life.begin(blocking.resolve(tunnel.gateway), ticks_ms())
+                tunnel.life.begin(blocking.resolve(tunnel.gateway) + tunnel.port, ticks_ms())
             except OSError as error:
                 tunnel.life.unresolved(str(error.args[-1]), ticks_ms())
         blocking.serve(tunnel.udp, ms)

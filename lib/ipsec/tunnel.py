@@ -72,7 +72,7 @@ class Tunnel:
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys
         self.gateway = gateway
-        self._port = port_of(gateway, PORT).to_bytes(2, "big")
+        self.port = port_of(gateway, PORT).to_bytes(2, "big")
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
         self._local = local or {PORT: 0, PORT_NAT: 0}
         self.udp = udp or Udp(self.node, raw=(), local=self._local)
@@ -304,7 +304,7 @@ class Tunnel:
             if self.life.wanted:
                 try:
                     host = await resolve(self.gateway)
-                    self.life.begin(host + self._port, ticks_ms())
+                    self.life.begin(host + self.port, ticks_ms())
                 except Exception as error:
                     self.life.unresolved(str(error.args[-1]) if error.args else "no room in the heap", ticks_ms())
                 self.udp.wake()

@@ -10,6 +10,7 @@ from inside.udp import Socket
 class Tunnel:
     sleeper: Callable[[int, bytes], object] | None
     gateway: str
+    port: bytes
     node: Node
     udp: Udp
     error: BaseException | None

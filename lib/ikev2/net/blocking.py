@@ -33,8 +33,8 @@ def serve(udp, ms):
 
 
 def resolve(host):
-    """The 4 address octets that a name has now; OSError."""
-    for entry in socket.getaddrinfo(host, 0):
+    """The 4 address octets that a name has now, a port behind a colon left out; OSError."""
+    for entry in socket.getaddrinfo(host.partition(":")[0], 0):
         octets = endpoint(entry[-1])[:-2]
         if len(octets) == 4 and any(octets):
             return octets
