@@ -254,8 +254,9 @@ class Tunnel:
 
     async def close(self):
         """Delete the tunnel: the gateway is told, and has two seconds to answer."""
-        if self.stack.tcp:
-            self.stack.tcp.end(OSError(EBADF, "the tunnel is closed"))  # V10
+        for connection in list(self.stack.tcp.connections) if self.stack.tcp else ():
+            connection.abort(ticks_ms())  # V10
+        self.udp.look()  # whom they were with is told, as long as that can be said
         self.life.close(ticks_ms())
         self._changed()
         self.udp.wake()
