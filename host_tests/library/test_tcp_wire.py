@@ -1,11 +1,13 @@
 """Two TCPs of ours with each other (V3, V4, V6): every octet arrives, whatever the wire does; no timer spins."""
 
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inside.tcp import Tcp
 
-from library import tcp_wire
+from library import hostile, tcp_wire
 from library.machines import MACHINES, on_unix
 from library.tcp_wire import Random, Transfer, Wire
 
@@ -112,6 +114,12 @@ def test_a_wire_that_is_cut():
     wire.drop = lambda *_: True
     wire.run(lambda: here.error and there.error)
     assert not wire.ends[0].tcp.connections and not wire.ends[1].tcp.connections
+
+
+def test_hostile_segments():
+    """V4, V9, V11: a hundred thousand, random and nearly right; `make fuzz` has more patience."""
+    for seed in range(2000):
+        hostile.one(random.Random(seed).randbytes(400))
 
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)

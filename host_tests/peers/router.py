@@ -32,7 +32,7 @@ _HOLD_S = 0.03  # how long a packet is kept that others are to overtake
 _PORTS = 20000  # the first of the NAT's outer ports
 
 
-def _tun(place):
+def tun(place):
     """File descriptor of a TUN device in a host."""
     with place.inside():
         device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
@@ -60,7 +60,7 @@ class Router(Recorder):
         self._outer = {}  # (address, port) inside: port outside
         self._inner = {}
         self._next = _PORTS
-        self._ends = _tun(device), _tun(gateway)
+        self._ends = tun(device), tun(gateway)
         self._woken, self._wake = os.pipe()
         self._thread = threading.Thread(target=self._carry, daemon=True)
         self._thread.start()
