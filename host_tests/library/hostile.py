@@ -53,8 +53,9 @@ class Peer:
         connections = self.tcp.connections
         assert len(connections) <= 2 + 2 + 3 + 3 and len(self.listener.waiting) <= 3
         for one in connections:
-            assert 0 <= one._in.unread + one._in.window <= BUFFER or one._phase == 0
-            assert 0 <= one._out.queued <= BUFFER and 0 <= one._out.next <= one._out.max <= BUFFER + 1
+            queued, next, sent, _, unread, _, _, window = one._words[37:45]
+            assert 0 <= unread + window <= BUFFER
+            assert (0 <= queued <= BUFFER and 0 <= next <= sent <= BUFFER + 1) or one.state == "CLOSED"
 
     def follow(self):
         """Take the place of the peer of whatever connection there is at that port."""

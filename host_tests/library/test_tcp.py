@@ -578,9 +578,7 @@ def test_close():
     peer.ack = 5
     assert peer.says(b"more") == [] and peer.read() == b"more"
     assert peer.says(flags="FA") == [Said("A", 5, 6, window=BUFFER - 4)]
-    assert (
-        connection.state == "TIME-WAIT" and peer.read() == b"" and connection._in.ring is connection._out.ring is None
-    )
+    assert connection.state == "TIME-WAIT" and peer.read() == b"" and connection._in is connection._out is None
     peer.now += 30000
     assert [said.flags for said in peer.says(flags="FA", seq=5)] == ["A"]
     assert peer.later(59999) == [] and len(peer.tcp.connections) == 1
@@ -790,7 +788,7 @@ def test_accepted():
     segment = peer.first()[TCP]
     assert segment.options == [("MSS", 1360), ("NOP", None), ("NOP", None), ("SAckOK", b"")] and not heard
     assert listener.accept() is None and peer.tcp.connections[0].state == "SYN-RECEIVED"
-    assert peer.tcp.connections[0]._in.ring is None
+    assert peer.tcp.connections[0]._in is None
     peer.seq = peer.ack = 1
     assert peer.says(b"GET /") == [] and heard == [1]
     peer.connection = listener.accept()
@@ -845,7 +843,7 @@ def test_backlog():
     for own in range(4000, 4100):
         peer.ports, peer.seq, peer.ack = (80, own), 0, 0
         peer.receive(peer.packet(flags="S"))
-    assert len(peer.tcp.connections) == 3 and all(one._in.ring is one._out.ring is None for one in peer.tcp.connections)
+    assert len(peer.tcp.connections) == 3 and all(one._in is one._out is None for one in peer.tcp.connections)
     peer.start = 0
     assert [(at, said.flags) for at, said in peer.later(5000)] == [(0, "SA")] * 3 + [(1000, "SA")] * 3
     assert peer.tcp.connections == []
@@ -1057,7 +1055,7 @@ def test_kept_over_a_sleep():
     awake.tcp.restore(kept, 0)
     (awake.connection,) = awake.tcp.connections
     assert awake.connection.local_port == connection.local_port and awake.tcp.next_timer(0) == -1
-    assert awake.connection.mss == 1360 and awake.connection._pace.rto == connection._pace.rto
+    assert awake.connection.mss == 1360 and awake.connection._words[3] == connection._words[3]
     awake.connection.write(b"after")
     assert awake.later(5) == [(5, Said("PA", 7, 4, b"after"))]
     awake.says(b"puback", ack=12)

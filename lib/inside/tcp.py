@@ -138,7 +138,9 @@ class Tcp:
                 break
         why = fault(packet, header)
         numbers = connection.numbers if connection else new_numbers(packet, header)
-        if not why and not options(packet, header, numbers, self._found):
+        found = self._found
+        found[0] = found[1] = found[2] = found[3] = 0
+        if not why and packet[header + 12] >= 0x60 and not options(packet, header, numbers, found):
             why = _MALFORMED
         if why:  # V11
             return self._stack.drop(why)
@@ -229,7 +231,8 @@ class Tcp:
     def write(self, out, at, numbers, place, flags, window, optional, n):
         """As tcp_segment.write, with our address and the next identification."""
         self._number = (self._number + 1) & 0xFFFF
-        return write(out, at, self._number, self._stack.address, numbers, place, flags, window, optional, n)
+        write(out, at, self._number, self._stack.address, numbers, place, flags, window, optional, n)
+        return 40 + optional + n
 
     # The rest is private.
 

@@ -10,7 +10,7 @@ All else is a distance from una or nxt, a small int: `read` gives those of a seg
 
 from portable import const, copy, equal, micropython, ptr8
 
-from .ipv4 import head, put16, summed
+from .ipv4 import head, summed
 
 SIZE = const(16)
 UNA = const(8)
@@ -32,7 +32,6 @@ _CHECKSUM = const(2)
 _TCP = const(6)
 _SOURCE = const(12)
 _HEADER = const(20)
-_HEADERS = const(40)
 _FAR = const(0x1FFFFFFF)
 
 
@@ -97,7 +96,6 @@ def options(packet, header, numbers, found):
     """Put the MSS, what permits SACK, and the first SACK block, from una, into found[0:4]; False: they do not end."""
     at = header + _HEADER
     end = header + (packet[header + 12] >> 2 & 60)
-    found[0] = found[1] = found[2] = found[3] = 0
     while at < end and packet[at]:
         n = 1
         kind = packet[at]
@@ -127,21 +125,32 @@ def sack(out, at, numbers, first, last):
         add(out, at, end, 4)
 
 
-def write(out, at, number, address, numbers, place, flags, window, optional, n):
+@micropython.viper
+def write(out, at: int, number: int, address, numbers, place: int, flags: int, window: int, optional: int, n: int):
     """The headers of a segment to out[at:]; behind them `optional` octets of options, and n of data, stand already.
 
-    It is number una + place, and acknowledges nxt; returns the length of the IPv4 packet.
+    It is number una + place, and acknowledges nxt.
     """
     n += _HEADER + optional
     head(out, at, n + _HEADER, number, _TCP, address, numbers)
+    octets = ptr8(out)
+    have = ptr8(numbers)
     at += _HEADER
-    copy(out, at, numbers, _OURS, _SIZE - _OURS)
-    if place:
-        add(out, at + 4, place, 4)
-    out[at + 12] = _HEADER + optional << 2
-    out[at + 13] = flags
-    put16(out, at + 14, window)
-    put16(out, at + 16, 0)
-    put16(out, at + 18, 0)
-    put16(out, at + 16, summed(out, at - 8, _TCP + n, n + 8) ^ 0xFFFF)  # the addresses stand in front
-    return n + _HEADER
+    i = 12
+    while i:
+        i -= 1
+        octets[at + i] = have[_OURS + i]
+    i = 8
+    while i > 4:
+        i -= 1
+        place += octets[at + i]
+        octets[at + i] = place & 0xFF
+        octets[at + 12 + i] = 0
+        place >>= 8
+    octets[at + 12] = _HEADER + optional << 2
+    octets[at + 13] = flags
+    octets[at + 14] = window >> 8
+    octets[at + 15] = window & 0xFF
+    n = int(summed(out, at - 8, _TCP + n, n + 8)) ^ 0xFFFF  # the addresses stand in front
+    octets[at + 16] = n >> 8
+    octets[at + 17] = n & 0xFF
