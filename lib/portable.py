@@ -7,7 +7,10 @@ the objects themselves. Time is a count of milliseconds that wraps at 2**30, as 
 try:
     import micropython
     from micropython import const
+
+    machine_code = True  # what is compiled so reads octets by two
 except ImportError:
+    machine_code = False
 
     class micropython:
         """CPython runs what is compiled to machine code on a board as it stands."""
@@ -18,7 +21,7 @@ except ImportError:
         return value
 
 
-ptr8 = ptr32 = lambda octets: octets  # to viper functions these are pointers
+ptr8 = ptr16 = ptr32 = lambda octets: octets  # to viper functions these are pointers
 
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)

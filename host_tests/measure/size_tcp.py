@@ -4,7 +4,6 @@ from boards.emulator import CLOCK_NS, Board
 from tools import ROOT
 
 SIZES = (64, 1360)  # octets of data
-BUFFER = 2720
 _BEGIN = """
 import gc, time
 wire = Wire()
@@ -50,18 +49,18 @@ _RAM = """
 def used():
     gc.collect()
     return gc.mem_alloc()
+wire = Wire(buffer=128)
+pairs = [wire.connected()]
 before = used()
-here, there = wire.connected()
-data = bytes(500)
-buf = bytearray(500)
-for _ in range(8):
+for _ in range(3):
+    pairs.append(wire.connected())
+    here, there = pairs[-1]
     for one, other in ((here, there), (there, here)):
-        one.write(data)
-        wire.run(lambda: other.readable >= 500)
-        other.readinto(buf)
+        one.write(bytes(100))
+        wire.run(lambda: other.readable == 100)
+        other.readinto(bytearray(100))
 wire.pass_time(100)
-data = buf = one = other = None
-print((used() - before) // 2 - 2 * BUFFER)
+print((used() - before) // 6 - 2 * 128)
 """
 _ON_BOARD = (ROOT / "host_tests/library/tcp_wire.py").read_text()
 
@@ -75,7 +74,7 @@ def measured():
         for size in SIZES:
             ticks = map(int, board.exec(f"cost({size})").split())
             found[size] = {name: number * CLOCK_NS for name, number in zip(names, ticks, strict=True)}
-        ram = board.exec(_RAM.replace("BUFFER", str(BUFFER)))
+        ram = board.exec(_RAM)
     return found, int(ram)
 
 

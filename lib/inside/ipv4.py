@@ -1,6 +1,6 @@
 """Octets of what is inside a tunnel: IPv4, UDP and ICMP, checked and written in place (RFC 791, 768, 792, 1071)."""
 
-from portable import const, copy, micropython, ptr8
+from portable import const, copy, machine_code, micropython, ptr8, ptr16
 
 # What `fault` finds.
 _MALFORMED = const(1)
@@ -33,10 +33,18 @@ _NO_OPERATION = const(1)
 def summed(octets: ptr8, at: int, total: int, n: int) -> int:
     """`total` and the 16-bit words of octets[at:at+n], added with their carries (RFC 1071)."""
     n += at
-    while at + 7 < n:
-        total += octets[at] + octets[at + 2] + octets[at + 4] + octets[at + 6] << 8
-        total += octets[at + 1] + octets[at + 3] + octets[at + 5] + octets[at + 7]
-        at += 8
+    if machine_code and not at & 1:
+        halves = ptr16(octets)
+        swapped = 0  # boards are little-endian
+        at >>= 1
+        while at + 8 <= n >> 1:
+            swapped += halves[at] + halves[at + 1] + halves[at + 2] + halves[at + 3]
+            swapped += halves[at + 4] + halves[at + 5] + halves[at + 6] + halves[at + 7]
+            at += 8
+        at <<= 1
+        swapped = (swapped & 0xFFFF) + (swapped >> 16)
+        swapped = (swapped & 0xFFFF) + (swapped >> 16)
+        total += swapped >> 8 | (swapped & 0xFF) << 8
     while at < n:
         total += octets[at] << 8
         at += 1
@@ -83,25 +91,15 @@ def head(out, at: int, size: int, number: int, protocol: int, source, to):
     octets[at + 11] = total & 0xFF
 
 
-@micropython.viper
-def datagram(out, at: int, source: int, port: int, n: int):
+def datagram(out, at, source, port, n):
     """The UDP header of out[at+28:at+28+n] behind the IPv4 header in out[at:], from port `source` to `port`."""
-    octets = ptr8(out)
     n += 8
     at += _HEADER
-    octets[at] = source >> 8
-    octets[at + 1] = source & 0xFF
-    octets[at + 2] = port >> 8
-    octets[at + 3] = port & 0xFF
-    octets[at + 4] = n >> 8
-    octets[at + 5] = n & 0xFF
-    octets[at + 6] = 0
-    octets[at + 7] = 0
-    total = int(summed(out, at - 8, _UDP + n, n + 8)) ^ 0xFFFF  # the addresses stand in front
-    if not total:
-        total = 0xFFFF
-    octets[at + 6] = total >> 8
-    octets[at + 7] = total & 0xFF
+    put16(out, at, source)
+    put16(out, at + 2, port)
+    put16(out, at + 4, n)
+    put16(out, at + 6, 0)
+    put16(out, at + 6, summed(out, at - 8, _UDP + n, n + 8) ^ 0xFFFF or 0xFFFF)  # the addresses stand in front
 
 
 @micropython.viper
@@ -140,11 +138,7 @@ def fault(packet, size: int, address) -> int:
         if not (octets[header + 6] or octets[header + 7]):  # T1
             return 0
         rest = i
-        total = _UDP + rest
-        i = _SOURCE
-        while i < _HEADER:
-            total += octets[i] << 8 | octets[i + 1]
-            i += 2
+        total = int(summed(packet, _SOURCE, _UDP + rest, 8))
     elif octets[_PROTOCOL] != _ICMP:
         return _OTHER_PROTOCOL
     elif rest < 8:
@@ -187,11 +181,13 @@ def echo_request(out, at, size, identifier, number):
     put16(out, at + 2, summed(out, at, 0, size - _HEADER) ^ 0xFFFF)
 
 
-def unreachable(packet, header, number, source, to):
-    """Put in the packet's place the ICMP message that nobody listens on its port, which quotes its beginning (T2)."""
+def unreachable(packet, header):
+    """Put in the packet's place the ICMP message that nobody listens on its port, which quotes its beginning (T2).
+
+    Length of the packet, whose IPv4 header is still to be written.
+    """
     quoted = header + 8
     copy(packet, _HEADERS, packet, 0, quoted)
-    head(packet, 0, _HEADERS + quoted, number, _ICMP, source, to)
     put16(packet, _HEADER, _UNREACHABLE << 8 | _PORT)
     for at in range(_HEADER + 2, _HEADERS, 2):
         put16(packet, at, 0)

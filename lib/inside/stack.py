@@ -128,16 +128,14 @@ class Stack:
             raise ValueError("from port %r to port %r of %r" % (source_port, port, host))
         if at + size > len(out):
             raise ValueError("%d octets of data, room for %d" % (len(data), len(out) - at - OVERHEAD))
-        self._number = number = (self._number + 1) & 0xFFFF
-        head(out, at, size, number, _UDP, self.address, host)
+        self._head(out, at, size, _UDP, host)
         out[at + OVERHEAD : at + size] = data
         datagram(out, at, source_port, port, size - OVERHEAD)
         return size
 
     def ping(self, out, at, host, number):
         """Length of an echo request with that sequence number, which is written to out[at:]."""
-        self._number = (self._number + 1) & 0xFFFF
-        head(out, at, OVERHEAD, self._number, _ICMP, self.address, host)
+        self._head(out, at, OVERHEAD, _ICMP, host)
         echo_request(out, at, OVERHEAD, _PING, number & 0xFFFF)
         return OVERHEAD
 
@@ -163,8 +161,9 @@ class Stack:
             self.drop(_UNUSED_PORT)
             if not self.allowed(packet, now):
                 return 0
-            self._number = (self._number + 1) & 0xFFFF
-            return unreachable(packet, header, self._number, self.address, self._asking)
+            size = unreachable(packet, header)
+            self._head(packet, 0, size, _ICMP, self._asking)
+            return size
         if not packet[header] and (packet[header + 4] << 8 | packet[header + 5]) == _PING:
             self._pongs = self._pongs[1 - _PONGS :] + [packet[header + 6] << 8 | packet[header + 7]]
             return 0
@@ -205,3 +204,9 @@ class Stack:
         """True if the budget has an answer to that packet."""
         copy(self._asking, 0, packet, _SOURCE, 4)
         return bool(self._budget and self._budget.allow(self._asking, 0, now)) or bool(self.drop(_LIMITED))
+
+    # The rest is private.
+
+    def _head(self, out, at, size, protocol, to):
+        self._number = (self._number + 1) & 0xFFFF
+        head(out, at, size, self._number, protocol, self.address, to)

@@ -36,6 +36,7 @@ from .tcp_segment import (
     write,
 )  # fmt: skip
 
+_MSS = const(1360)
 _FIRST_PORT = const(49152)
 _PORTS = const(0x3FFF)
 _TIME_WAITS = const(3)
@@ -88,16 +89,17 @@ class Tcp:
         if connections < 1 or not 128 <= buffer <= 0xFFFF:
             raise ValueError("Tcp(connections=%r, buffer=%r)" % (connections, buffer))
         self.buffer = buffer
+        self.step = min(_MSS, buffer >> 1)  # by which a window is opened
         self.connections = []
         self.listeners = {}
         self.changed = None
         self.asks = False  # the last packet of `outgoing` wants an answer (V12)
-        self._stack = stack
+        self.stack = stack
         self._random = random
         self._limit = connections
         self._secret = random(16)
         self._found = array("i", [0] * 4)  # the options of a segment
-        self._number = 0  # identification of our last packet
+        self.number = 0  # identification of our last packet
         stack.tcp = self
 
     def connect(self, host, port, now, local_port=0):
@@ -129,7 +131,7 @@ class Tcp:
     def receive(self, packet, now):
         """Take in an IPv4 packet that is neither UDP nor ICMP, as ipv4.fault checked it; length of an answer there."""
         if packet[_PROTOCOL] != _TCP:
-            return self._stack.drop(_OTHER_PROTOCOL)
+            return self.stack.drop(_OTHER_PROTOCOL)
         header = (packet[0] & 15) << 2
         connection = None
         for one in self.connections:
@@ -143,13 +145,28 @@ class Tcp:
         if not why and packet[header + 12] >= 0x60 and not options(packet, header, numbers, found):
             why = _MALFORMED
         if why:  # V11
-            return self._stack.drop(why)
+            return self.stack.drop(why)
+        flags = packet[header + 13]
+        new = flags & (SYN | ACK | RST) == SYN and self.listeners.get(packet[header + 2] << 8 | packet[header + 3])
+        if new and connection and connection.state == "TIME-WAIT":  # V8
+            if distance(packet, header + 4, numbers, NXT) >= 0:
+                connection.end(None)
+                connection = None
+        refused = False
         try:
-            if not self._received(connection, packet, header, now):
-                return 0
+            if connection:
+                seq = distance(packet, header + 4, numbers, NXT)
+                ack = distance(packet, header + 8, numbers, UNA)
+                refused = connection.receive(packet, header, seq, ack, found, now)
+                self.poke()
+            elif new:
+                self._opening(new, packet, header, now)
+            else:
+                self.stack.drop(_UNUSED_PORT)
+                refused = not flags & RST
         except MemoryError:
-            return self._stack.drop(_NO_MEMORY)
-        return self._refusal(packet, header, now)
+            return self.stack.drop(_NO_MEMORY)
+        return self._refusal(packet, header, flags, now) if refused else 0
 
     def unreachable(self, packet, header):
         """ICMP has come: of type 3, its quoted octets may be those of a segment of ours (V2)."""
@@ -228,12 +245,6 @@ class Tcp:
             waiting[0].end(None)
         self.connections.append(connection)
 
-    def write(self, out, at, numbers, place, flags, window, optional, n):
-        """As tcp_segment.write, with our address and the next identification."""
-        self._number = (self._number + 1) & 0xFFFF
-        write(out, at, self._number, self._stack.address, numbers, place, flags, window, optional, n)
-        return 40 + optional + n
-
     # The rest is private.
 
     def _count(self, accepted):
@@ -254,25 +265,6 @@ class Tcp:
         numbers[UNA:NXT] = sha256(self._secret + bytes(numbers[:UNA])).digest()[: NXT - UNA]
         add(numbers, UNA, now & 0xFFFFFF, 3)
 
-    def _received(self, connection, packet, header, now):
-        """Give a segment to whom it is for; True if it is to be answered by an RST."""
-        flags = packet[header + 13]
-        new = flags & (SYN | ACK | RST) == SYN and self.listeners.get(packet[header + 2] << 8 | packet[header + 3])
-        if connection:
-            seq = distance(packet, header + 4, connection.numbers, NXT)
-            if new and seq >= 0 and connection.state == "TIME-WAIT":  # V8
-                connection.end(None)
-            else:
-                ack = distance(packet, header + 8, connection.numbers, UNA)
-                refused = connection.receive(packet, header, seq, ack, self._found, now)
-                self.poke()
-                return refused
-        if new:
-            self._opening(new, packet, header, now)
-            return False
-        self._stack.drop(_UNUSED_PORT)
-        return not flags & RST
-
     def _opening(self, listener, packet, header, now):
         """A SYN for a port of ours (V9): a half-open connection, or nothing if there are enough."""
         waiting = len(listener.waiting)
@@ -289,12 +281,11 @@ class Tcp:
         self.connections.append(connection)
         self.poke()
 
-    def _refusal(self, packet, header, now):
+    def _refusal(self, packet, header, flags, now):
         """Length of the RST for the segment in the packet, in its place; 0 beyond the budget (V7)."""
-        if not self._stack.allowed(packet, now):
+        if not self.stack.allowed(packet, now):
             return 0
         numbers = new_numbers(packet, header)
-        flags = packet[header + 13]
         if flags & ACK:
             copy(numbers, UNA, packet, header + 8, 4)
             flags = RST
@@ -303,4 +294,6 @@ class Tcp:
             n = (packet[2] << 8 | packet[3]) - header - (packet[header + 12] >> 2 & 60)
             add(numbers, NXT, n + bool(flags & SYN) + bool(flags & FIN), 4)
             flags = RST | ACK
-        return self.write(packet, 0, numbers, 0, flags, 0, 0, 0)
+        self.number = (self.number + 1) & 0xFFFF
+        write(packet, 0, self.number, self.stack.address, numbers, 0, flags, 0, 0, 0)
+        return 40

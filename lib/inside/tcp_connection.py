@@ -19,7 +19,7 @@ from portable import const, elapsed, sooner
 
 from . import tcp_pace as pace
 from .tcp_ring import get, put, take
-from .tcp_segment import ACK, FIN, NXT, PSH, RST, SYN, SYN_OPTIONS, UNA, add, sack
+from .tcp_segment import ACK, FIN, NXT, PSH, RST, SYN, SYN_OPTIONS, UNA, add, sack, write
 
 _MSS = const(0)
 _CWND = const(1)
@@ -177,7 +177,7 @@ class Connection:
             w[_UNREAD] -= n
             if w[_PHASE] != _OPEN:
                 self._release()
-            elif self._opens() and not w[_ENDED]:  # V5
+            elif self._tcp.buffer - w[_UNREAD] - w[_WINDOW] >= self._tcp.step and not w[_ENDED]:  # V5
                 w[_OWED] = _AT_ONCE
                 self._tcp.poke()
         elif not (w[_UNREAD] or w[_ENDED]):
@@ -345,7 +345,8 @@ class Connection:
         if phase >= _OPEN:
             again = w[_RESEND]
             data = phase == _OPEN and (again or not self._data(now))
-            if not (data or w[_PROBE] or (w[_OWED] and not self._ack_in(now))):
+            owed = w[_OWED]
+            if not (data or owed == _AT_ONCE or w[_PROBE] or (owed and not self._ack_in(now))):
                 return 0
             if w[_LAST] and w[_SACK_OK]:
                 optional = 12
@@ -372,10 +373,14 @@ class Connection:
             place = 0
             w[_NEXT] = w[_MAX] = 1
         w[_OWED] = 0
-        self._tcp.asks = bool(n or flags & (SYN | FIN))  # V12
-        if self._opens() and phase == _OPEN and not w[_ENDED]:
-            w[_WINDOW] = self._tcp.buffer - w[_UNREAD]
-        return self._tcp.write(out, at, self.numbers, place, flags, w[_WINDOW], optional, n)
+        tcp = self._tcp
+        tcp.asks = bool(n or flags & (SYN | FIN))  # V12
+        room = tcp.buffer - w[_UNREAD]
+        if room - w[_WINDOW] >= tcp.step and phase == _OPEN and not w[_ENDED]:  # V6
+            w[_WINDOW] = room
+        tcp.number = (tcp.number + 1) & 0xFFFF
+        write(out, at, tcp.number, tcp.stack.address, self.numbers, place, flags, w[_WINDOW], optional, n)
+        return _HEADERS + optional + n
 
     def receive(self, packet, header, seq, ack, found, now):
         """Take in a segment, its numbers from nxt and una, its options in `found`; True: it is answered by an RST."""
@@ -423,7 +428,7 @@ class Connection:
         window = packet[header + 14] << 8 | packet[header + 15]
         changed = self._acknowledged(ack, seq, window, length, found, now)
         if length and w[_PHASE] == _OPEN and not w[_ENDED]:
-            changed = self._take(memoryview(packet)[data : data + n], seq, flags & FIN, now) or changed
+            changed = self._take(packet, data, n, seq, flags & FIN, now) or changed
         if w[_IDLE_MS] and w[_PHASE] == _OPEN and self.sent and not w[_ORPHAN]:
             self._arm(now)
         if changed:
@@ -458,12 +463,6 @@ class Connection:
     def _ack_in(self, now):
         w = self._words
         return 0 if w[_OWED] == _AT_ONCE else max(0, _ACK_MS - elapsed(now, w[_OWED_SINCE]))  # V5
-
-    def _opens(self):
-        """True if the window can be opened by so much that the peer is to know."""
-        w = self._words
-        size = self._tcp.buffer
-        return size - w[_UNREAD] - w[_WINDOW] >= min(_MSS_MOST, size >> 1)  # V6
 
     def _arm(self, now):
         """Start the timer for what the connection is in need of."""
@@ -560,12 +559,14 @@ class Connection:
             if not w[_MAX]:
                 self._arm(now)
         place = w[_NEXT]
+        if w[_QUEUED] == place and not w[_OUR_FIN]:
+            return -1
         again = place < w[_MAX]
         sacked = w[_SACK]
         if again and sacked <= place < w[_SACK_END]:
             w[_NEXT] = place = w[_SACK_END]
         left = w[_QUEUED] - place
-        if left < 0 or not (left or w[_OUR_FIN]):
+        if left < 0:
             return -1
         mss = w[_MSS]
         n = min(w[_USABLE], w[_CWND]) - place
@@ -609,10 +610,10 @@ class Connection:
             self._arm(now)
         return flags
 
-    def _take(self, data, seq, fin, now):
+    def _take(self, packet, data, n, seq, fin, now):
         """Data and FIN of a segment from seq on; True if something can be read, or has ended."""
         w = self._words
-        end = seq + len(data)
+        end = seq + n
         if end > w[_WINDOW]:
             end = w[_WINDOW]
             fin = 0
@@ -625,7 +626,7 @@ class Connection:
                 return True
             if w[_LAST]:
                 w[_OWED] = _AT_ONCE  # V5
-            more = take(w, self._in, data[start - seq : end - seq], start, end)
+            more = take(w, self._in, memoryview(packet)[data + start - seq : data + end - seq], start, end)
         if more > 0:
             add(self.numbers, NXT, more, 4)
             w[_TOLD_AT] -= more

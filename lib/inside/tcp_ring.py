@@ -15,10 +15,12 @@ _WINDOW = const(44)
 
 def put(ring, at, data, n):
     """ring[at:at+n] is data[:n], around its end."""
-    part = min(n, len(ring) - at)
-    ring[at : at + part] = data[:part]
+    part = len(ring) - at
     if part < n:
+        ring[at:] = data[:part]
         ring[: n - part] = data[part:n]
+    else:
+        ring[at : at + n] = data[:n]
 
 
 def get(out, start, ring, at, n):
