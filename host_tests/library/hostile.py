@@ -65,10 +65,11 @@ class Peer:
 
     def says(self, flags, place, acked, window, options, data):
         """A segment with right sums; places are counted from where the peer would be."""
-        packet = bytearray(40 + len(options) + len(data) + 96)
+        size = 40 + len(options) + len(data)
+        packet = bytearray(size + 96)
         packet[40 : 40 + len(options)] = options
         packet[40 + len(options) : 40 + len(options) + len(data)] = data
-        size = write(packet, 0, 7, THERE, self.numbers, place, flags, window, len(options), len(data))
+        write(packet, 0, 7, THERE, self.numbers, place, flags, window, len(options), len(data))
         if acked:
             add(packet, 28, acked, 4)
             put16(packet, 36, 0)
