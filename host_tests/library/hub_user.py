@@ -30,6 +30,35 @@ async def main():
             print("answer:", (await asyncio.wait_for(one.recvfrom(), 20))[0])
             await sock.sendto(b"by name", (name, 9))
             print("named:", (await asyncio.wait_for(one.recvfrom(), 20))[0])
+
+        async def shout(reader, writer):
+            line = await reader.readline()
+            writer.write(line.upper() + b"x" * 20000)
+            await writer.drain()
+            writer.close()
+
+        server = await hub.start_server(shout, 80)
+        for tunnel in tunnels:
+            reader, writer = await asyncio.wait_for(tunnel.open_connection("10.9.0.254", 80), 20)
+            writer.write(b"hello from %s\n" % tunnel.address.encode())
+            await writer.drain()
+            line = await asyncio.wait_for(reader.readline(), 20)
+            print("server:", line, len(await asyncio.wait_for(reader.readexactly(20000), 20)))
+            writer.close()
+        server.close()
+
+        async def echo(reader, writer):
+            writer.write(await reader.readline())
+            await writer.drain()
+            writer.close()
+
+        there = await tunnels[0].start_server(echo, port=81)
+        reader, writer = await asyncio.wait_for(hub.open_connection("sensor-7", 81), 20)
+        writer.write(b"are you there?\n")
+        await writer.drain()
+        print("client:", await asyncio.wait_for(reader.readline(), 20))
+        writer.close()
+        there.close()
         for what, host in (("nobody", "10.9.0.99"), ("name", "sensor-9")):
             try:
                 await sock.sendto(b"", (host, 1))

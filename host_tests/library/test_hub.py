@@ -20,7 +20,7 @@ HUB = {
 
 
 @pytest.mark.parametrize("interpreter", ["CPython", "MicroPython"])
-def test_a_users_program_with_a_hub_and_its_devices_h4_h6(interpreter):
+def test_a_users_program_with_a_hub_and_its_devices_h4_h6_w1(interpreter):
     command = [sys.executable if interpreter == "CPython" else micropython(), HERE / "library/hub_user.py"]
     ran = subprocess.run(command, env=device_environment(), capture_output=True, text=True, timeout=240)
     assert ran.returncode == 0 and not ran.stderr, (ran.stdout, ran.stderr)
@@ -30,7 +30,9 @@ def test_a_users_program_with_a_hub_and_its_devices_h4_h6(interpreter):
     for at, name in ((2, "sensor-7"), (5, "sensor-8")):
         heard = [f"heard: b'{name}' {name} 9 True", f"answer: b'{name}!'", "named: b'by name'"]
         assert lines[at : at + 3] == heard
-    assert lines[8:] == [
+    assert lines[8].startswith("server: b'HELLO FROM 10.9.0.") and lines[8].endswith(" 20000")
+    assert lines[9:] == [
+        "server: b'HELLO FROM 10.9.0.8\\n' 20000", "client: b'are you there?\\n'",
         "nobody: no tunnel to 10.9.0.99", "name: 'sensor-9' is nobody who is there", "wrong: AUTHENTICATION_FAILED",
         "refused: ('refused', 'sensor-7')", "left: ('down', 'sensor-8', 'deleted by the peer') ['sensor-7']",
         "closed: True",

@@ -48,10 +48,11 @@ class Hub:
     networks -- what a peer may reach through us, our address alone by default; dns -- a name server, told to who asks
     port -- the one UDP port of ours; 0: 500 and 4500, which need root
     groups, ciphers -- taken, the first preferred; host -- our address, any by default
+    connections, stream_buffer -- TCP connections at once, octets that each buffers each way
     """
 
     def __init__(self, id, peers, inside, pool="", networks=(), dns="", port=0, groups=GROUPS, ciphers=OFFERED,
-                 host="0.0.0.0"):  # fmt: skip
+                 host="0.0.0.0", connections=_LIMITS[0], stream_buffer=2720):  # fmt: skip
         most, queue, limits, answers = _LIMITS
         self.peers = Peers(
             id, octets_of(inside), network(pool) if pool else b"", b"".join([network(text) for text in networks]),
@@ -76,6 +77,8 @@ class Hub:
         ports = {PORT_NAT: port} if port else {PORT: PORT, PORT_NAT: PORT_NAT}
         self.udp = Udp(self.node, host, tuple(ports), (), ports)
         self.closed = False
+        self._connections = connections, stream_buffer
+        self._streams = None
         self._out = bytearray(_BUFFER)
         self._news = asyncio.Event()
         self._task = None
@@ -133,8 +136,29 @@ class Hub:
             event = self.event()
         return event
 
+    @property
+    def streams(self):
+        """What is behind both that follow, imported when it is first asked for."""
+        if not self._streams:
+            from .hub_streams import HubStreams
+
+            self._streams = HubStreams(self, ((),) + self._connections)
+        return self._streams
+
+    async def open_connection(self, host, port, ssl=None, server_hostname=None):
+        """(reader, writer) to a port of a peer, by its id or address inside, as asyncio has them."""
+        return await self.streams.open_connection(host, port, ssl, server_hostname)
+
+    async def start_server(self, callback, port, backlog=3, ssl=None):
+        """A server on our address inside, as asyncio has it."""
+        return await self.streams.start_server(callback, None, port, backlog, ssl)
+
     async def resolve(self, name):
         """The address inside of the peer with that id; OSError."""
+        return self.address_of(name)
+
+    def address_of(self, name):
+        """The same, for who does not wait."""
         found = self.addresses().get(name)
         if not found:
             raise OSError(EHOSTUNREACH, "%r is nobody who is there" % name)
@@ -164,6 +188,8 @@ class Hub:
             return
         self.closed = True
         self.members.close(ticks_ms())
+        if self.stack.tcp:
+            self.stack.tcp.end(OSError(EBADF, "the hub is closed"))
         self.udp.wake()
         self.stack.wake()
         self._news.set()

@@ -5,6 +5,8 @@ whose policy it is, the Child SAs that belong to them. Each Acceptance begins a 
 continue (owner.rank). No I/O. Nothing is renewed here, and nobody is asked whether it lives: the caller does (H2, H3).
 """
 
+from errno import ECONNABORTED
+
 from ikev2.initial.acceptor import Acceptor
 from ikev2.owners import GONE
 from ikev2.sa.policy import Child
@@ -45,6 +47,31 @@ class _Carried(Traffic):
         return good
 
 
+class _Share:
+    """What a Member has of the stack that all share: of TCP the connections to it."""
+
+    asks = False  # nobody is asked whether it lives (H3)
+
+    def __init__(self, stack, member):
+        self._stack = stack
+        self._member = member
+
+    @property
+    def tcp(self):
+        return self if self._stack.tcp else None
+
+    def receive(self, packet, size, now):
+        return self._stack.receive(packet, size, now)
+
+    def outgoing(self, out, at, room, now):
+        for connection in self._stack.tcp.connections:
+            if self._member.reaches(connection.host):
+                size = connection.outgoing(out, at, room, now)
+                if size:
+                    return size
+        return 0
+
+
 class Member:
     """A peer that is there, as a carrier of Traffics (traffic.py); `policy` is its Peer."""
 
@@ -61,8 +88,12 @@ class Member:
     def __init__(self, node, peer, stack):
         self.node = node
         self.policy = peer
-        self.stack = stack
+        self.stack = _Share(stack, self)
         self.ages = {}  # of its IKE SAs, by owner: since when there are, and since when without a Child SA, -1: not
+
+    def reaches(self, address):
+        """True if that address inside, four octets, is its own, or behind it."""
+        return self.current is not None and len(cut(host(address), self.current.child.remote)) > 0
 
     @property
     def ike(self):
@@ -156,7 +187,7 @@ class Members:
     def at(self, address):
         """The Member that has that address inside, four octets; None."""
         for member in self.members.values():
-            if member.current and cut(host(address), member.current.child.remote):
+            if member.reaches(address):
                 return member
         return None
 
@@ -303,6 +334,9 @@ class Members:
         elif member.is_up and not up:
             codes = [self._why[slot] for slot in self._why] if not owners else [_NO_CHILD_SA]
             self._emit("down", member.policy.id, reason(codes[-1]) if codes else "")
+            for connection in list(self.stack.tcp.connections) if self.stack.tcp else ():
+                if not self.at(connection.host):
+                    connection.end(OSError(ECONNABORTED, "%s is gone" % member.policy.id))
         member.is_up = up
 
     def _emit(self, *event):
