@@ -14,7 +14,7 @@ from ikev2.net.udp import Udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
-from portable import ipv4
+from portable import ipv4, milliseconds
 
 try:
     from ikev2_watchdog import Watchdog
@@ -39,7 +39,7 @@ _log = False
 _watchdog = None
 _kept_tunnel = None  # its octets, and how long it slept
 _kept = ikev2_sleep.taken() if ikev2_sleep else b""  # by sleep(), before anything can go wrong
-_is_online = False
+_is_online = _was_online = False
 _moved = False
 _address = ""
 _others = []  # tasks beside the node's
@@ -68,6 +68,7 @@ def sleep(ms):
     """
     if ikev2_sleep is None:
         raise NotImplementedError("this board has no deep sleep")
+    milliseconds(ms)
     _sleep(ms, ikev2_tunnel.kept(tunnel) if tunnel else b"")
 
 
@@ -157,10 +158,13 @@ def run(*tasks):
         asyncio.new_event_loop()
 
 
-async def _feed(watchdog, serving):
-    """Feed the watchdog for as long as the node serves and nothing in it has failed."""
+async def _feed(watchdog, udp, serving):
+    """Feed the watchdog for as long as the node serves and makes progress, and nothing in it has failed (K13)."""
+    passes = -1
     while not serving.done() and not _failed:
-        watchdog.feed()
+        if udp.passes != passes:
+            passes = udp.passes
+            watchdog.feed()
         await asyncio.sleep(watchdog.pause_s)
 
 
@@ -188,10 +192,13 @@ def _note(loop, context):
 
 
 def _online(address):
-    """The network is up; again, or elsewhere than before sleep, and the gateway should hear of it (K7)."""
-    global _is_online, _address, _moved
-    _moved = bool(_is_online or (_address and _address != address))
-    _is_online = True
+    """The network is up; again, or elsewhere than before sleep, and the gateway should hear of it (K7). None: lost."""
+    global _is_online, _was_online, _address, _moved
+    _is_online = address is not None
+    if not _is_online:
+        return
+    _moved = bool(_was_online or (_address and _address != address))
+    _was_online = True
     _address = address
     if tunnel:
         _begin()
@@ -201,6 +208,15 @@ def _begin():
     tunnel.start()
     if _moved:
         tunnel.moved()
+
+
+def _reset():
+    """Begin as if power had been lost."""
+    import machine
+
+    if ikev2_sleep:
+        ikev2_sleep.taken()
+    machine.reset()
 
 
 def _make_tunnel(config, old):
@@ -221,13 +237,15 @@ def _make_tunnel(config, old):
     if _is_online:
         _begin()
     _others.append(asyncio.create_task(ikev2_tunnel.tell(tunnel, print)))
+    if config["reset_s"]:
+        _others.append(asyncio.create_task(ikev2_tunnel.guard(tunnel, config["reset_s"], lambda: _is_online, _reset)))
 
 
 async def _serve(config, tasks):
-    global _udp, _is_online, tunnel
+    global _udp, _is_online, _was_online, tunnel
     asyncio.get_event_loop().set_exception_handler(_note)
     _failed.clear()
-    _is_online = False
+    _is_online = _was_online = False
     old, tunnel = tunnel, None
     _others[:] = [asyncio.create_task(ikev2_network.keep_up(config, print, _online)), asyncio.create_task(_keys())]
     await asyncio.sleep(0)
@@ -239,7 +257,7 @@ async def _serve(config, tasks):
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
     if _watchdog:
-        _others.append(asyncio.create_task(_feed(_watchdog, serving)))
+        _others.append(asyncio.create_task(_feed(_watchdog, udp, serving)))
     print("node on UDP %s" % ", ".join([str(port) for port in config["ports"]]))
     try:
         await serving

@@ -133,7 +133,8 @@ async def _joined(interface):
 async def keep_up(config, say, online):
     """Keep the network up: join again when it is lost, less and less often while that fails.
 
-    online(address) is called whenever there is one, a new one perhaps; with "" where somebody else keeps it up.
+    online(address) is called whenever there is one, a new one perhaps, and with None when it is lost; with "" where
+    somebody else keeps it up.
     """
     interface = _made(config, say)
     if not interface:
@@ -155,6 +156,7 @@ async def keep_up(config, say, online):
             continue
         if before:
             say("network lost")
+            online(None)
             before = None
             interface.retry()
         await _joined(interface)

@@ -10,14 +10,17 @@ import time
 
 import machine
 from machine import RTC, deepsleep
+from portable import milliseconds
 
 if not hasattr(RTC, "memory"):
     raise ImportError("no RTC memory")
 
 _RTC_OCTETS = 2048
 _CHECK = 8
-_VERSION = 1
-_FORM = ">BHII4s"  # version, octets of the table, milliseconds to sleep, seconds of the clock, our address
+_DEEPSLEEP_MAX = 0x7FFFFFFF  # milliseconds that ports take
+_SLEPT_MAX = (1 << 40) - 1
+_VERSION = 2
+_FORM = ">BHQI4s"  # version, octets of the table, milliseconds to sleep, seconds of the clock, our address
 
 
 def _digest(octets):
@@ -25,10 +28,11 @@ def _digest(octets):
 
 
 def sleep(node, ms, tunnel=b"", address=bytes(4)):
-    """Keep the node's table, and the octets of a tunnel, and sleep for `ms`; the board then starts anew.
+    """Keep the table and the octets of a tunnel, and sleep for `ms`, 24 days at most; then the board starts anew.
 
     ValueError if that is too much for RTC memory.
     """
+    ms = min(milliseconds(ms), _DEEPSLEEP_MAX)
     table = node.table.snapshot()
     octets = struct.pack(_FORM, _VERSION, len(table), ms, int(time.time()), address) + table + tunnel
     if _CHECK + len(octets) > _RTC_OCTETS:
@@ -56,7 +60,8 @@ def opened(octets):
     version, length, ms, began, address = struct.unpack_from(_FORM, octets, _CHECK)
     if version != _VERSION:
         return None
-    slept = max(ms, (int(time.time()) - began) * 1000)  # Z4: the clock goes on where the port has one for that
+    # Z4: the clock goes on where the port has one for that; one that has jumped is a long sleep (Z8).
+    slept = min(max(ms, (int(time.time()) - began) * 1000), _SLEPT_MAX)
     return octets[size : size + length], octets[size + length :], slept, address
 
 

@@ -143,6 +143,15 @@ class Slept(KeyboardInterrupt):
     """deepsleep does not return."""
 
 
+class Reset(KeyboardInterrupt):
+    """Neither does reset."""
+
+
+def _reset():
+    machine.cause = 5
+    raise Reset
+
+
 def _deepsleep(ms=0):
     machine.cause = 4
     raise Slept(ms)
@@ -166,6 +175,7 @@ def install():
     machine.Pin = Pin
     machine.Timer = Timer
     machine.deepsleep = _deepsleep
+    machine.reset = _reset
     machine.cause = machine.PWRON_RESET = 1
     machine.WDT_RESET = 3
     machine.DEEPSLEEP_RESET = 4

@@ -110,6 +110,49 @@ def without_sockets_the_watchdog_stays():
     assert Watchdog.timeouts == (1000, 1000), Watchdog.timeouts
 
 
+class Progress:
+    """Udp as the watchdog's feeder sees it: a pass whenever it is asked, until it is stuck."""
+
+    stuck = False
+    done = 0
+
+    @property
+    def passes(self):
+        if not self.stuck:
+            self.done += 1
+        return self.done
+
+
+def a_node_without_progress_starves_the_watchdog():
+    """K13: it serves, and no task has failed, but nothing gets done."""
+    configure(ssid="home", watchdog_s=1)
+
+    async def forever():
+        await asyncio.sleep(60)
+
+    async def story():
+        serving = asyncio.create_task(forever())
+        watchdog = ikev2_watchdog.Watchdog(1)
+        watchdog.pause_s = 0.001
+        udp = Progress()
+        feeding = asyncio.create_task(ikev2_main._feed(watchdog, udp, serving))
+        await until(lambda: Watchdog.fed >= 3)
+        udp.stuck = True
+        asked = udp.done
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+        fed = Watchdog.fed
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+        assert Watchdog.fed == fed and udp.done == asked and not feeding.done()
+        udp.stuck = False
+        await until(lambda: Watchdog.fed > fed)
+        feeding.cancel()
+        serving.cancel()
+
+    asyncio.run(story())
+
+
 def failed_task_starves_the_watchdog():
     configure(ssid="home", watchdog_s=1)
 
@@ -126,7 +169,8 @@ def failed_task_starves_the_watchdog():
         serving = asyncio.create_task(forever())
         watchdog = ikev2_watchdog.Watchdog(1)
         watchdog.pause_s = 0.01
-        feeding = asyncio.create_task(ikev2_main._feed(watchdog, serving))
+        udp = Progress()
+        feeding = asyncio.create_task(ikev2_main._feed(watchdog, udp, serving))
         await until(lambda: Watchdog.fed >= 3)
         assert not ikev2_main._failed
         ikev2_main._failed.append(MemoryError())

@@ -5,7 +5,7 @@ import sys
 
 from ikev2.net.sockets import readable
 
-from boards.fake_esp32 import Rtc, Station
+from boards.fake_esp32 import Reset, Rtc, Station
 from boards.pc_firmware import REQUEST, PcUdp, configure, run_case, until, woken
 
 GATEWAY = {"ssid": "home", "gateway": "127.0.0.1", "id": "sensor-7", "psk": "0123456789abcdef", "raw": []}
@@ -53,6 +53,62 @@ def tunnel_comes_up():
     _run(again)  # run() goes on after Ctrl-C with a tunnel of its own
 
 
+def board_is_reset_after_reset_s_without_a_tunnel():
+    """K13: a network is there, the gateway is not; what RTC memory has is gone, too."""
+    import ikev2_tunnel
+
+    ikev2_tunnel._GUARD_S = 0.01
+    configure(**dict(GATEWAY, reset_s=1))
+    Station.joins_after = 1
+    main = sys.modules["ikev2_main"]
+    main.Udp = PcUdp
+
+    async def task():
+        Rtc.octets = b"something"
+        await until(lambda: False)
+
+    resets = []
+
+    def reset():
+        resets.append(Rtc.octets)
+        raise Reset
+
+    sys.modules["machine"].reset = reset
+    try:
+        main.run(task())
+    except Reset:
+        pass
+    assert resets == [b""], resets
+
+
+def guard_waits_for_the_network_and_begins_anew_with_each_tunnel():
+    """K13: neither a board without a network is reset, nor one that has had a tunnel since."""
+    import asyncio
+
+    import ikev2_tunnel
+
+    class Tunnel:
+        is_up = False
+
+    ikev2_tunnel._GUARD_S = 0.001
+    resets, tunnel, online = [], Tunnel(), []
+
+    async def story():
+        guarding = asyncio.create_task(ikev2_tunnel.guard(tunnel, 0.02, lambda: online, lambda: resets.append(1)))
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+        online.append(1)
+        for _ in range(20):
+            tunnel.is_up = not tunnel.is_up
+            await asyncio.sleep(0.002)
+        assert not resets and not guarding.done()
+        tunnel.is_up = False
+        await until(guarding.done)
+
+    asyncio.run(story())
+    assert resets == [1]
+
+
 def tunnel_is_refused_in_words():
     async def user(main):
         try:
@@ -79,7 +135,7 @@ def tunnel_outlives_deep_sleep():
         await tunnel.sleep(1000)
 
     _run(asleep, keep_keys=True)
-    assert 803 < len(Rtc.octets) <= 1503, len(Rtc.octets)
+    assert 807 < len(Rtc.octets) <= 1507, len(Rtc.octets)
     for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8"):
         Station.address = address
         woken()

@@ -25,6 +25,8 @@ KEYS = {
     "keepalive_s": (int, 20),
     "lifetime_s": (int, 10800),
     "keep_keys": (bool, False),  # in RTC memory, through deep sleep
+    "settle_s": (int, 1),  # how long sleep waits for what is on its way
+    "reset_s": (int, 3600),  # after so long with a network and without a tunnel; 0: never
     "dns": (list, []),  # name servers inside; []: those that the gateway gives
     "connections": (int, 8),  # of TCP inside, at a time
     "stream_buffer": (int, 2720),  # octets that a connection keeps, each way
@@ -45,7 +47,7 @@ _AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1, "liveness_s"
              "connections": 1, "stream_buffer": 536}  # fmt: skip
 _AT_MOST = {
     "led": 60, "watchdog_s": 86400, "sources": 255, "ike_sas": 256, "child_sas": 256, "answers_per_s": 1000000,
-    "liveness_s": 3600, "keepalive_s": 3600, "lifetime_s": 86400,
+    "liveness_s": 3600, "keepalive_s": 3600, "lifetime_s": 86400, "settle_s": 60, "reset_s": 864000,
     "connections": 64, "stream_buffer": 65535,
 }  # fmt: skip
 _MS_MAX = 0xFFFFFFF  # of the limits in milliseconds; the rest has room for as many
