@@ -4,19 +4,19 @@ import pytest
 from ikev2.sa.policy import Policy
 from ipsec import sleep
 
-from library.scripted_gateway import INITIAL_CONTACT, notifies
+from library.scripted_gateway import INITIAL_CONTACT, Gateway, notifies
 from library.simulation import PSK, Simulation
 
 
 class Board(Simulation):
     """A device with RTC memory, which firmware reads and clears before anything else."""
 
-    def __init__(self, ciphers=("aes-cbc-256",), keep_keys=True, **settings):
-        policy = Policy("sensor-7", PSK, ciphers=ciphers)
+    def __init__(self, ciphers=("aes-cbc-256",), keep_keys=True, groups=(31, 14), gateway_class=Gateway, **settings):
+        policy = Policy("sensor-7", PSK, ciphers=ciphers, groups=groups)
         policy.keep_keys = keep_keys
         self.rtc = b""
         gateway = settings.pop("gateway", "")
-        super().__init__(echo_ms=0, policy=policy, delay=(5, 40), **settings)
+        super().__init__(echo_ms=0, policy=policy, delay=(5, 40), gateway=gateway_class, **settings)
         self.settings = {**self.settings, "gateway": gateway}
         self.power_on()
         self.gateway.ciphers = self.gateway.esp = ciphers

@@ -175,8 +175,9 @@ class Life:
 
     @property
     def renewing(self):
-        """True while new keys are being made for those whose time is over (K5)."""
-        return self._renews or (self.wanted and self.causes & AGED != 0)
+        """True while a new tunnel is being made for one whose time is over (K5), or that has not answered (K6)."""
+        doubted = self.asked is not None and (self._asked_at >= 0 or self._waits_at >= 0)
+        return self._renews or doubted or (self.wanted and self.causes != LOST)
 
     @property
     def over(self):
@@ -601,7 +602,12 @@ class Life:
             self._look_within(left if left > 0 else _LEFTOVER_MS, now)
 
     def settle(self, now):
-        """Have what the gateway has replaced deleted, or find out whether it has (K12)."""
+        """Have what the gateway has replaced deleted (K12), and ask whether it is there if nothing has come (Z6)."""
+        if self._asked_at >= 0 and self.asked and not self.asked.waiting:
+            self.after_sleep = True
+            self.asked.check(now)
+            self._waits_at = now
+            self._look_within(_WOKEN_MS, now)
         for owner in self.sas:
             if self.asked and owner is not self.asked and not owner.deleting:
                 if owner.rank < self.asked.rank:

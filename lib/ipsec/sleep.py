@@ -31,6 +31,7 @@ _FORM = ">BBBBBIIII4sIIIBB8s"
 _NAMES = tuple(sorted(CIPHERS))
 _SELECTOR = const(13)
 _SK_D = const(32)
+_RENEWAL_MS = const(20000)
 _CONNECTION = const(24)
 _REMOVED = const(-20)  # as ikev2.sa.reasons has them
 _NOT_KEPT = const(-30)
@@ -74,6 +75,11 @@ def _table(life, slot, child_slot):
     """What the table says of the tunnel's SAs."""
     table = life.node.table
     return repr((table.ike_sa(slot)[:4], table.child_sa(child_slot))).encode()
+
+
+def patience(life, settle_ms):
+    """Milliseconds that sleep waits until `keep` can be whole (Z6): for what is on its way, or for new keys (K5)."""
+    return _RENEWAL_MS if life.renewing else settle_ms if life.up else 0
 
 
 def keep(life, now):

@@ -35,7 +35,6 @@ from .life import Life
 _SILENCES = (-1, -2)  # reasons.NO_RESPONSE and NO_RESPONSE_AUTH
 _FAREWELL_MS = const(2000)
 _LOOK_MS = const(20)
-_RENEWAL_MS = const(20000)  # K5: how long `keep` waits for new keys
 _AGAIN_MS = const(1000)
 _BUFFER = const(1520)
 EMSGSIZE = const(90)
@@ -207,7 +206,7 @@ class Tunnel:
     async def keep(self):
         """The tunnel as octets that outlive sleep, b"" if there is none or it cannot be kept; it is mute from then on.
 
-        Z6, K5: what is on its way has `settle_s` to end, new keys that are due 20 s to be made.
+        Z6: what is on its way has `settle_s` to end; new keys that are due, and a gateway that has not answered, 20 s.
         """
         life = self.life
         if self.stack.tcp and life.policy.keep_keys:
@@ -218,7 +217,7 @@ class Tunnel:
         while life.policy.keep_keys and not octets:
             now = ticks_ms()
             waited = elapsed(now, began)
-            if waited >= (_RENEWAL_MS if life.renewing else self._settle_ms) or not (life.up or life.renewing):
+            if waited >= sleep.patience(life, self._settle_ms):
                 life.expire(now, 0)
                 octets = sleep.keep(life, now)
                 break
