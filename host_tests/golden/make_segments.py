@@ -176,7 +176,7 @@ def data():
     script.does(23, ["read", 400], got=pattern(400)).does(
         24, ["read", 100], ("A", 1, 1001, b"", 500), got=pattern(100, 400)
     )
-    yield script.left(1)
+    yield script.waits(63).waits(64, ("A", 1, 1001, b"", 500)).waits(999).left(1)
     script = Script("retransmission", "V3").connects()
     script.does(20, ["write", b"data".hex()]).waits(25, ("PA", 1, 1, b"data"))
     again = ("PA", 1, 1, b"data")

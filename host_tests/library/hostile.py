@@ -112,7 +112,10 @@ class Peer:
             elif what == 8:
                 self.connection = self.listener.accept() or connection
             elif what == 9 and connection.idle:
-                self.tcp.restore(self.tcp.keep(self.now % 2**30), self.now % 2**30)
+                kept = self.tcp.keep(self.now % 2**30)
+                self.tcp.connections.clear()
+                self.tcp.restore(kept, self.now % 2**30)
+                self.connection = self.tcp.connections[0]
             elif what == 10:
                 connection.keepalive(1000)
         except OSError as error:

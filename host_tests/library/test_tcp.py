@@ -388,6 +388,7 @@ def test_beyond_the_window():
     assert peer.outgoing() == [] and peer.says(b"y", seq=2721) == [Said("A", 1, 2721, window=0)]
     peer.read(360)
     assert peer.outgoing() == [Said("A", 1, 2721, window=1360)]
+    assert peer.later(100) == [(40, Said("A", 1, 2721, window=1360))]
     assert peer.read() == bytes(1000) + b"x" * 360
 
 

@@ -38,6 +38,14 @@ def test_esp_is_little_more_than_the_ciphers(measured):
         assert measured[f"Child SA, aes-gcm-16-128, 1,024 octets {what}"] <= 600000
 
 
+def test_tcp(measured):
+    """V13: beside what ESP takes."""
+    assert measured["TCP inside, ACK made"] <= 20000
+    assert measured["TCP inside, 1,360 octets made"] <= 50000
+    assert measured["TCP inside, 1,360 octets taken"] <= 53000
+    assert 0 < measured["RAM, a TCP connection beside its buffers"] <= 600
+
+
 def test_cheap_drops_are_the_cheapest(measured):
     assert measured["drop-malformed"] <= 4000
     assert max(measured["drop-malformed"], measured["drop-unencrypted"]) * 3 <= measured["invalid-ike-spi"]

@@ -377,6 +377,9 @@ class Connection:
         tcp.asks = bool(n or flags & (SYN | FIN))  # V12
         room = tcp.buffer - w[_UNREAD]
         if room - w[_WINDOW] >= tcp.step and phase == _OPEN and not w[_ENDED]:  # V6
+            if w[_WINDOW] < tcp.step:  # V5: told once more, for the peer would wait for it
+                w[_OWED] = _DELAYED
+                w[_OWED_SINCE] = now
             w[_WINDOW] = room
         tcp.number = (tcp.number + 1) & 0xFFFF
         write(out, at, tcp.number, tcp.stack.address, self.numbers, place, flags, w[_WINDOW], optional, n)
