@@ -1,5 +1,6 @@
 """The initial exchanges as responder, with the library itself as initiator (A1 to A13)."""
 
+import os
 import random
 
 import pytest
@@ -7,7 +8,9 @@ from ikev2.initial import acceptor as acceptor_module
 from ikev2.sa import keys
 from ikev2.sa.selectors import host, network
 
+from library import scripted_gateway
 from library.accepting import HUB_INSIDE, PSK, Accepting, Device, address, peers
+from library.scripted_caller import Caller
 
 GCM = ("aes-gcm-16-256", "aes-gcm-16-128")
 FROM = address(1) + b"\1\xf4"
@@ -334,6 +337,33 @@ def test_a_child_sa_that_cannot_be_leaves_an_ike_sa_a10_a11(policy, more, refusa
     assert device.initiator.reason.startswith(refusal)
     ((_, accepted),) = hub.admitted
     assert accepted.child is None and accepted.peer.id == "sensor-1"
+
+
+@pytest.mark.parametrize("group", [0, 31])
+def test_the_first_child_sa_may_come_later_and_no_second_a11(group):
+    hub = Accepting()
+    caller = Caller(PSK, "sensor-1", random=os.urandom)
+    caller.changes = lambda what, parts: [
+        (kind, scripted_gateway.selectors("10.99.0.0/16") if kind == 45 else body) for kind, body in parts
+    ]
+    (answer,) = answers(hub, caller.first())
+    end = address(1) + b"\x11\x94"
+    (answer,) = answers(hub, bytes(4) + caller.hear(answer), end, 4500)
+    caller.hear(answer[4:])
+    assert caller.refused == 38 and hub.admitted[0][1].child is None
+    transforms = scripted_gateway.transforms(3, caller.cipher, group)
+    exchange = scripted_gateway.Group(31, os.urandom)
+    parts = [(33, scripted_gateway.proposal(1, 3, b"abcd", transforms)), (40, os.urandom(32))]
+    parts += [(34, b"\0\x1f\0\0" + exchange.value)] if group else []
+    parts += [(44, scripted_gateway.selectors("0.0.0.0/0")), (45, scripted_gateway.selectors("0.0.0.0/0"))]
+    (answer,) = answers(hub, bytes(4) + caller.request(36, 2, parts), end, 4500)
+    said = caller.opened(answer[4:])
+    assert not scripted_gateway.notifies(said)
+    assert scripted_gateway.of(said, 45) == scripted_gateway.selectors("10.9.0.254/32")
+    ((slot, child),) = hub.node.child_owners.items()
+    assert child.remote == host(hub.peers.peers["sensor-1"].given) and child.slot == slot
+    (answer,) = answers(hub, bytes(4) + caller.request(36, 3, parts), end, 4500)
+    assert set(scripted_gateway.notifies(caller.opened(answer[4:]))) == {35}
 
 
 def test_networks_behind_an_id_a10_a11():

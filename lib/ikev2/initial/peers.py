@@ -35,6 +35,12 @@ class Peer:
         self.left_at = _PRESENT  # when its last IKE SA went
 
     @property
+    def offers(self):
+        """Selectors, ours and its own, of the Child SA that it may have; None: it has no address."""
+        own = host(self.given) if self.given else self.networks
+        return (self._peers.ours, own) if own else None
+
+    @property
     def groups(self):
         return self._peers.groups
 

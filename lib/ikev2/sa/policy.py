@@ -34,6 +34,7 @@ class Policy:
     """
 
     keep_keys = False
+    offers = None  # selectors, ours and the peer's, of the Child SA that the peer may begin (A11); None: it may not
 
     def __init__(self, id, psk, gateway_id="", inside=None, remote=ALL, groups=GROUPS, ciphers=OFFERED):
         identity(id)

@@ -49,8 +49,8 @@ _MODP = const(14)
 class PendingRekey:
     """A request that we agree to, until its shared secret is made; `chosen` is what proposals.choose gives."""
 
-    replaces = -1  # slot of the Child SA; -1: the IKE SA
-    inside = remote = b""  # of the Child SA that is made
+    replaces = -1  # slot of the Child SA; -1: it is the first, or the IKE SA
+    inside = remote = b""  # selectors of the Child SA that is made; none: it is an IKE SA
     dh = None  # the key exchange, if there is one
     our_value = b""
     _peer_value = b""
@@ -123,7 +123,10 @@ class Rekeys:
         if stop - start > 5 and octets[start + 5] == PROTOCOL_IKE:
             return self._replace_ike(ike, bodies, octets, nonce)
         if rekeyed is None:
-            return refuse(NO_ADDITIONAL_SAS)
+            offers = self.policy.offers
+            if not offers or ike.node.table.children(ike.slot):
+                return refuse(NO_ADDITIONAL_SAS)
+            return self._agree(ike, bodies, octets, nonce, offers, -1)  # A11
         return self._replace_child(ike, bodies, octets, nonce, *rekeyed)
 
     def step(self, ike):
@@ -160,7 +163,7 @@ class Rekeys:
         secret = pending.dh.value if pending.dh else b""
         if secret is None:
             return refuse(INVALID_SYNTAX)
-        return (self._make_ike if pending.replaces < 0 else self._make_child)(ike, pending, secret)
+        return (self._make_child if pending.inside else self._make_ike)(ike, pending, secret)
 
     def _replace_child(self, ike, bodies, octets, nonce, protocol, spi_old):
         """K1: a successor of the Child SA whose outbound SPI that is."""
@@ -179,6 +182,10 @@ class Rekeys:
             return refuse(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
         if ike.is_deleting(old_spi):
             return refuse(TEMPORARY_FAILURE)
+        return self._agree(ike, bodies, octets, nonce, known[old_spi], old)
+
+    def _agree(self, ike, bodies, octets, nonce, held, replaces):
+        """A Child SA with selectors of those, ours and the peer's, in place of the one in that slot, -1: of none."""
         if TS_I not in bodies or TS_R not in bodies:
             return refuse(INVALID_SYNTAX)
         ke = uint16(octets, bodies[KE][0]) if KE in bodies and bodies[KE][1] - bodies[KE][0] >= 4 else 0
@@ -186,14 +193,14 @@ class Rekeys:
         chosen = choose(octets, *bodies[SA], PROTOCOL_ESP, 4, policy.ciphers, policy.groups, ke)
         if chosen[0]:
             return refuse(chosen[0])
-        inside, remote = known[old_spi]
+        inside, remote = held
         remote, inside = _narrowed(octets, bodies[TS_I], remote), _narrowed(octets, bodies[TS_R], inside)
         if inside is None or remote is None:
             return refuse(INVALID_SYNTAX)
         if not inside or not remote:
             return refuse(TS_UNACCEPTABLE)
         pending = PendingRekey(nonce, chosen)
-        pending.replaces = old
+        pending.replaces = replaces
         pending.inside = inside
         pending.remote = remote
         return self._exchange(ike, pending, bodies, octets)
