@@ -54,7 +54,7 @@ def step(now, datagrams, echo):
         length = life.seal(buffer, life.stack.ping(buffer, ROOM, bytes((10, 0, 0, 5)), echo), now)
         said.append((4500, bytes(buffer[:length])))
     if life.wanted:
-        life.begin(HOST, now)
+        life.begin(HOST + b"\\x01\\xf4", now)
     node.tick(now)
     flush(said, now)
     while node.next_timer(now) == 0:
@@ -62,7 +62,7 @@ def step(now, datagrams, echo):
         flush(said, now)
     while life.event():
         pass
-    print((said, node.next_timer(now), life.up, life.stack.pongs(), len(life.ours), len(life.traffics)))
+    print((said, node.next_timer(now), life.up, life.stack.pongs(), len(life.ours), len(node.child_owners)))
 def used():
     for _ in range(3):
         gc.collect()
