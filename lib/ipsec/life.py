@@ -1,11 +1,7 @@
 """The life of a tunnel: attempts, one after the other for ever, traffic, liveness, replacement. No I/O, no asyncio.
 
-What a tunnel has is what the node's table and its owners say whenever it is looked at (K12): after everything that
-happens, and whenever a timer has run out. No event has to be heard for it, so none can be missed:
-- Its IKE SAs are those made by its policy (owner.policy). An attempt is alive as long as its slot has it as owner.
-- The newest generation of IKE SAs is the last attempt's; those of older ones are deleted (K5, K6, K9). Within one, the
-  gateway's rekeys count (owner.rank); we ask over the newest that has proved itself (K2).
-- The Child SA that carries is the newest that has proved itself, else the newest (K1).
+What a tunnel has is looked up in the node's table and its owners, after everything that happens and whenever a timer
+has run out (holdings.py); no event counts.
 
 A Life is in one of these states, and changes it where it is looked at, in _enter, which makes an event of it:
 
@@ -29,18 +25,15 @@ given up for a suspicion: a new one is made beside it, and whichever proves itse
 from portable import const, elapsed, sooner
 
 from .attempts import NO_ROOM, Clock, no_address, taken
-from .traffic import Traffic
+from .holdings import Holdings
 
 # As ikev2.sa.reasons has them.
 _REMOVED = const(-20)
 _DELETED = const(-21)
 _DELETED_BY_PEER = const(-22)
 _SUPERSEDED = const(-27)
-_NO_RESPONSE_DELETE = const(-28)
 _NOT_BEGUN = const(-31)
 _RESPONDED = const(-33)
-_NO_CHILD_SA = const(-34)
-_CHILD_SA_LOST = const(-35)
 
 LOST = const(1)  # causes of an attempt
 AGED = const(2)
@@ -72,8 +65,6 @@ _SHORTEST_MS = const(3000)
 _LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
 _LAST_IDS = 0xFFFFFF00
 _NUMBERS = 1 << 32
-_LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
-_LEFTOVER_MS = const(60000)  # K12: how long it may take to delete what it has replaced
 _AGAIN_MS = const(1000)
 _ATTEMPT_MS = const(240000)  # K12: how long an attempt may take: N2 and N3 allow half of it
 _DENIED_MS = const(10000)  # R10
@@ -92,8 +83,6 @@ class Life:
 
     closed = False
     changed = None
-    asked = None  # the owner of the IKE SA over which we ask
-    attempt = None
     state = DOWN
     wanted = False
     connections = b""  # of TCP, that have outlived sleep (V14)
@@ -113,12 +102,8 @@ class Life:
     _waits_at = -1  # since when a request of ours waits and nothing has come
     _denied_at = -1  # R10: when an attempt has begun for it, and how long there is no other
     _denied_ms = _DENIED_MS
-    _more_at = -1  # since when there is more than one IKE SA or Child SA
-    _pairs = 0  # Child SAs that carry or could
     _begun_at = 0  # the attempt, and its causes
     _begun_for = 0
-    _numbers = 0  # of Traffics
-    _current = None
     _carrying = False
 
     def __init__(self, node, policy, stack, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000,
@@ -132,7 +117,7 @@ class Life:
         self.settings = gateway, liveness_ms, keepalive_ms, lifetime_ms
         self.keepalive_ms = keepalive_ms
         self.clock = Clock(node.random)
-        self.sas = []  # owners of our established IKE SAs when they were last looked at, the newest last
+        self.has = Holdings(self)
         self._events = []
         node.follow(self)
         self.causes = LOST
@@ -150,12 +135,29 @@ class Life:
         return reason(self._why) if self._why else ""
 
     @property
+    def sas(self):
+        """Owners of our established IKE SAs when they were last looked for, the newest last."""
+        return self.has.sas
+
+    @property
+    def asked(self):
+        """The owner of the IKE SA over which we ask; None."""
+        return self.has.asked
+
+    @property
+    def attempt(self):
+        """The Initiator of the attempt that is under way; None."""
+        return self.has.attempt
+
+    @property
     def current(self):
-        """The Traffic of the Child SA that carries what goes out; None: there is none."""
-        traffic = self._current
-        if traffic and not self.closed and self.node.child_owners.get(traffic.child.slot) is traffic:
-            return traffic
-        return None
+        """The Traffic of the Child SA that carries what goes out; None."""
+        return self.has.current
+
+    @property
+    def ours(self):
+        """Slots of our IKE SAs in the table, an attempt's included."""
+        return self.has.ours
 
     @property
     def up(self):
@@ -166,12 +168,6 @@ class Life:
     def ike(self):
         """Slot of the IKE SA over which we ask; -1."""
         return self.asked.slot if self.asked else -1
-
-    @property
-    def ours(self):
-        """Slots of our IKE SAs in the table, an attempt's included."""
-        owners = self.node.owners
-        return [slot for slot in self.node.owned if owners[slot].policy is self.policy]
 
     @property
     def renewing(self):
@@ -198,7 +194,7 @@ class Life:
 
     def overdue(self, now):
         """True if what there is has to go, whether or not there is anything in its place (K5)."""
-        return self.lived(now) >= self.limit_ms or self._spent(_NUMBERS, _NUMBERS - 16)
+        return self.lived(now) >= self.limit_ms or self.has.spent(_NUMBERS, _NUMBERS - 16)
 
     def verified(self, since, now):
         """True if the gateway has proved since then that the tunnel works."""
@@ -218,7 +214,7 @@ class Life:
         """Something has been sent inside that should be answered (K6)."""
         if self._asked_at < 0:
             self._asked_at = now
-            self._look_within(self._patience, now)
+            self.look_within(self._patience, now)
 
     def endpoint(self):
         """Where the gateway is."""
@@ -231,7 +227,20 @@ class Life:
         self.after_sleep = False
         current = self.current
         if not current or (current.number < traffic.number and not traffic.unwanted):
-            self._current = traffic
+            self.has.chosen = traffic
+
+    def settle(self, now):
+        """Before sleep (Z6): ask whether the gateway is there, if what was sent has not been answered; tidy up."""
+        if self._asked_at >= 0 and self.asked and not self.asked.waiting:
+            self.after_sleep = True
+            self.asked.check(now)
+            self._waits_at = now
+            self.look_within(_WOKEN_MS, now)
+        self.has.settle(now)
+
+    def expire(self, now, patience_ms):
+        """What is being deleted, and has not been answered for that long, goes without."""
+        self.has.expire(now, patience_ms)
 
     def check(self, now):
         """K7: our address has changed, perhaps. A liveness check at once, or the next attempt without a long pause."""
@@ -240,7 +249,7 @@ class Life:
         elif not self.attempt and not self.clock.refused:
             self.clock.lived()
             self.clock.hasten()
-        self._look_within(0, now)
+        self.look_within(0, now)
 
     def close(self, now):
         """Delete all that there is; `over` once the gateway has answered."""
@@ -262,7 +271,7 @@ class Life:
         try:
             from ikev2.initial.initiator import Initiator
 
-            slot = self._slot(endpoint)
+            slot = self.has.slot(endpoint)
             contact = self.contact and not self.sas  # N11
             address = self.stack.address if self.policy.inside is None and any(self.stack.address) else None
             self.node.attach(slot, Initiator(self.node, slot, self.policy, now, contact, address))
@@ -300,7 +309,7 @@ class Life:
         self._looked_at = now
         self.left_ms = _AGAIN_MS  # if anything fails
         carried = self._find(now)
-        carries = self._choose(now)
+        carries = self.up
         self.left_ms = -1
         if carried and not carries:
             self._go_down(now)
@@ -309,7 +318,7 @@ class Life:
         self._watch(now)
         self.causes = self._due(carries, now)
         self._judge(now)
-        self._tidy(now)
+        self.has.tidy(now)
         self._enter(carries, now)
         if self.changed:
             self.changed()
@@ -329,46 +338,32 @@ class Life:
             wait = sooner(wait, current.keepalive_in(now))  # K8
         return wait
 
-    def expire(self, now, patience_ms=_LEAVING_MS):
-        """What is being deleted, and has not been answered for that long, goes without."""
-        for owner in self.sas:
-            if owner.deleting:
-                left = patience_ms - elapsed(now, owner.left_at) if owner.left_at >= 0 else 0
-                if left > 0:
-                    self._look_within(left, now)
-                else:
-                    self.node.remove(owner.slot, _NO_RESPONSE_DELETE)
+    # The rest is private.
 
-    # What there is.
-
-    def _look_within(self, wait, now):
+    def look_within(self, wait, now):
         """Look again within so many milliseconds, but never twice in the same one."""
         self.left_ms = sooner(self.left_ms, max(1, wait) + elapsed(now, self._looked_at))
 
     def _find(self, now):
-        """Our IKE SAs, and the attempt; True if something carried when they were last looked for."""
-        before, sas, attempt, found = self.sas, [], self.attempt, None
-        carried = self._current is not None
-        for slot in self.node.owned:
-            owner = self.node.owners[slot]
-            if owner.policy is self.policy and not owner.failed:
-                if owner.established:
-                    sas.append(owner)
-                else:
-                    found = owner
-        if len(sas) > 1:
-            sas.sort(key=lambda owner: owner.rank)
-        self.sas = sas
-        self.attempt = found
-        if sas and not sas[0].rank:
-            self._establish(sas[0], carried, now)
-            sas.append(sas.pop(0))
-        for owner in before:
-            if owner not in sas:
-                self.contact = self.contact or owner.code not in (_DELETED, _DELETED_BY_PEER)  # N11
-                self._why = owner.code or _REMOVED
-        if attempt and attempt is not found and not attempt.successor and not self.closed:
+        """What there is; what has become of the attempt that there was, and of IKE SAs that are gone."""
+        attempt = self.has.attempt
+        carried = self.has.chosen is not None
+        for owner in self.has.find():
+            self.contact = self.contact or owner.code not in (_DELETED, _DELETED_BY_PEER)  # N11
+            self._why = owner.code or _REMOVED
+        if self.sas and not self.sas[-1].rank:
+            self._establish(self.sas[-1], carried, now)
+        for owner in self.sas:
+            if owner.lifetime:  # K5
+                seconds = min(int.from_bytes(owner.lifetime, "big"), _LIFETIME_MAX_MS // 1000)
+                self.life_ms = max(_SHORTEST_MS, min(self.life_ms, self._age + seconds * 800))
+                self.limit_ms = max(_SHORTEST_MS, min(self.limit_ms, self._age + seconds * 900))
+                owner.lifetime = b""
+        if attempt and attempt is not self.attempt and not attempt.successor and not self.closed:
             self._fail(attempt, attempt.reason or _REMOVED, attempt.code, now)
+        why = self.has.choose(now)
+        if carried and not self.has.chosen and not self._why:
+            self._why = why
         return carried
 
     def _establish(self, owner, carried, now):
@@ -384,87 +379,19 @@ class Life:
         self.limit_ms = lifetime_ms + lifetime_ms // 10
         if carried:
             self._emit("replaced", "")
-        owner.rank = (self.sas[-1].rank >> 16) + 1 << 16
+        before = self.sas[-2].rank if len(self.sas) > 1 else 0
+        owner.rank = (before >> 16) + 1 << 16
 
-    def _choose(self, now):
-        """The IKE SA over which we ask, and the Child SA that carries; True if there is one."""
-        self.asked = None
-        for owner in self.sas:
-            if not owner.attended:
-                owner.alive(now)
-                owner.attended = True
-            if owner.lifetime:  # K5
-                seconds = min(int.from_bytes(owner.lifetime, "big"), _LIFETIME_MAX_MS // 1000)
-                self.life_ms = max(_SHORTEST_MS, min(self.life_ms, self._age + seconds * 800))
-                self.limit_ms = max(_SHORTEST_MS, min(self.limit_ms, self._age + seconds * 900))
-                owner.lifetime = b""
-            if not owner.deleting and (self.asked is None or _has_proved(owner)):  # K2
-                self.asked = owner
-        best = None
-        self._pairs = 0
-        node = self.node
-        for slot in tuple(node.child_owners):
-            traffic = self._traffic(slot, now)
-            if traffic:
-                self._pairs += 1
-                if best is None or self._fitness(traffic) > self._fitness(best):
-                    best = traffic
-        if best and best.disowned:  # K10
-            self._delete_child(best)
-            self._why = _CHILD_SA_LOST
-            return self._choose(now)
-        if self._current and not best and not self._why:
-            self._why = _NO_CHILD_SA
-        self._current = best
-        return best is not None and not self.closed
-
-    def _traffic(self, slot, now):
-        """The Traffic of Child SA `slot`, if that is ours and good for something; else None."""
-        node = self.node
-        traffic = node.child_owners[slot]
-        ike = node.table.owner_of(slot)
-        owner = node.owners[ike]
-        if owner is None or owner.policy is not self.policy or owner.failed or not owner.established:
-            if owner is None and isinstance(traffic, Traffic) and traffic.carrier is self:
-                node.remove(ike, _REMOVED)  # K12: nobody speaks for it
-            return None
-        if not isinstance(traffic, Traffic):
-            first = traffic.replaces < 0
-            traffic = Traffic(self, traffic, now, number=self._numbers + 1)
-            traffic.verified = first
-            node.attach_child(slot, traffic)
-            self._numbers += 1
-            if first:
-                self._inside(traffic.child.inside[5:9])
-                self.stack.servers = traffic.child.servers
-        return None if traffic.unwanted else traffic
-
-    def _inside(self, address):
-        """That is our address in the tunnel."""
+    def inside(self, child):
+        """What the gateway has given with a first Child SA: our address in the tunnel, name servers."""
+        address = child.inside[5:9]
+        self.stack.servers = child.servers
         if self.stack.address != address:
             if any(self.stack.address):
                 self._emit("moved", _text(address))
                 if self.stack.tcp:
                     self.stack.tcp.address_changed()  # V10
             self.stack.address = address
-
-    def _fitness(self, traffic):
-        """K1: the newest that has proved itself, else the newest; over an IKE SA that stays before one that goes."""
-        owner = self.node.owners[self.node.table.owner_of(traffic.child.slot)]
-        return (0 if owner.deleting else 2) + traffic.verified, traffic.number
-
-    def _delete_child(self, traffic):
-        table = self.node.table
-        ike, _, spi_in, _ = table.child_sa(traffic.child.slot)
-        self.node.owners[ike].delete_child(spi_in)
-        traffic.unwanted = True
-
-    def _spent(self, numbers, ids):
-        """True if the numbers of ESP packets, or Message IDs, are used up to there."""
-        traffic, asked = self.current, self.asked
-        return bool(traffic and traffic.esp.next >= numbers) or bool(asked and max(asked.message_ids) >= ids)
-
-    # What follows.
 
     def _go_down(self, now):
         """Nothing carries any longer: K4, at once if it was worth having, or was given up for a new one."""
@@ -497,7 +424,7 @@ class Life:
                     asked.check(now)
                     self._waits_at = now
                 else:
-                    self._look_within(left, now)
+                    self.look_within(left, now)
 
     @property
     def _patience(self):
@@ -513,16 +440,16 @@ class Life:
             return LOST  # K4
         causes = 0
         left = self.life_ms - self._age
-        if left <= 0 or self._spent(_LAST_NUMBERS, _LAST_IDS):
+        if left <= 0 or self.has.spent(_LAST_NUMBERS, _LAST_IDS):
             causes = AGED  # K5
         else:
-            self._look_within(left, now)
+            self.look_within(left, now)
         if self._waits_at >= 0:
             left = (_WOKEN_MS if self.after_sleep else _UNANSWERED_MS) - elapsed(now, self._waits_at)
             if left <= 0:
                 causes |= SILENT  # K6
             else:
-                self._look_within(left, now)
+                self.look_within(left, now)
         left = self._denied_ms - elapsed(now, self._denied_at) if self._denied_at >= 0 else 0
         if left <= 0:
             self._denied_at = -1
@@ -530,7 +457,7 @@ class Life:
             if left <= 0 or self.attempt:
                 causes |= DENIED
             else:
-                self._look_within(left, now)
+                self.look_within(left, now)
         return causes
 
     def _judge(self, now):
@@ -538,7 +465,7 @@ class Life:
         attempt = self.attempt
         for owner in self.sas:
             if self.closed or owner.rank >> 16 != self.sas[-1].rank >> 16:  # K9, K11
-                self._delete(owner, now)
+                self.has.delete(owner, now)
         if not attempt:
             if self.causes & AGED and self._kept_out and self.overdue(now):  # K5
                 self._yield(now)
@@ -550,10 +477,10 @@ class Life:
             self._end_attempt(_REMOVED)
             self._fail(attempt, _REMOVED, 0, now)
         else:
-            self._look_within(_ATTEMPT_MS - elapsed(now, self._begun_at), now)
+            self.look_within(_ATTEMPT_MS - elapsed(now, self._begun_at), now)
 
     def _end_attempt(self, why):
-        attempt, self.attempt = self.attempt, None
+        attempt, self.has.attempt = self.has.attempt, None
         self.node.remove(attempt.slot, why)
 
     def _fail(self, attempt, reason, refused, now):
@@ -565,7 +492,7 @@ class Life:
         self.clock.failed(attempt, refused, self.up, now)
         self._kept_out = self.up and attempt is not None and attempt.authenticating and taken(refused)
         if self._kept_out and self.causes & SILENT:  # K6
-            sas, self.sas = self.sas, []
+            sas, self.has.sas = self.has.sas, []
             for owner in sas:
                 self.node.remove(owner.slot, _SUPERSEDED)
             self.contact = self._renews = True
@@ -578,48 +505,8 @@ class Life:
         self._renews = True
         self.clock.hasten()
         for owner in self.sas:
-            self._delete(owner, now)
-        self.asked = None
-
-    def _delete(self, owner, now):
-        if not owner.deleting:
-            owner.left_at = now
-            owner.delete()
-
-    def _tidy(self, now):
-        """K12: what nobody needs any longer does not stay: a Delete without answer, what the gateway has replaced."""
-        self.expire(now)
-        more = len([owner for owner in self.sas if not owner.deleting]) > 1 or self._pairs > 1
-        if not more:
-            self._more_at = -1
-        elif self._more_at < 0:
-            self._more_at = now
-        if more:
-            left = _LEFTOVER_MS - elapsed(now, self._more_at)
-            if left <= 0:
-                self._more_at = now
-                self.settle(now)
-            self._look_within(left if left > 0 else _LEFTOVER_MS, now)
-
-    def settle(self, now):
-        """Have what the gateway has replaced deleted (K12), and ask whether it is there if nothing has come (Z6)."""
-        if self._asked_at >= 0 and self.asked and not self.asked.waiting:
-            self.after_sleep = True
-            self.asked.check(now)
-            self._waits_at = now
-            self._look_within(_WOKEN_MS, now)
-        for owner in self.sas:
-            if self.asked and owner is not self.asked and not owner.deleting:
-                if owner.rank < self.asked.rank:
-                    self._delete(owner, now)
-                else:
-                    owner.check(now)
-        current = self.current
-        if current and current.verified:
-            for slot in list(self.node.child_owners):
-                traffic = self._traffic(slot, now)
-                if traffic and traffic.number < current.number:
-                    self._delete_child(traffic)
+            self.has.delete(owner, now)
+        self.has.asked = None
 
     def _enter(self, carries, now):
         """The state that follows."""
@@ -636,7 +523,7 @@ class Life:
             left = self.clock.left(now)
             self.wanted = not left
             if left:
-                self._look_within(left, now)
+                self.look_within(left, now)
         if state != self.state:
             carried = self._carrying
             self._carrying = carries
@@ -650,45 +537,11 @@ class Life:
         if state == CLOSED:
             self.node.unfollow(self)
 
-    def _slot(self, endpoint):
-        """A slot for an attempt; if there is none, one is made."""
-        node = self.node
-        for last in (False, True):
-            try:
-                node.table.child.choose(node.random)
-                return node.table.add_ike(node.random, True, endpoint)
-            except ValueError:
-                if last:
-                    raise
-                self._make_room()
-
-    def _make_room(self):
-        """K12: what nobody can speak over goes, and of ours what has been replaced."""
-        node = self.node
-        for slot in node.table.ike_sas():
-            if node.owners[slot] is None:
-                node.remove(slot, _REMOVED)
-        for owner in self.sas:
-            if owner is not self.asked:
-                node.remove(owner.slot, _SUPERSEDED)
-        for slot in tuple(node.child_owners):
-            traffic = node.child_owners[slot]
-            if isinstance(traffic, Traffic) and traffic.carrier is self and traffic is not self.current:
-                node.table.remove_child(slot)
-
     def _emit(self, word, text):
         """Enter an event; the oldest makes room."""
         if len(self._events) >= _EVENTS:
             self._events.pop(0)
         self._events.append((word, text))
-
-
-def _has_proved(owner):
-    """True if something verified has come over an IKE SA: one that an attempt made has proved itself (K2)."""
-    if not owner.rank & 0xFFFF:
-        return True
-    ours, theirs = owner.message_ids
-    return theirs > 0 or ours > owner.waiting
 
 
 def _text(address):

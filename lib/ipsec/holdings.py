@@ -1,0 +1,211 @@
+"""What a tunnel has, as the node's table and its owners say whenever they are looked at (K12), and what of it goes.
+
+No event has to be heard for it, so none can be missed:
+- Its IKE SAs are those made by its policy (owner.policy). An attempt is alive as long as its slot has it as owner.
+- The newest generation of IKE SAs is the last attempt's; those of older ones are deleted (K5, K6, K9). Within one, the
+  gateway's rekeys count (owner.rank); we ask over the newest that has proved itself (K2).
+- The Child SA that carries is the newest that has proved itself, else the newest (K1).
+"""
+
+from portable import const, elapsed
+
+from .traffic import Traffic
+
+# As ikev2.sa.reasons has them.
+_REMOVED = const(-20)
+_SUPERSEDED = const(-27)
+_NO_RESPONSE_DELETE = const(-28)
+_NO_CHILD_SA = const(-34)
+_CHILD_SA_LOST = const(-35)
+
+_LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
+_LEFTOVER_MS = const(60000)  # K12: how long it may take to delete what it has replaced
+
+
+class Holdings:
+    """Of the tunnel `life`, in its node's table."""
+
+    asked = None  # the owner of the IKE SA over which we ask
+    attempt = None  # the owner of the one in the making
+    chosen = None  # the Traffic that carried when it was last looked for
+    pairs = 0  # Child SAs that carry or could
+    _numbers = 0  # of Traffics
+    _more_at = -1  # since when there is more than one IKE SA or Child SA
+
+    def __init__(self, life):
+        self.sas = []  # owners of our established IKE SAs, the newest last
+        self._life = life
+        self._node = life.node
+
+    @property
+    def current(self):
+        """The Traffic of the Child SA that carries what goes out; None: there is none."""
+        traffic = self.chosen
+        if traffic and not self._life.closed and self._node.child_owners.get(traffic.child.slot) is traffic:
+            return traffic
+        return None
+
+    @property
+    def ours(self):
+        """Slots of our IKE SAs in the table, an attempt's included."""
+        owners = self._node.owners
+        return [slot for slot in self._node.owned if owners[slot].policy is self._life.policy]
+
+    def find(self):
+        """Look for our IKE SAs and the attempt; those that are gone since, the newest last."""
+        before, sas, attempt = self.sas, [], None
+        for slot in self._node.owned:
+            owner = self._node.owners[slot]
+            if owner.policy is self._life.policy and not owner.failed:
+                if owner.established:
+                    sas.append(owner)
+                else:
+                    attempt = owner
+        if len(sas) > 1:
+            sas.sort(key=lambda owner: owner.rank)
+        if sas and not sas[0].rank:
+            sas.append(sas.pop(0))
+        self.sas = sas
+        self.attempt = attempt
+        return [owner for owner in before if owner not in sas]
+
+    def choose(self, now):
+        """The IKE SA over which we ask, and the Child SA that carries; the reason, if there is none."""
+        self.asked = None
+        for owner in self.sas:
+            if not owner.attended:
+                owner.alive(now)
+                owner.attended = True
+            if not owner.deleting and (self.asked is None or _has_proved(owner)):  # K2
+                self.asked = owner
+        best = None
+        self.pairs = 0
+        node = self._node
+        for slot in tuple(node.child_owners):
+            traffic = self._traffic(slot, now)
+            if traffic:
+                self.pairs += 1
+                if best is None or self._fitness(traffic) > self._fitness(best):
+                    best = traffic
+        if best and best.disowned:  # K10
+            self._delete_child(best)
+            self.choose(now)
+            return _CHILD_SA_LOST
+        self.chosen = best
+        return _NO_CHILD_SA
+
+    def _traffic(self, slot, now):
+        """The Traffic of Child SA `slot`, if that is ours and good for something; else None."""
+        node = self._node
+        traffic = node.child_owners[slot]
+        ike = node.table.owner_of(slot)
+        owner = node.owners[ike]
+        if owner is None or owner.policy is not self._life.policy or owner.failed or not owner.established:
+            if owner is None and isinstance(traffic, Traffic) and traffic.carrier is self._life:
+                node.remove(ike, _REMOVED)  # K12: nobody speaks for it
+            return None
+        if not isinstance(traffic, Traffic):
+            first = traffic.replaces < 0
+            traffic = Traffic(self._life, traffic, now, number=self._numbers + 1)
+            traffic.verified = first
+            node.attach_child(slot, traffic)
+            self._numbers += 1
+            if first:
+                self._life.inside(traffic.child)
+        return None if traffic.unwanted else traffic
+
+    def _fitness(self, traffic):
+        """K1: the newest that has proved itself, else the newest; over an IKE SA that stays before one that goes."""
+        owner = self._node.owners[self._node.table.owner_of(traffic.child.slot)]
+        return (0 if owner.deleting else 2) + traffic.verified, traffic.number
+
+    def _delete_child(self, traffic):
+        table = self._node.table
+        ike, _, spi_in, _ = table.child_sa(traffic.child.slot)
+        self._node.owners[ike].delete_child(spi_in)
+        traffic.unwanted = True
+
+    def spent(self, numbers, ids):
+        """True if the numbers of ESP packets, or Message IDs, are used up to there."""
+        traffic, asked = self.current, self.asked
+        return bool(traffic and traffic.esp.next >= numbers) or bool(asked and max(asked.message_ids) >= ids)
+
+    def delete(self, owner, now):
+        """Delete an IKE SA."""
+        if not owner.deleting:
+            owner.left_at = now
+            owner.delete()
+
+    def expire(self, now, patience_ms=_LEAVING_MS):
+        """What is being deleted, and has not been answered for that long, goes without."""
+        for owner in self.sas:
+            if owner.deleting:
+                left = patience_ms - elapsed(now, owner.left_at) if owner.left_at >= 0 else 0
+                if left > 0:
+                    self._life.look_within(left, now)
+                else:
+                    self._node.remove(owner.slot, _NO_RESPONSE_DELETE)
+
+    def tidy(self, now):
+        """K12: what nobody needs any longer does not stay: a Delete without answer, what the gateway has replaced."""
+        self.expire(now)
+        more = len([owner for owner in self.sas if not owner.deleting]) > 1 or self.pairs > 1
+        if not more:
+            self._more_at = -1
+        elif self._more_at < 0:
+            self._more_at = now
+        if more:
+            left = _LEFTOVER_MS - elapsed(now, self._more_at)
+            if left <= 0:
+                self._more_at = now
+                self.settle(now)
+            self._life.look_within(left if left > 0 else _LEFTOVER_MS, now)
+
+    def settle(self, now):
+        """Have what the gateway has replaced deleted, or ask over it (K12)."""
+        for owner in self.sas:
+            if self.asked and owner is not self.asked and not owner.deleting:
+                if owner.rank < self.asked.rank:
+                    self.delete(owner, now)
+                else:
+                    owner.check(now)
+        current = self.current
+        if current and current.verified:
+            for slot in list(self._node.child_owners):
+                traffic = self._traffic(slot, now)
+                if traffic and traffic.number < current.number:
+                    self._delete_child(traffic)
+
+    def slot(self, endpoint):
+        """A slot for an attempt; if there is none, one is made."""
+        node = self._node
+        for last in (False, True):
+            try:
+                node.table.child.choose(node.random)
+                return node.table.add_ike(node.random, True, endpoint)
+            except ValueError:
+                if last:
+                    raise
+                self._make_room()
+
+    def _make_room(self):
+        """K12: what nobody can speak over goes, and of ours what has been replaced."""
+        node = self._node
+        for slot in node.table.ike_sas():
+            if node.owners[slot] is None:
+                node.remove(slot, _REMOVED)
+        for owner in self.sas:
+            if owner is not self.asked:
+                node.remove(owner.slot, _SUPERSEDED)
+        for slot in tuple(node.child_owners):
+            traffic = node.child_owners[slot]
+            if isinstance(traffic, Traffic) and traffic.carrier is self._life and traffic is not self.current:
+                node.table.remove_child(slot)
+
+
+def _has_proved(owner):
+    """True if something verified has come over an IKE SA: one that an attempt made has proved itself (K2)."""
+    if not owner.rank & 0xFFFF:
+        return True
+    ours, theirs = owner.message_ids
+    return theirs > 0 or ours > owner.waiting
