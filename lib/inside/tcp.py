@@ -105,13 +105,13 @@ class Tcp:
     def connect(self, host, port, now, local_port=0):
         """A Connection to that port of the host, on its way; OSError EADDRINUSE, ENOBUFS; MemoryError."""
         if len(host) != 4 or not 0 < port <= 0xFFFF or not 0 <= local_port <= 0xFFFF:
-            raise ValueError("to port %r of %r from %r" % (port, host, local_port))
+            raise ValueError("connect(%r, %r)" % (host, port))
         if self._count(False) >= self._limit:  # V9
-            raise OSError(ENOBUFS, "%d connections inside the tunnel at most" % self._limit)
+            raise OSError(ENOBUFS, "too many connections")
         local_port = local_port or self._free_port()
         numbers = bytearray(host) + bytes((local_port >> 8, local_port & 0xFF, port >> 8, port & 0xFF)) + bytes(8)
         if local_port in self.listeners or any(equal(one.numbers, 0, numbers, 0, UNA) for one in self.connections):
-            raise OSError(EADDRINUSE, "port %d inside the tunnel is in use" % local_port)
+            raise OSError(EADDRINUSE, "port in use")
         self._initial(numbers, now)
         connection = Connection(self, numbers)
         connection.take_buffers()
@@ -124,7 +124,7 @@ class Tcp:
         if not 0 < port <= 0xFFFF or backlog < 1:
             raise ValueError("listen(%r, %r)" % (port, backlog))
         if port in self.listeners:
-            raise OSError(EADDRINUSE, "port %d inside the tunnel is in use" % port)
+            raise OSError(EADDRINUSE, "port in use")
         self.listeners[port] = listener = Listener(self, port, backlog)
         return listener
 
