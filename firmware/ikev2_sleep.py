@@ -30,9 +30,17 @@ def _digest(octets):
 def sleep(node, ms, tunnel=b"", address=bytes(4)):
     """Keep the table and the octets of a tunnel, and sleep for `ms`, 24 days at most; then the board starts anew.
 
-    ValueError if that is too much for RTC memory.
+    ValueError if that is too much for RTC memory. A full heap keeps nothing, and sleeps (Z7).
     """
     ms = min(milliseconds(ms), _DEEPSLEEP_MAX)
+    try:
+        _keep(node, ms, tunnel, address)
+    except MemoryError:
+        pass
+    deepsleep(ms)
+
+
+def _keep(node, ms, tunnel, address):
     table = node.table.snapshot()
     octets = struct.pack(_FORM, _VERSION, len(table), ms, int(time.time()), address) + table + tunnel
     if _CHECK + len(octets) > _RTC_OCTETS:
@@ -40,7 +48,6 @@ def sleep(node, ms, tunnel=b"", address=bytes(4)):
             "%d octets to keep, RTC memory holds %d: fewer ike_sas or child_sas" % (_CHECK + len(octets), _RTC_OCTETS)
         )
     RTC().memory(_digest(octets) + octets)
-    deepsleep(ms)
 
 
 def taken():

@@ -45,6 +45,24 @@ def table_survives_deep_sleep():
         assert "2048" in str(error)
 
 
+def a_full_heap_sleeps_and_keeps_nothing():
+    """Z7."""
+    configure(ssid="home")
+    _asleep()
+    main = woken()
+    main._prepare()
+
+    def full():
+        raise MemoryError
+
+    main.node.table.snapshot = full
+    try:
+        ikev2_sleep.sleep(main.node, 7000, b"a tunnel")
+        raise AssertionError("slept not")
+    except Slept as slept:
+        assert slept.args[0] == 7000 and not Rtc.octets
+
+
 def what_is_damaged_is_an_empty_table():
     configure(ssid="home")
     kept = _asleep()

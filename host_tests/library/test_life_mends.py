@@ -271,7 +271,7 @@ def test_what_one_follower_raises_stops_no_other_k13():
             return -1
 
     world = living(echo_ms=0)
-    world.node._followers.insert(0, Wrong())
+    world.node._followers = (Wrong(), *world.node._followers)
     replaced = world.life.current
     for call in (world.node.tick, world.node.attend):
         world.life.life_ms = 0

@@ -65,6 +65,7 @@ class Node(Owners):
         self._hint_slot = -1
         self._moved = -1  # slot whose peer has moved, to where its reply goes
         self._reply_slot = -1  # whose peer waits for a response
+        self._turn = 0  # place in `owned` of the last one that was asked
         self.via = 0  # port of ours, and endpoint, of the last datagram that an owner was told of
         self.source = None
 
@@ -107,8 +108,6 @@ class Node(Owners):
             if received:
                 self._reply_slot = slot
                 self._unattended = True
-                if owner.successor:
-                    self.attach(slot, owner.successor)
                 if received == _FRESH:
                     self.alive(slot, now)
                     if verdict == _DELIVER_IKE and owner.follows and not self.table.is_at(slot, source, via):
@@ -164,9 +163,11 @@ class Node(Owners):
 
     def _of_ike_sas(self, now):
         """Length of the next message of an IKE SA's owner; they take turns."""
-        for _ in range(len(self.owned)):
-            slot = self.owned.pop(0)
-            self.owned.append(slot)
+        left = len(self.owned)
+        while left and self.owned:
+            left -= 1
+            self._turn = (self._turn + 1) % len(self.owned)
+            slot = self.owned[self._turn]
             length = self._outgoing(slot, self.owners[slot], now)
             if length:
                 return length
@@ -238,7 +239,7 @@ class Node(Owners):
                 owner.work(now)
             except Exception as raised:
                 error = raised
-        for follower in tuple(self._followers):
+        for follower in self._followers:
             try:
                 follower.tick(now)
             except Exception as raised:

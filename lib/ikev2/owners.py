@@ -15,7 +15,6 @@ work(now) -- a slice of what takes long
 invalid_spi_length, longest -- octets of an INVALID_SPI request, and of its longest message
 waiting -- a request of its own has no response yet
 failed, code -- the IKE SA is over, and why: a code of sa/reasons.py
-successor -- None, or the owner that takes its place
 policy -- what the IKE SA was made by, None: nothing; a follower knows its own by it
 established -- False for an attempt to make one
 follows -- the peer is where its newest message came from (P6)
@@ -69,18 +68,19 @@ class Owners:
         self.owned = []  # slots that have an owner; who was asked last stands last
         self._out = bytearray(_OUT)  # for what the owners send
         self._events = []
-        self._followers = []
+        self._followers = ()
         self._unattended = False  # something has happened since the followers last looked
         self._why = None  # the IKE SA goes that is being removed
 
     def attach(self, slot, owner):
         """Make `owner` the owner of IKE SA `slot`."""
         self.table.ike_sa(slot)
-        self.lengths[slot] = owner.invalid_spi_length + MARKER  # the peer may move to 4500
+        length = owner.invalid_spi_length + MARKER  # the peer may move to 4500
         self._make_room(owner.longest + MARKER)
-        self.owners[slot] = owner
         if slot not in self.owned:
             self.owned.append(slot)
+        self.owners[slot] = owner  # K14: whole or not at all
+        self.lengths[slot] = length
 
     def attach_child(self, slot, owner):
         """Give Child SA `slot` the one who opens its packets."""
@@ -139,22 +139,24 @@ class Owners:
 
     def follow(self, follower):
         """Tell it of what happens from now on."""
-        self._followers.append(follower)
+        self._followers = self._followers + (follower,)
 
     def unfollow(self, follower):
         """Tell it nothing any more."""
-        if follower in self._followers:
-            self._followers.remove(follower)
+        self._followers = tuple([other for other in self._followers if other is not follower])
 
     def attend(self, now):
         """Let the followers know. What one of them raises stops no other."""
-        self._unattended = False
         error = None
         while self._events:
-            event = self._events.pop(0)
-            for follower in tuple(self._followers):
-                follower.take(*event, now)
-        for follower in tuple(self._followers):
+            kind, slot, detail = self._events.pop(0)
+            for follower in self._followers:
+                try:
+                    follower.take(kind, slot, detail, now)
+                except Exception as raised:
+                    error = raised
+        self._unattended = False
+        for follower in self._followers:
             try:
                 follower.attend(now)
             except Exception as raised:

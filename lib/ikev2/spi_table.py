@@ -161,8 +161,9 @@ class SpiTable:
         if not any(own):
             raise ValueError("IKE SPIs %r, %r" % (spi_i, spi_r))
         peer = self._endpoint(peer)
+        from_500 = peer[-2:] == _PORT_500
         slot = self.ike.claim(USED | VARIANT if initiator else USED, own)
-        self._set(slot, spi_peer, peer, established, peer[-2:] == _PORT_500)
+        self._set(slot, spi_peer, peer, established, from_500)  # K14: nothing here and below takes any heap
         return slot
 
     def update_ike(self, slot, spi_peer=None, peer=None, established=None, via=None):
@@ -183,9 +184,12 @@ class SpiTable:
         self._set(slot, spi_peer, peer, was_established if established is None else established, from_500)
 
     def remove_ike(self, slot):
-        """Forget an IKE SA and its Child SAs."""
-        for child in self.children(slot):
+        """Forget an IKE SA and its Child SAs. Takes no heap (K14), and neither does remove_child."""
+        here = self.ike.at(slot)
+        child = self.child.first(here, _CHILDREN, _CHILD_FIRST)
+        while child >= 0:
             self.remove_child(child)
+            child = self.child.first(here, _CHILDREN, _CHILD_FIRST)
         self._unhang(slot)
         self.ike.release(slot)
         if self.watcher:
@@ -205,7 +209,7 @@ class SpiTable:
             raise ValueError("Child SA SPIs %r, %r" % (spi_in, spi_out))
         slot = self.child.claim(USED if protocol == ESP else USED | VARIANT, spi_in)
         here = self.child.at(slot)
-        self._octets[here + _SPI_OUT : here + _IKE_SA] = spi_out
+        copy(self._octets, here + _SPI_OUT, spi_out, 0, 4)
         self._octets[here + _IKE_SA] = ike
         self.child.push(owner, _CHILDREN, _CHILD_FIRST, slot, _CHILD_NEXT)
         return slot
@@ -316,12 +320,14 @@ class SpiTable:
         flags = self._octets[here] & ~(_IPV6 | _ESTABLISHED | _FROM_500) & 0xFF
         flags |= (_ESTABLISHED if established else 0) | (_FROM_500 if from_500 else 0)
         self._octets[here] = flags | (_IPV6 if len(peer) == 18 else 0)
-        self._octets[here + _SPI_PEER : here + _BUCKET_FIRST] = spi_peer
-        self._octets[here + _ENDPOINT : here + _ENDPOINT + len(peer)] = peer
+        copy(self._octets, here + _SPI_PEER, spi_peer, 0, 8)
+        copy(self._octets, here + _ENDPOINT, peer, 0, len(peer))
         self.ike.push(self._bucket(peer), BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
 
     def _unhang(self, slot):
-        bucket = self._bucket(self.ike_sa(slot)[3])
+        here = self.ike.at(slot)
+        last = self._octets[here + _ENDPOINT + (15 if self._octets[here] & _IPV6 else 3)]  # of the address
+        bucket = self.ike.start + last % self.ike.count * self.ike.width
         self.ike.unlink(bucket, BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
 
     def _is_at(self, here, endpoint):

@@ -108,10 +108,10 @@ class Holdings:
             first = traffic.replaces < 0
             traffic = Traffic(self._life, traffic, now, number=self._numbers + 1)
             traffic.verified = first
-            node.attach_child(slot, traffic)
-            self._numbers += 1
             if first:
                 self._life.inside(traffic.child)
+            self._numbers += 1
+            traffic.install()  # K14: the last thing, so what failed is done again
         return None if traffic.unwanted else traffic
 
     def _fitness(self, traffic):

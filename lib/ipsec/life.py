@@ -120,6 +120,7 @@ class Life:
         self.has = Holdings(self)
         self._events = []
         node.follow(self)
+        self.left_ms = -1
         self.causes = LOST
         self.wanted = True
 
@@ -304,10 +305,17 @@ class Life:
         """Events are news, and nothing here depends on them."""
 
     def attend(self, now):
-        """Look at what there is, and do what is due (see above)."""
+        """Look at what there is, and do what is due (see above); what fails is looked at again (K12)."""
+        self.left_ms = _AGAIN_MS
+        try:
+            self._attend(now)
+        except Exception:
+            self.left_ms = _AGAIN_MS
+            raise
+
+    def _attend(self, now):
         self._age = self.lived(now)
         self._looked_at = now
-        self.left_ms = _AGAIN_MS  # if anything fails
         carried = self._find(now)
         carries = self.up
         self.left_ms = -1

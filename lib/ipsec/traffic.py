@@ -30,9 +30,14 @@ class Traffic:
             child.cipher, child.key_in, child.key_out, child.spi_out, child.inside, child.remote, carrier.node.random,
             next, seen,
         )  # fmt: skip
-        if not carrier.policy.keep_keys:
-            child.key_in = child.key_out = None
         self._answer = 0  # length of the packet in esp.packet that goes back
+
+    def install(self):
+        """Be the owner of its Child SA, whose keys nobody needs from then on but who keeps them for sleep (Z5)."""
+        child = self.child
+        self.carrier.node.attach_child(child.slot, self)
+        if not self.carrier.policy.keep_keys:
+            child.key_in = child.key_out = None
 
     def receive(self, packet, at, length, now):
         """True if the packet is the gateway's; what is inside goes to its socket."""

@@ -127,7 +127,7 @@ class Initiator:
                     self._authenticate()
                 elif not init.accepted and init.message is not self._message:
                     self._request(init.message)
-        except (MemoryError, NotImplementedError) as error:  # a wrong known answer is one
+        except Exception as error:  # K14; a wrong known answer is one
             self.code = reasons.NO_KEYS
             self._fail(because=": %s" % error)
 
@@ -215,6 +215,18 @@ class Initiator:
         self._request_protected(_AUTH, *self._auth.request(self._contact, self._address))
         init.message = init.accepted = init.secret = b""
 
+    def _hand_over(self, child):
+        """The IKE SA has another owner, and the Child SA its first one; all of it, or MemoryError."""
+        node, auth = self._node, self._auth
+        rekeys = Rekeys(self.policy, auth.proof.sk_d, {child.spi_in: (child.inside, child.remote)})
+        successor = IkeSa(node, self.slot, auth.proof.sa, 2, 0, follows=False, rekeys=rekeys)
+        successor.lifetime = auth.lifetime
+        self.child = child
+        node.attach_child(child.slot, child)
+        node.table.update_ike(self.slot, established=True)
+        self.successor = successor
+        node.attach(self.slot, successor)
+
     def _conclude(self, first, octets, now):
         """The gateway's verified answer to IKE_AUTH: an IKE SA with its Child SA, or none (N13 to N16)."""
         auth = self._auth
@@ -227,13 +239,12 @@ class Initiator:
             except ValueError:
                 self.code = reasons.NO_ROOM
         if not self.code:
-            rekeys = Rekeys(self.policy, auth.proof.sk_d, {child.spi_in: (child.inside, child.remote)})
-            successor = IkeSa(self._node, self.slot, auth.proof.sa, 2, 0, follows=False, rekeys=rekeys)
-            successor.lifetime = auth.lifetime
-            self._node.attach_child(child.slot, child)
-            table.update_ike(self.slot, established=True)
-            self.child = child
-            self.successor = successor
+            try:
+                self._hand_over(child)
+            except Exception:  # K14: as if the response had not come
+                self.successor = None
+                table.remove_child(child.slot)
+                raise
             self._state = _OVER
             self._node.emit(ESTABLISHED, self.slot, child.slot)
         elif auth.farewell < 0:

@@ -36,7 +36,7 @@ class Responder:
     follows = True
     waiting = failed = False
     reason = ""
-    successor = policy = None
+    policy = None
     established = False
     message = b""  # our response to IKE_SA_INIT
     kept = None  # an IKE_AUTH request that came before the secret was made: octets, source, our port (A7)

@@ -120,7 +120,6 @@ class IkeSa:
     behind a NAT. `rekeys` answers CREATE_CHILD_SA; None: NO_ADDITIONAL_SAS. random(n) is the node's, if not given.
     """
 
-    successor = None
     established = True
     follows = True
     rekeys = None

@@ -39,6 +39,7 @@ from .selectors import SELECTOR, covers, cut, read_ts, ts_body
 
 _ONCE = (SA, KE, NONCE, TS_I, TS_R)
 _REKEY_SA = const(16393)
+_REMOVED = const(-20)  # as reasons.py has it
 _NONCE = const(32)
 _NONCE_MIN = const(16)
 _NONCE_MAX = const(256)
@@ -136,7 +137,7 @@ class Rekeys:
             if not pending.step():
                 return None
             made = self._finish(ike, pending)
-        except (MemoryError, NotImplementedError):  # a wrong known answer is one
+        except Exception:  # K14; a wrong known answer is one
             made = refuse(TEMPORARY_FAILURE)
         self._pending = None
         return made
@@ -212,17 +213,24 @@ class Rekeys:
         our_nonce = ike.node.random(_NONCE)
         # We answer: what the exchange's initiator sends is what we receive (2.17).
         key_in, key_out = keys.child_keys(pending.cipher, self.sk_d, pending.nonce, our_nonce, secret)
+        slot = -1
         try:
             spi = table.child.choose(ike.node.random)
-            slot = table.adopt_child(ike.slot, ESP, spi, pending.spi)
+            more = (TS_I, ts_body(remote)), (TS_R, ts_body(inside))
+            made = pending.answer(PROTOCOL_ESP, spi, our_nonce, more)
+            child = Child(pending.cipher, spi, pending.spi, key_in, key_out, inside, remote)
+            child.replaces = pending.replaces
+            self._selectors[spi] = inside, remote
+            child.slot = slot = table.adopt_child(ike.slot, ESP, spi, pending.spi)
+            ike.node.attach_child(slot, child)
         except ValueError:
             return refuse(TEMPORARY_FAILURE)
-        self._selectors[spi] = inside, remote
-        child = Child(pending.cipher, spi, pending.spi, key_in, key_out, inside, remote, slot)
-        child.replaces = pending.replaces
-        ike.node.attach_child(slot, child)
+        except Exception:  # K14: the request is as good as not here
+            if slot >= 0:
+                table.remove_child(slot)
+            raise
         ike.node.emit(CHILD_NEW, slot, ike.slot)
-        return pending.answer(PROTOCOL_ESP, spi, our_nonce, ((TS_I, ts_body(remote)), (TS_R, ts_body(inside))))
+        return made
 
     def _replace_ike(self, ike, bodies, octets, nonce):
         """K2: a successor of the IKE SA."""
@@ -248,21 +256,28 @@ class Rekeys:
             seed = keys.skeyseed_of_rekey(self.sk_d, secret, nonce, our_nonce)
             sk_d, sk_ai, sk_ar, sk_ei, sk_er, _, _ = keys.ike_keys(cipher, seed, nonce, our_nonce, spi_i, spi_r)
             protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
+            rekeys = Rekeys(policy, sk_d, self._selectors)
+            selectors = {}
+            children = table.children(ike.slot)
+            made = pending.answer(PROTOCOL_IKE, spi_r, our_nonce)
             slot = table.adopt_ike(spi_i, spi_r, False, peer, True)
         except ValueError:
             return refuse(TEMPORARY_FAILURE)
-        table.update_ike(slot, via=table.via(ike.slot))
-        rekeys = Rekeys(policy, sk_d, self._selectors)
-        made = IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys)
-        made.rank = ike.rank + 1
-        if ike.patient:
-            made.be_patient()
-        node.attach(slot, made)
-        for child in table.children(ike.slot):
+        try:
+            table.update_ike(slot, via=table.via(ike.slot))
+            successor = IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys)
+            successor.rank = ike.rank + 1
+            if ike.patient:
+                successor.be_patient()
+            node.attach(slot, successor)
+        except Exception:  # K14: the request is as good as not here
+            node.remove(slot, _REMOVED)
+            raise
+        for child in children:
             table.move_child(child, slot)
-        self._selectors = {}
+        self._selectors = selectors
         node.emit(REPLACED, ike.slot, slot)
-        return pending.answer(PROTOCOL_IKE, spi_r, our_nonce)
+        return made
 
 
 def _narrowed(octets, body, held):

@@ -264,8 +264,8 @@ class Window:
             return RETRANSMITTED
         found = chain(message[at + wire.HEADER], octets)
         if response:
-            state[_TRIES] = 0
             self._handler.response(found, octets)
+            state[_TRIES] = 0  # K14: if that failed, the response is awaited still
             if message_id == _LAST_ID:
                 self.end(_NO_MESSAGE_ID)
             return FRESH

@@ -1,0 +1,149 @@
+"""One error at each line of the library that can allocate, once, in each phase of a tunnel's life (K14).
+
+After it the tunnel is up again within two minutes of a reachable gateway, no SA, owner or timer is left over, no number
+was used twice, and nothing spins.
+"""
+
+import os
+
+import pytest
+from ikev2.sa.policy import Policy
+from ipsec import sleep
+
+from library import faults
+from library.faults import Device
+from library.simulation import PSK
+
+EVERY = int(os.environ.get("EVERY", "1"))  # nth of the lines
+
+
+def fresh(**more):
+    return Device(echo_ms=0, **more)
+
+
+def living(**more):
+    device = fresh(**more)
+    device.until(lambda: device.life.up)
+    device.echo_ms, device.next_echo = 500, device.now
+    device.run(2000)
+    assert device.answered and not device.errors
+    device.echo_ms = 0
+    return device
+
+
+def keeping():
+    policy = Policy("sensor-7", PSK)
+    policy.keep_keys = True
+    return living(policy=policy)
+
+
+def attempt(device):
+    device.run(3000)
+
+
+def up(device):
+    device.echo_ms, device.next_echo = 500, device.now
+    device.run(1500)
+    device.there = False
+    device.run(11000)
+    device.there = True
+    device.echo_ms = 0
+    device.run(3000)
+
+
+def rekey_child(device):
+    device.says(device.gateway.rekey_child(device.sa))
+    device.run(4000)
+
+
+def rekey_child_with_pfs(device):
+    device.says(device.gateway.rekey_child(device.sa, group=31))
+    device.run(4000)
+
+
+def rekey_ike(device):
+    device.says(device.gateway.rekey_ike(device.sa))
+    device.run(4000)
+
+
+def renewal(device):
+    device.life.life_ms = device.life.lived(device.clock)
+    device.node.tick(device.clock)
+    device.run(4000)
+
+
+def silence(device):
+    device.restart_gateway()
+    device.echo()
+    device.run(25000)
+
+
+def deleted(device):
+    device.says(device.gateway.delete(device.sa))
+    device.run(3000)
+
+
+def closed(device):
+    device.life.close(device.clock)
+    device.run(3000)
+
+
+def moved(device):
+    device.source = ("203.0.113.9", 4500)
+    device.life.check(device.clock)
+    device.run(3000)
+
+
+def asleep(device):
+    """Ten minutes, and the first reading after it."""
+    octets = table = b""
+    try:
+        octets = sleep.keep(device.life, device.clock)
+        if not octets:
+            sleep.forget(device.life)
+        table = device.node.table.snapshot()
+    except (MemoryError, OSError, ValueError):
+        table = b""  # Tunnel.sleep and firmware sleep all the same, and keep nothing
+    device.now += 600000
+    try:
+        device.power_on()
+        if table and device.node.table.restore(table):
+            sleep.wake(device.life, octets, 600000, device.clock)
+        sleep.clear(device.node)
+    except (MemoryError, OSError, ValueError):
+        device.power_on()  # main.py ends, the watchdog bites, and RTC memory was cleared
+    device.echo()
+    device.run(3000)
+
+
+PHASES = {
+    attempt: fresh, up: living, rekey_child: living, rekey_child_with_pfs: living, rekey_ike: living, renewal: living,
+    silence: living, deleted: living, closed: living, moved: living, asleep: keeping,
+}  # fmt: skip
+
+
+def failed(phase, error):
+    device = PHASES[phase]()
+    places = []
+    said = faults.in_a_fork(lambda: repr(faults.lines(device, phase)) + "\n")
+    places = eval(said) if said.startswith("[") else pytest.fail(said)
+    found = {}
+    for path, number in places[::EVERY]:
+        wrong = faults.in_a_fork(lambda: faults.trial(device, phase, (path, number), error))  # noqa: B023
+        if wrong:
+            found[f"{path}:{number}"] = wrong
+    return len(places), found
+
+
+@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.__name__)
+def test_a_full_heap_at_every_line_k14(phase):
+    count, found = failed(phase, MemoryError("as the test wants"))
+    print(phase.__name__, count)
+    assert not found and count > 20, f"{len(found)} of {count}\n" + "\n".join(f"{k}\n  {v}" for k, v in found.items())
+
+
+@pytest.mark.parametrize("error", [OSError(5, "as the test wants"), ValueError("as the test wants")])
+def test_other_errors_k14(error):
+    for phase in (attempt, renewal):
+        count, found = failed(phase, error)
+        assert not found, f"{len(found)} of {count}\n" + "\n".join(f"{k}\n  {v}" for k, v in found.items())
