@@ -49,6 +49,7 @@ def changed(**changes):
     (changed(colour="red"), "'colour' is no key"),
     (changed(port="1"), "'port' must be of type int"),
     (changed(port=65536), "at most 65535"),
+    (changed(port=500), "port 500 is for IKE alone"),
     (changed(peers={"a": {"psk": "0123456789abcdef", "adress": ""}}), "'adress' is no key"),
     (changed(peers={"a": {}}), "'psk' is missing"),
     (changed(peers={"a": {"psk": "too short, xyz"}}), "16 octets"),

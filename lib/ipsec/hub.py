@@ -53,6 +53,8 @@ class Hub:
 
     def __init__(self, id, peers, inside, pool="", networks=(), dns="", port=0, groups=GROUPS, ciphers=OFFERED,
                  host="0.0.0.0", connections=_LIMITS[0], stream_buffer=2720):  # fmt: skip
+        if port == PORT:  # F1
+            raise ValueError("port 500 is for IKE alone: leave it out, for 500 and 4500, or take another")
         most, queue, limits, answers = _LIMITS
         self.peers = Peers(
             id, octets_of(inside), network(pool) if pool else b"", b"".join([network(text) for text in networks]),
