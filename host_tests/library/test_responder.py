@@ -5,6 +5,7 @@ import random
 
 import pytest
 from ikev2.initial import acceptor as acceptor_module
+from ikev2.initial import responder as responder_module
 from ikev2.sa import keys
 from ikev2.sa.selectors import host, network
 
@@ -472,3 +473,38 @@ def test_a_full_heap_leaves_nothing_half_made_a6(monkeypatch):
     with pytest.raises(MemoryError):
         hub.at_hub(500, FROM, first_request())
     assert hub.node.table.ike_sas() == [] and hub.acceptor.half_open == []
+
+
+@pytest.mark.parametrize("forged_first", [False, True])
+@pytest.mark.parametrize("what", ["Acceptance", "Rekeys", "IkeSa", "admit"])
+def test_a_full_heap_at_the_end_leaves_nothing_either_a7(monkeypatch, what, forged_first):
+    def full(*_, **__):
+        raise MemoryError
+
+    device = Device(1)
+    hub = Accepting(device)
+    if what == "admit":
+        hub.acceptor._admit = full
+    else:
+        monkeypatch.setattr(responder_module, what, full)
+    raised = []
+    receive, tick = hub.node.receive, hub.node.tick
+
+    def guarded(call):
+        def guard(*given):
+            try:
+                return call(*given)
+            except MemoryError:
+                raised.append(call)
+                return 0
+
+        return guard
+
+    hub.node.receive, hub.node.tick = guarded(receive), guarded(tick)
+    if forged_first:
+        hub.wire = lambda to_hub, octets: (
+            [octets[:-1] + bytes((octets[-1] ^ 1,)), octets] if to_hub and octets[22:23] == b"\x23" else [octets]
+        )
+    hub.begin().run(lambda: raised)
+    assert raised and not hub.admitted
+    assert hub.node.table.ike_sas() == [] and hub.acceptor.half_open == [] and not hub.node.child_owners

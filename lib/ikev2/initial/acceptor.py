@@ -128,7 +128,7 @@ class Acceptor:
             if self.node.owners[responder.slot] is not responder:
                 self.half_open.remove(responder)
             elif not responder.left(now):
-                self._drop(responder, reasons.AUTHENTICATION_FAILED if responder.refused else reasons.NO_RESPONSE_AUTH)
+                self.drop(responder, reasons.AUTHENTICATION_FAILED if responder.refused else reasons.NO_RESPONSE_AUTH)
         for number in list(self._values):
             if elapsed(now, self._values[number].made_at) >= _VALUE_MS:
                 del self._values[number]
@@ -141,13 +141,15 @@ class Acceptor:
         self.half_open.remove(responder)
         self._admit(responder.slot, accepted, now)
 
-    # The rest is private.
-
-    def _drop(self, responder, reason):
+    def drop(self, responder, reason):
+        """Nothing comes of it."""
         if self._work and self._work[1] is responder:
             self._work = None
-        self.half_open.remove(responder)
+        if responder in self.half_open:
+            self.half_open.remove(responder)
         self.node.remove(responder.slot, reason)
+
+    # The rest is private.
 
     def _lives(self, spi_i, source):
         """True if an IKE SA is alive that has begun, or whose rekey was begun, with that SPI from there."""
@@ -197,7 +199,7 @@ class Acceptor:
             return True
         for responder in self.half_open if proved else ():
             if not (responder.kept or responder.proof) and elapsed(now, responder.since) >= _SETTLED_MS:
-                self._drop(responder, reasons.NO_ROOM)
+                self.drop(responder, reasons.NO_ROOM)
                 return True
         return False
 
@@ -268,16 +270,16 @@ class Acceptor:
                 if waiting.value is value and not waiting.message:
                     waiting.respond()
         elif value.dh.value is None:  # N8
-            self._drop(responder, reasons.MALFORMED)
+            self.drop(responder, reasons.MALFORMED)
         else:
             try:
                 responder.authenticate(value.dh.value, now)
             except MemoryError:
-                self._drop(responder, reasons.NO_ROOM)
+                self.drop(responder, reasons.NO_ROOM)
                 raise
 
     def _without(self, value):
         """No key exchange comes of that value."""
         self._values.pop(value.number, None)
         for responder in [responder for responder in self.half_open if responder.value is value]:
-            self._drop(responder, reasons.NO_KEYS)
+            self.drop(responder, reasons.NO_KEYS)

@@ -16,6 +16,7 @@ from ..sa.payloads import (
     SA,
 )
 from ..sa.proposals import offer
+from ..sa.reasons import NO_ROOM
 from ..sa.rekey import Rekeys
 from ..sa.window import FRESH, IGNORED, RETRANSMITTED
 from ..wire import EXCHANGE, FLAGS, HEADER, IKE_AUTH, INITIATOR, MESSAGE_ID, RESPONSE
@@ -108,7 +109,11 @@ class Responder:
             if not self.kept:
                 self.kept = bytes(message[at:length]), bytes(node.source), node.via
             return IGNORED
-        return FRESH if self._judge(message, at, length, node.source, node.via, now) else IGNORED
+        try:
+            return FRESH if self._judge(message, at, length, node.source, node.via, now) else IGNORED
+        except MemoryError:
+            self._acceptor.drop(self, NO_ROOM)
+            raise
 
     def respond(self):
         """Answer IKE_SA_INIT: our public value is there."""
