@@ -22,6 +22,9 @@ def spi(number):
 class Node:
     """What an answer needs of a node, with an IKE SA in slot 0 that has Child SAs for ESP and AH."""
 
+    owners = (None, None)
+    child_owners = ()
+
     def __init__(self, esp=2, ah=0):
         self.table = SpiTable(2, 64)
         assert self.table.adopt_ike(b"\1" * 7 + b"\0", b"\2" * 8, True, PEER, True) == 0
@@ -31,11 +34,8 @@ class Node:
             self.table.adopt_child(0, 51, bytes((8, 8, 8, number)), spi(number))
         self.told = []
 
-    def disown(self, slot, spi):
-        self.told.append((UNKNOWN_SPI, slot, spi))
-
-    def limit(self, slot, seconds):
-        self.told.append((LIFETIME, slot, seconds))
+    def emit(self, *event):
+        self.told.append(event)
 
     def answer(self, first, octets, deleting=()):
         return answer_informational(self, 0, payloads.chain(first, octets), octets, deleting)

@@ -164,21 +164,6 @@ class Owners:
         if error:
             raise error
 
-    def disown(self, slot, spi):
-        """The peer of IKE SA `slot` has said over it that it has no Child SA with that SPI, to which we send (K10)."""
-        policy = self.owners[slot] and self.owners[slot].policy
-        for child in self.child_owners:
-            ike, _, _, spi_out = self.table.child_sa(child)
-            if spi_out == spi and (ike == slot or (policy and self.owners[ike] and self.owners[ike].policy is policy)):
-                self.child_owners[child].disowned = True
-        self.emit(UNKNOWN_SPI, slot, spi)
-
-    def limit(self, slot, seconds):
-        """The peer of IKE SA `slot` wants a new one within that time, four octets (RFC 4478)."""
-        if self.owners[slot]:
-            self.owners[slot].lifetime = seconds
-        self.emit(LIFETIME, slot, seconds)
-
     def expect(self, slot, exchange, message_id):
         """A request of ours over IKE SA `slot` is on its way: exchange type, Message ID in four octets."""
         self.hints.expect(slot, exchange, message_id)

@@ -10,6 +10,7 @@ import struct
 
 from portable import const, copy, sooner
 
+from ..owners import LIFETIME, UNKNOWN_SPI
 from ..wire import AH, CREATE_CHILD_SA, ESP, INFORMATIONAL, INVALID_SPI, NOTIFY
 from .payloads import (
     DELETE,
@@ -84,9 +85,11 @@ def answer_informational(node, slot, found, octets, deleting=()):
         elif kind == NOTIFY:  # P2, K10: no state changes here
             about, data = notify_type(octets, start), notify_data(octets, start, end)
             if len(data) == 4 and about == INVALID_SPI:
-                node.disown(slot, data)
+                _disown(node, slot, data)
             elif len(data) == 4 and about == _AUTH_LIFETIME:
-                node.limit(slot, data)
+                if node.owners[slot]:
+                    node.owners[slot].lifetime = data
+                node.emit(LIFETIME, slot, data)
     answers = []
     room = _ROOM
     for protocol, of_packets in _CHILD_SAS:
@@ -110,6 +113,16 @@ def _remove_child(table, slot, protocol, spi_out):
             table.remove_child(child)
             return spi_in
     return b""
+
+
+def _disown(node, slot, spi):
+    """The peer of IKE SA `slot` has said over it that it has no Child SA with that SPI, to which we send (K10)."""
+    policy = node.owners[slot] and node.owners[slot].policy
+    for child in node.child_owners:
+        ike, _, _, spi_out = node.table.child_sa(child)
+        if spi_out == spi and (ike == slot or (policy and node.owners[ike] and node.owners[ike].policy is policy)):
+            node.child_owners[child].disowned = True
+    node.emit(UNKNOWN_SPI, slot, spi)
 
 
 class IkeSa:
