@@ -208,13 +208,14 @@ def test_without_a_budget_nothing_is_answered():
 
 def test_a_queue_keeps_the_newest_and_counts_the_rest():
     """T4."""
-    inner = inside()
+    inner = Stack(bytes((10, 77, 0, 2)), queue=4)
     sock, other = inner.bind(40000), inner.bind(40001)
+    assert inner.room() == 4
     for i in range(1000):
         receive(inner, udp(b"%d" % i))
     receive(inner, udp(b"other", dport=40001))
     assert [sock.take()[0] for _ in range(4)] == [b"996", b"997", b"998", b"999"]
-    assert sock.take() is None and sock.dropped == 996
+    assert sock.take() is None and sock.dropped == 996 and inner.room() == 3
     assert other.take()[0] == b"other" and other.dropped == 0
 
 

@@ -25,6 +25,9 @@ def test_a_users_program(interpreter):
     assert said["early"] == f"{errno.ENOTCONN} no tunnel: it is not up yet"
     assert said["up"] == "True 10.77.0.2 ('attempting', '') ('up', '10.77.0.2')"
     assert said["two sockets"] == said["cancelled"] == "ok" and said["nothing"] == "timeout"
+    for size in (5, 8, 16):
+        assert said[f"burst of {size}"] == str(list(range(size)))  # T4: nothing of a burst is pushed out
+    assert said["no network"].startswith(f"{errno.EHOSTUNREACH} not sent: ")
     assert said["room"] == said["check"] == "ok None"
     assert re.fullmatch(rf"{errno.EMSGSIZE} 2000 octets of data, room for 13\d\d", said["long"])
     assert said["route"].startswith(f"{errno.EHOSTUNREACH} no route to 192.0.2.1")

@@ -56,6 +56,16 @@ async def main():
     waiting.cancel()
     await echoes(one, 1)
     print("cancelled: ok")
+    for size in (5, 8, 16):
+        for number in range(size):
+            tunnel.send(one.port, b"%d" % number, SERVER)
+        found = set()
+        while len(found) < size:
+            found.add(int((await asyncio.wait_for(one.recvfrom(), 20))[0]))
+        print("burst of %d:" % size, sorted(found))
+    sockets, tunnel.udp.sockets = tunnel.udp.sockets, {}
+    await met("no network", one.sendto(b"", SERVER))
+    tunnel.udp.sockets = sockets
     await met("long", one.sendto(bytes(2000), SERVER))
     await met("room", one.sendto(bytes(tunnel.room()), SERVER))
     await one.recvfrom()

@@ -85,7 +85,7 @@ class Stack:
     tcp = None
     rest = None  # the Socket that has what comes to ports that nobody has bound
 
-    def __init__(self, address, budget=None, queue=4):
+    def __init__(self, address, budget=None, queue=8):
         if len(address) != 4 or queue < 1:
             raise ValueError("Stack(%r, queue=%r)" % (address, queue))
         self.address = address
@@ -114,6 +114,10 @@ class Stack:
         """Give its port back."""
         if self._sockets.get(sock.port) is sock:
             del self._sockets[sock.port]
+
+    def room(self):
+        """Datagrams for which every UDP socket has room, as long as there is one that waits (T4)."""
+        return self._queue - max([len(sock._waiting) for sock in self._sockets.values()] or (0,))
 
     def wake(self):
         """Whoever waits at a socket looks again."""

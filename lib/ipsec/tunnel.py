@@ -49,6 +49,7 @@ class Tunnel:
     groups, ciphers -- offered, the first preferred
     liveness_s, keepalive_s, lifetime_s -- rules K6, K8, K5; contact: N11
     keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5); settle_s: Z6
+    queue -- datagrams that may wait at a UDP socket inside (T4)
     dns -- addresses of name servers inside, (): those that the gateway gives
     connections, stream_buffer -- TCP connections at a time; octets of their buffers, each way (W6)
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
@@ -58,7 +59,7 @@ class Tunnel:
 
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
-                 local=None, udp=None, keep_keys=False, dns=(), settle_s=1, connections=8,
+                 local=None, udp=None, keep_keys=False, dns=(), settle_s=1, queue=8, connections=8,
                  stream_buffer=2720):  # fmt: skip
         from ikev2.config.keys import check_tunnel  # a board drops it with what has read its configuration
 
@@ -75,7 +76,8 @@ class Tunnel:
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)
         self._local = local or {PORT: 0, PORT_NAT: 0}
         self.udp = udp or Udp(self.node, raw=(), local=self._local)
-        self.stack = Stack(policy.inside or bytes(4), Budget(10, 20, 0, 1))
+        self.stack = Stack(policy.inside or bytes(4), Budget(10, 20, 0, 1), queue)
+        self.udp.sinks.append(self.stack)
         *times, self._settle_ms = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s, settle_s)]
         self.life = Life(self.node, policy, self.stack, contact, *times, gateway=gateway)
         self.life.changed = self._changed
@@ -165,7 +167,7 @@ class Tunnel:
         return Socket(self, self.stack.bind(port))
 
     def room(self):
-        """Octets of the longest datagram that a socket sends now."""
+        """Octets of the longest datagram that a socket sends now: more is refused, since fragments do not pass (E7)."""
         return self.life.current.esp.room() - OVERHEAD if self.life.up else 0
 
     def send(self, source_port, data, address):
@@ -270,6 +272,8 @@ class Tunnel:
                 await sleep_ms(_LOOK_MS)
                 waited += _LOOK_MS
         finally:
+            if self.stack in self.udp.sinks:
+                self.udp.sinks.remove(self.stack)
             if self._own:
                 self.udp.close()
             for task in self._tasks.values():
@@ -332,4 +336,7 @@ class Tunnel:
             if why == "selector":
                 raise OSError(EHOSTUNREACH, "no route to %s: the gateway's traffic selectors leave it out" % host)
             raise OSError(ENOTCONN, "not sent: " + why)
-        self.udp.send(PORT_NAT, self.life.endpoint(), self._out, length)
+        if not self.udp.send(PORT_NAT, self.life.endpoint(), self._out, length):
+            error = self.udp.error
+            number = error.errno if isinstance(error, OSError) else EHOSTUNREACH
+            raise OSError(number or EHOSTUNREACH, "not sent: %s" % error)

@@ -33,6 +33,7 @@ class Tunnel:
         keep_keys: bool = False,
         dns: Sequence[str] = (),
         settle_s: float = 1,
+        queue: int = 8,
         connections: int = 8,
         stream_buffer: int = 2720,
     ) -> None: ...

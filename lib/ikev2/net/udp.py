@@ -25,6 +25,7 @@ from . import sockets
 from .addresses import address_of, endpoint, ipv4_payload, resolve  # noqa: F401
 
 _BATCH = const(8)
+_TURNS = const(64)  # of the loop, for whoever is to take what a batch has brought
 _PAUSE_MS = const(20)
 _PAUSE_MAX_MS = const(10000)
 _IDLE_MS = const(500)
@@ -53,6 +54,7 @@ class Udp:
         self.seen = seen
         self.errors = 0  # how often something could not be read, sent or done
         self.error = None  # the last reason
+        self.sinks = []  # where the contents of datagrams go; room() of each is how many it can still take
         self.cut = 0  # datagrams too long to be read, dropped
         self.passes = 0  # how often all that was due has been done
         self.misdirected = 0  # datagrams to another address or a broadcast, dropped
@@ -210,6 +212,17 @@ class Udp:
             if failed or empty >= _BATCH or not reads:
                 pause = min(_PAUSE_MS << min(failed, _BATCH + 1), _PAUSE_MAX_MS)
             await sockets.sleep_ms(pause)
+            turns = _TURNS
+            while turns and self._crowded():
+                turns -= 1
+                await sockets.sleep_ms(0)
+
+    def _crowded(self):
+        """True while somewhere there is no room for what another batch may bring (T4)."""
+        for sink in self.sinks:
+            if sink.room() < _BATCH:
+                return True
+        return False
 
     def take(self, via, got):
         """Put what was read to the node, if it was sent to us; what goes wrong in there costs this datagram only."""

@@ -7,6 +7,7 @@ class Udp:
     node: Node
     seen: Callable[[int, int, bytes, bytes | bytearray, int], object] | None
     errors: int
+    sinks: list[object]
     error: object
     cut: int
     misdirected: int
