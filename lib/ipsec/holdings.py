@@ -35,27 +35,26 @@ class Holdings:
     def __init__(self, life):
         self.sas = []  # owners of our established IKE SAs, the newest last
         self._life = life
-        self._node = life.node
 
     @property
     def current(self):
         """The Traffic of the Child SA that carries what goes out; None: there is none."""
         traffic = self.chosen
-        if traffic and not self._life.closed and self._node.child_owners.get(traffic.child.slot) is traffic:
+        if traffic and not self._life.closed and self._life.node.child_owners.get(traffic.child.slot) is traffic:
             return traffic
         return None
 
     @property
     def ours(self):
         """Slots of our IKE SAs in the table, an attempt's included."""
-        owners = self._node.owners
-        return [slot for slot in self._node.owned if owners[slot].policy is self._life.policy]
+        owners = self._life.node.owners
+        return [slot for slot in self._life.node.owned if owners[slot].policy is self._life.policy]
 
     def find(self):
         """Look for our IKE SAs and the attempt; those that are gone since, the newest last."""
         before, sas, attempt = self.sas, [], None
-        for slot in self._node.owned:
-            owner = self._node.owners[slot]
+        for slot in self._life.node.owned:
+            owner = self._life.node.owners[slot]
             if owner.policy is self._life.policy and not owner.failed:
                 if owner.established:
                     sas.append(owner)
@@ -80,7 +79,7 @@ class Holdings:
                 self.asked = owner
         best = None
         self.pairs = 0
-        node = self._node
+        node = self._life.node
         for slot in tuple(node.child_owners):
             traffic = self._traffic(slot, now)
             if traffic:
@@ -96,7 +95,7 @@ class Holdings:
 
     def _traffic(self, slot, now):
         """The Traffic of Child SA `slot`, if that is ours and good for something; else None."""
-        node = self._node
+        node = self._life.node
         traffic = node.child_owners[slot]
         ike = node.table.owner_of(slot)
         owner = node.owners[ike]
@@ -116,13 +115,13 @@ class Holdings:
 
     def _fitness(self, traffic):
         """K1: the newest that has proved itself, else the newest; over an IKE SA that stays before one that goes."""
-        owner = self._node.owners[self._node.table.owner_of(traffic.child.slot)]
+        owner = self._life.node.owners[self._life.node.table.owner_of(traffic.child.slot)]
         return (0 if owner.deleting else 2) + traffic.verified, traffic.number
 
     def _delete_child(self, traffic):
-        table = self._node.table
+        table = self._life.node.table
         ike, _, spi_in, _ = table.child_sa(traffic.child.slot)
-        self._node.owners[ike].delete_child(spi_in)
+        self._life.node.owners[ike].delete_child(spi_in)
         traffic.unwanted = True
 
     def spent(self, numbers, ids):
@@ -144,7 +143,7 @@ class Holdings:
                 if left > 0:
                     self._life.look_within(left, now)
                 else:
-                    self._node.remove(owner.slot, _NO_RESPONSE_DELETE)
+                    self._life.node.remove(owner.slot, _NO_RESPONSE_DELETE)
 
     def tidy(self, now):
         """K12: what nobody needs any longer does not stay: a Delete without answer, what the gateway has replaced."""
@@ -171,14 +170,14 @@ class Holdings:
                     owner.check(now)
         current = self.current
         if current and current.verified:
-            for slot in list(self._node.child_owners):
+            for slot in list(self._life.node.child_owners):
                 traffic = self._traffic(slot, now)
                 if traffic and traffic.number < current.number:
                     self._delete_child(traffic)
 
     def slot(self, endpoint):
         """A slot for an attempt; if there is none, one is made."""
-        node = self._node
+        node = self._life.node
         for last in (False, True):
             try:
                 node.table.child.choose(node.random)
@@ -190,7 +189,7 @@ class Holdings:
 
     def _make_room(self):
         """K12: what nobody can speak over goes, and of ours what has been replaced."""
-        node = self._node
+        node = self._life.node
         for slot in node.table.ike_sas():
             if node.owners[slot] is None:
                 node.remove(slot, _REMOVED)

@@ -102,8 +102,7 @@ class Life:
     _waits_at = -1  # since when a request of ours waits and nothing has come
     _denied_at = -1  # R10: when an attempt has begun for it, and how long there is no other
     _denied_ms = _DENIED_MS
-    _begun_at = 0  # the attempt, and its causes
-    _begun_for = 0
+    _begun_at = 0  # the attempt
     _carrying = False
 
     def __init__(self, node, policy, stack, contact=True, liveness_ms=10000, keepalive_ms=20000, lifetime_ms=10800000,
@@ -264,7 +263,6 @@ class Life:
         self.wanted = False
         self.clock.begun(now)
         self._begun_at = now
-        self._begun_for = self.causes
         if self.causes & DENIED:  # R10
             self._denied_at = now
         self._renews = self._renews or self.causes & AGED != 0
@@ -459,7 +457,7 @@ class Life:
             else:
                 self.look_within(left, now)
         left = self._denied_ms - elapsed(now, self._denied_at) if self._denied_at >= 0 else 0
-        if left <= 0:
+        if left <= 0 and not self.attempt:
             self._denied_at = -1
         if asked.denied:  # R10
             if left <= 0 or self.attempt:
@@ -478,7 +476,7 @@ class Life:
             if self.causes & AGED and self._kept_out and self.overdue(now):  # K5
                 self._yield(now)
         elif self.closed or not (self.causes or attempt.authenticating):
-            if self._begun_for & DENIED:
+            if self._denied_at == self._begun_at:
                 self._denied_ms = min(2 * self._denied_ms, _DENIED_MAX_MS)
             self._end_attempt(_RESPONDED)
         elif elapsed(now, self._begun_at) >= _ATTEMPT_MS:  # K12

@@ -220,7 +220,8 @@ class Initiator:
         node, auth = self._node, self._auth
         rekeys = Rekeys(self.policy, auth.proof.sk_d, {child.spi_in: (child.inside, child.remote)})
         successor = IkeSa(node, self.slot, auth.proof.sa, 2, 0, follows=False, rekeys=rekeys)
-        successor.lifetime = auth.lifetime
+        if auth.lifetime:
+            successor.lifetime = auth.lifetime
         self.child = child
         node.attach_child(child.slot, child)
         node.table.update_ike(self.slot, established=True)
