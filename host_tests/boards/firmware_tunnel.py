@@ -4,6 +4,7 @@ import socket
 import sys
 
 from ikev2.net.sockets import readable
+from ikev2.spi_table import SpiTable
 
 from boards.fake_esp32 import Reset, Rtc, Station
 from boards.pc_firmware import REQUEST, PcUdp, configure, run_case, until, woken
@@ -79,6 +80,22 @@ def board_is_reset_after_reset_s_without_a_tunnel():
     except Reset:
         pass
     assert resets == [b""], resets
+
+
+def board_that_sleeps_in_the_middle_of_an_attempt_keeps_nothing_of_it():
+    """Z7: at each waking an attempt is under way, and nothing of it is in the table afterwards."""
+    import ikev2_sleep
+
+    async def asleep(main):
+        await until(lambda: main.tunnel and main.tunnel.life.attempt)
+        main.sleep(600000)
+
+    for _ in range(5):
+        Rtc.octets = b""
+        _run(asleep, keep_keys=True, ike_sas=4)
+        table = SpiTable(4, 32)
+        assert table.restore(ikev2_sleep.opened(Rtc.octets)[0]) and table.ike_sas() == []
+        woken()
 
 
 def guard_waits_for_the_network_and_begins_anew_with_each_tunnel():
