@@ -21,6 +21,8 @@ from tools import readmes
 
 # What every MicroPython of 1.24 and newer has among the names in its flash, on any port that this library runs on.
 _FIRMWARE = Path(__file__).with_name("firmware_names.txt")
+# What MicroPython speaks of besides, on some port or other: the attributes of its objects are among them.
+_MICROPYTHON = Path(__file__).with_name("micropython_names.txt")
 # What an interpreter or the compiler looks up by itself.
 _MEANT = set("close ioctl read readblocks readinto readline send throw write writeblocks object uint ptr ptr16".split())
 _SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -29,8 +31,14 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 
 @cache
 def of_firmware():
-    """Those names."""
+    """Names that are in the flash of every board."""
     return _FIRMWARE.read_text().split()
+
+
+@cache
+def of_micropython():
+    """Names that are not ours to change."""
+    return _MICROPYTHON.read_text().split()
 
 
 class Source:
@@ -122,6 +130,7 @@ def mapping(sources, kept):
     said = set().union(
         *(source.strings | source.modules | source.exceptions | source.private for source in sources.values()), kept
     )
+    said |= set(of_micropython())
     said |= {part for path in sources for part in path.removesuffix(".py").split("/")}
     used = set().union(*(source.names for source in sources.values()))
     family = families(sources)

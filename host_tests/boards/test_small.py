@@ -36,15 +36,15 @@ def test_without_room_for_them_there_is_no_network(board):
 
 
 def test_the_heap_doubles_and_then_takes_the_largest_block(board):
-    board.exec("held = [bytearray(1000) for _ in range(52)]")
+    board.exec("held = [bytearray(1000) for _ in range(48)]")
     assert board.memory()[1] == FREE
-    board.exec("held += [bytearray(1000) for _ in range(5)]")
+    board.exec("held += [bytearray(1000) for _ in range(9)]")
     doubled = board.memory()[1]
     assert FIRST <= FREE - doubled < FIRST + 2048
     board.exec("held += [bytearray(1000) for _ in range(54)]")
     assert board.memory()[1] < 64
     board.exec("held = None")
-    assert board.memory()[1] == FREE
+    assert board.memory()[1] >= doubled  # a block without anything in it is given back
 
 
 def test_machine_code_stays_until_reset(board):
