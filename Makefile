@@ -39,14 +39,14 @@ mip: venv;          @$(RUN) boards.mip $(given)             ## lib/*.json anew: 
 ## Proof
 vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|unix|newest|board|riscv|udp://HOST FILES="a.json"]: the golden vectors
 rules: venv;        @$(RUN) golden.rules $(given)           ## [ID=S2.7]: every rule with its lines of code, vectors and tests; or all there is of one
-peers: unix qemu daemons; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
+peers: unix qemu daemons programs; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
 soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap
 fuzz: venv;         @$(RUN) measure.fuzz $(given) && $(RUN) measure.fuzz_attempt $(given) && $(RUN) measure.fuzz_accept $(given) && $(RUN) measure.fuzz_esp $(given) && $(RUN) measure.fuzz_tcp $(given) ## [SECONDS=60]: coverage-guided fuzzing of what is received, attempts, who accepts, ESP, TCP
 mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire slots" EVERY=1]: small changes to the core that the tests must notice
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
 bench: unix daemons;        @$(RUN) measure.bench $(given)          ## speed, as ratios
 lint: venv;         @.venv/bin/ruff check . && .venv/bin/ruff format --check . ## ruff
-test: lint unix $(if $(value TESTS),,newest qemu daemons); @$(if $(value TESTS),PYTEST_ADDOPTS=$(call quoted,TESTS) $(RUN) pytest,$(RUN) pytest -n auto --dist loadfile) ## [TESTS=host_tests/library]: everything, on every machine
+test: lint unix $(if $(value TESTS),,newest qemu daemons programs); @$(if $(value TESTS),PYTEST_ADDOPTS=$(call quoted,TESTS) $(RUN) pytest,$(RUN) pytest -n auto --dist loadfile) ## [TESTS=host_tests/library]: everything, on every machine
 clean: ;            rm -rf build .venv                      ## forget what was built and installed here
 
 venv: ;             @$(SETUP) host
@@ -54,5 +54,6 @@ unix: venv;         @$(SETUP) unix
 newest: ;           @$(SETUP) newest
 qemu: venv;         @$(SETUP) firmware
 daemons: ;          @$(SETUP) peers
+programs: ;         @$(SETUP) programs
 
 .PHONY: $(shell sed -n 's/^\([a-z]*\):.*/\1/p' Makefile)

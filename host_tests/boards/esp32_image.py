@@ -10,11 +10,12 @@ PARTITIONS = (("nvs", 1, 2, 0x9000, 0x6000), ("phy_init", 1, 1, 0xF000, 0x1000),
               ("vfs", 1, 0x81, 0x200000, 0x200000))  # fmt: skip
 WITH_ROMFS = (
     *PARTITIONS[:2],
-    ("factory", 0, 0, 0x10000, 0x1D0000),
-    ("romfs", 1, 0x8F, 0x1E0000, 0x20000),
+    ("factory", 0, 0, 0x10000, 0x1B0000),
+    ("romfs", 1, 0x8F, 0x1C0000, 0x40000),
     PARTITIONS[3],
 )
 
+SMALL_ROMFS = (*WITH_ROMFS[:3], ("romfs", 1, 0x8F, 0x1C0000, 0x20000), WITH_ROMFS[4])
 WITHOUT_VFS = PARTITIONS[:3]  # as from 1.26 on
 _RAM = {"esp32": 0x3FFF0000, "esp32c3": 0x3FC80000, "esp32s3": 0x3FC90000}
 VERSION = b"MicroPython v1.26.1 on 2025-09-11"

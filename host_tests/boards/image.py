@@ -104,9 +104,12 @@ def pieces(board, firmware, config=None, flash=""):
         start, size = table["romfs"]
         rom = romfs({path: octets for path, octets in files.items() if path.startswith("/lib/")})
         if len(rom) > size:
-            raise board_files.Refused(f"the partition romfs has {size} octets, {len(rom)} are needed")
-        made.append((start, rom))
-        files = {"/main.py": files["/main.py"]}
+            print(
+                f"the partition romfs has {size} octets, {len(rom)} are needed: the library goes into the file system"
+            )
+        else:
+            made.append((start, rom))
+            files = {"/main.py": files["/main.py"]}
     start, size = file_system(table, image, flash)
     if offset + len(image) > start:
         raise board_files.Refused(f"{firmware} holds a file system already: take the stock image")

@@ -8,7 +8,7 @@ import pytest
 from tools import HERE, ROOT, micropython
 
 from boards import board_files, image
-from boards.esp32_image import WITH_ROMFS, WITHOUT_VFS, stock
+from boards.esp32_image import SMALL_ROMFS, WITH_ROMFS, WITHOUT_VFS, stock
 from boards.flash import esptool
 
 CONFIG = b'{"ssid": "home", "password": "secret"}'
@@ -63,12 +63,20 @@ def test_library_goes_into_romfs_where_there_is_one(tmp_path):
     path = tmp_path / "stock.bin"
     path.write_bytes(stock("ESP32_GENERIC", WITH_ROMFS))
     (_, _), (start, rom), (at, disk) = image.pieces("ESP32_GENERIC", path)
-    assert (start, at) == (0x1E0000, 0x200000) and rom[:3] == b"\xd2\xcd\x31"
+    assert (start, at) == (0x1C0000, 0x200000) and rom[:3] == b"\xd2\xcd\x31"
     files = board_files.files(chip="esp32")
     assert mounted("romfs", rom, tmp_path) == digests(
         {path_there: octets for path_there, octets in files.items() if path_there.startswith("/lib/")}
     )
     assert set(mounted("littlefs", disk, tmp_path)) == {"/main.py", "/ikev2.json"}
+
+
+def test_a_library_that_romfs_has_no_room_for_goes_into_the_file_system(tmp_path, capsys):
+    path = tmp_path / "stock.bin"
+    path.write_bytes(stock("ESP32_GENERIC", SMALL_ROMFS))
+    (_, _), (at, disk) = image.pieces("ESP32_GENERIC", path)
+    assert at == 0x200000 and "the library goes into the file system" in capsys.readouterr().out
+    assert set(mounted("littlefs", disk, tmp_path)) == {*board_files.files(chip="esp32"), "/ikev2.json"}
 
 
 @pytest.mark.parametrize(("flash", "size"), [("", 4), ("8mb", 8)])

@@ -218,7 +218,7 @@ def make_try(tmp_path, *arguments, config=CONFIG):
         (["COUNT=0"], {}, "at least 1 echo, and one every 3600 seconds at most, not 0 every 0.5"),
         (["PING=here"], {}, "here is no IPv4 address of something behind the gateway"),
         ([], {"psk": "short"}, "make psk prints a good one, WEAK_PSK=1 takes this one all the same"),
-        ([], {"gateway": "vpn..example"}, "'gateway' must be a host name or an IPv4 address"),
+        ([], {"gateway": "vpn..example"}, "'gateway' must be a host name or an IPv4 address, and perhaps :port"),
         ([], {"gateway": ""}, '"gateway" is missing in the configuration: there is no tunnel without it'),
     ],
 )

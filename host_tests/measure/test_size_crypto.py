@@ -51,4 +51,4 @@ def test_what_a_cipher_adds_to_the_platform(measured, name, inside):
 
 def test_invalid_spi_over_an_ike_sa():
     for name, (made, verified) in bench_protected.instructions().items():
-        assert "gcm" in name or (made <= 80_000 and verified <= 60_000), name
+        assert "gcm" in name or (made <= 110_000 and verified <= 90_000), name

@@ -70,7 +70,7 @@ def ipv4_payload(packet, length):
 
 def port_of(host, otherwise):
     """The port in "host:port"; ValueError if it is none."""
-    port = int(host.partition(":")[2] or otherwise)
+    port = int(host.partition(":")[2] or otherwise) if host.count(":") == 1 else otherwise
     if not 0 < port <= 0xFFFF:
         raise ValueError("port %d" % port)
     return port
@@ -83,12 +83,12 @@ async def resolve(host):
     On MicroPython nothing else runs meanwhile, on an ESP32 for seconds if no name server answers.
     """
     why = "none of IPv4"
-    host = host.partition(":")[0]
+    name = host.partition(":")[0] if host.count(":") == 1 else host
     try:
         if _MICROPYTHON:
-            found = socket.getaddrinfo(host, 0)
+            found = socket.getaddrinfo(name, 0)
         else:
-            found = await asyncio.get_running_loop().getaddrinfo(host, 0, family=socket.AF_INET)
+            found = await asyncio.get_running_loop().getaddrinfo(name, 0, family=socket.AF_INET)
     except (OSError, UnicodeError) as error:
         found = ()
         why = error
