@@ -87,7 +87,8 @@ async def main(given):
     settings["psk"] = settings["psk"].encode()
     lifetime_ms = 1000 * settings.pop("lifetime_s")  # less than a tunnel is to have, perhaps
     tunnel = Tunnel(**settings)
-    tunnel.life.settings = (*tunnel.life.settings[:3], lifetime_ms)
+    gateway, liveness_ms, keepalive_ms, _ = tunnel.life.settings
+    tunnel.life.settings = gateway, liveness_ms, keepalive_ms, lifetime_ms
     await tunnel.up()
     result = await Sender(tunnel, given).send()
     result["esp"] = counted(REASONS, tunnel.life.current.esp.counters) if tunnel.is_up else {}
