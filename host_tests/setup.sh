@@ -7,6 +7,7 @@
 #   setup.sh firmware BOARD MPY_DIR  that of an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
 #   setup.sh programs  other people's programs that are to run through a tunnel, in build/programs
+#   setup.sh packages  the Debian packages of all of these: as root, otherwise says which are missing
 #   setup.sh which   prints the path of the MicroPython unix port
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -26,6 +27,14 @@ logged() {
         exit 1
     fi
 }
+
+_SOURCES="dpkg-dev ca-certificates xz-utils"
+_UNIX="build-essential pkg-config python3 libmbedtls-dev libffi-dev"
+_RISCV="build-essential python3 gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc"
+_ARM="build-essential python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm"
+_PEERS="iproute2 nftables tshark libnss3-tools mosquitto
+    strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins
+    libcap-ng0 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libldns3 libnss3 libunbound8"
 
 # Install those of the Debian packages that are missing: as root, otherwise say how.
 packages() {
@@ -65,7 +74,7 @@ source_of() {
     local name=$1 suite=${2:-trixie} apt=$build/apt tree=$build/$1
     [ "$suite" = trixie ] || { apt=$build/apt-$suite && tree=$build/$1-$suite; }
     [ -d "$tree" ] && return
-    packages dpkg-dev ca-certificates xz-utils
+    packages $_SOURCES
     say "fetching the source of $name from $suite"
     mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/empty"
     {
@@ -123,7 +132,7 @@ which_unix() {
 
 unix() {
     which_unix >/dev/null && return
-    packages build-essential pkg-config python3 libmbedtls-dev libffi-dev
+    packages $_UNIX
     source_tree
     unix_port micropython unix
 }
@@ -131,7 +140,7 @@ unix() {
 # The same of the newest source that Debian has, to see that the library goes on with it.
 newest() {
     [ -x "$build/newest/micropython" ] && return
-    packages build-essential pkg-config python3 libmbedtls-dev libffi-dev
+    packages $_UNIX
     source_of micropython sid
     logged build-newest-mpy-cross make -C "$build/micropython-sid/mpy-cross" -j2
     unix_port micropython-sid newest
@@ -150,8 +159,8 @@ unix_port() {
 # The compiler and the emulator of an emulated board; lwIP and AES, which MicroPython's source package leaves out.
 board() {
     case "$1" in
-    *RV32) packages build-essential python3 gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-misc ;;
-    *) packages build-essential python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm ;;
+    *RV32) packages $_RISCV ;;
+    *) packages $_ARM ;;
     esac
     source_tree
     for library in lwip mbedtls; do
@@ -181,21 +190,33 @@ firmware() {
         BOARD_DIR="$here/boards/$board" BUILD="$build/$board"
 }
 
-# libreswan's package conflicts with strongSwan's: it is only unpacked, beside the libraries that it needs.
-peers() {
+# No daemon that is installed starts by itself.
+silent_daemons() {
     local policy=/usr/sbin/policy-rc.d
     if [ "$(id -u)" -eq 0 ] && ! [ -e $policy ] && ! [ -e /usr/lib/ipsec/charon ]; then
         trap "rm -f $policy" EXIT # until then no daemon that is installed starts by itself
         printf '#!/bin/sh\nexit 101\n' >$policy && chmod +x $policy
     fi
-    packages iproute2 nftables tshark libnss3-tools mosquitto \
-        strongswan-charon strongswan-swanctl libcharon-extra-plugins libstrongswan-extra-plugins libstrongswan-standard-plugins \
-        libcap-ng0 libcurl3-nss libevent-core-2.1-7 libevent-pthreads-2.1-7 libldap-2.5-0 libldns3 libnss3 libunbound8
+}
+
+# All of them at once, before anything is built: who is not root hears of each that is missing in one go.
+all_packages() {
+    silent_daemons
+    packages $_SOURCES $_UNIX $_ARM $_RISCV $_PEERS
+}
+
+# libreswan's package conflicts with strongSwan's: it is only unpacked, beside the libraries that it needs. Its lists and
+# cache are ours, so that nothing here needs root.
+peers() {
+    silent_daemons
+    packages $_PEERS
     [ -x "$build/libreswan/usr/libexec/ipsec/pluto" ] && return
     say "fetching libreswan"
-    mkdir -p "$build/apt/libreswan"
-    logged apt-update apt-get update
-    (cd "$build/apt/libreswan" && logged fetch-libreswan apt-get -o APT::Sandbox::User="$(id -un)" download libreswan)
+    local apt=$build/apt/libreswan
+    local options=(-o "Dir::State::Lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o APT::Sandbox::User="$(id -un)")
+    mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial"
+    logged apt-update apt-get "${options[@]}" update
+    (cd "$apt" && logged fetch-libreswan apt-get "${options[@]}" download libreswan)
     rm -rf "$build/libreswan"
     logged unpack-libreswan dpkg -x "$build"/apt/libreswan/libreswan_*.deb "$build/libreswan"
 }
@@ -237,6 +258,7 @@ esp32() {
 
 case "${1:-}" in
 host | unix | newest | firmware | peers | programs) "$@" ;;
+packages) all_packages ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
-*) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

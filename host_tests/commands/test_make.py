@@ -1,8 +1,11 @@
 """The Makefile: every command is listed, arguments arrive whole, and what is missing is said in words."""
 
+import os
 import re
 import socket
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from tools import ROOT, arguments, readmes
@@ -95,3 +98,24 @@ def test_run_without_root_and_beside_a_daemon(monkeypatch):
 def test_run_hands_on_what_was_given():
     given = {"HOST": "::", "UDP_PORT": 1, "UDP_PORT_NAT": 2, "RAW": "", "BURST": "7"}
     assert run.options(given) == ["host=::", "port=1", "port_nat=2", "raw=", "burst=7"]
+
+
+def test_without_root_all_packages_that_are_missing_are_named_and_nothing_is_built():
+    """In one go, by the command that brings them."""
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory() as folder:
+        none = Path(folder) / "dpkg-query"  # Debian's says the same of a package that is not there
+        none.write_text("#!/bin/sh\nexit 1\n")
+        for path in (none.parent, none):
+            path.chmod(0o755)
+        ran = subprocess.run(
+            [*nobody, "env", f"PATH={folder}:{os.environ['PATH']}", "bash", "-s", "packages"],
+            input=(ROOT / "host_tests/setup.sh").read_text().replace('cd "$(dirname "$0")/.."', "cd /"),
+            capture_output=True, text=True,
+        )  # fmt: skip
+    assert ran.returncode == 1 and not ran.stdout
+    asked, command = ran.stderr.strip().splitlines()
+    assert "missing" in asked and command.startswith("  sudo apt-get install --no-install-recommends ")
+    wanted = {"build-essential", "gcc-arm-none-eabi", "qemu-system-misc", "strongswan-swanctl", "mosquitto"}
+    assert wanted <= set(command.split())
+    assert re.search(r"^test: [^;]*\bpackages\b[^;]* lint ", MAKEFILE, re.MULTILINE)
