@@ -40,4 +40,6 @@ def test_a_users_program(interpreter):
     for what in ("waiting", "late", "again"):
         assert said[what] == f"{errno.EBADF} the tunnel is closed"
     assert said["over"] == "True False"
-    assert serving.gateway.sas == [] and serving.gateway.said.count("deleted by the peer") == 1
+    assert said["full heap"].startswith(f"{errno.EHOSTUNREACH} no room in the heap")  # K13: and it is tried on
+    assert said["full heap again"] == "True 2"
+    assert serving.gateway.sas == [] and serving.gateway.said.count("deleted by the peer") == 2

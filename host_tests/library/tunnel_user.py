@@ -3,6 +3,7 @@
 import asyncio
 import sys
 
+import ipsec.tunnel
 from ipsec import Tunnel
 
 PSK = b"of no value, but long enough"
@@ -93,6 +94,22 @@ async def main():
     await met("late", two.sendto(b"", SERVER))
     await met("again", tunnel.up())
     print("over:", tunnel.life.over, tunnel.is_up)
+
+    look_up, tried = ipsec.tunnel.resolve, []
+
+    async def full_once(host):
+        tried.append(host)
+        if len(tried) == 1:
+            raise MemoryError
+        return await look_up(host)
+
+    ipsec.tunnel.resolve = full_once
+    short = Tunnel("127.0.0.1", "sensor-7", PSK, remote=("10.0.0.0/24",))
+    await met("full heap", short.up())
+    while not short.is_up:
+        await asyncio.sleep(0.05)
+    print("full heap again:", short.is_up, len(tried))
+    await short.close()
 
 
 asyncio.run(main())
