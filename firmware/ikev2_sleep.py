@@ -30,7 +30,7 @@ def _digest(octets):
 def sleep(node, ms, tunnel=b"", address=bytes(4)):
     """Keep the table and the octets of a tunnel, and sleep for `ms`, 24 days at most; then the board starts anew.
 
-    ValueError if that is too much for RTC memory. A full heap keeps nothing, and sleeps (Z7).
+    ValueError if the table is too much for RTC memory. A tunnel that is, and a full heap, keep nothing, and sleep (Z7).
     """
     ms = min(milliseconds(ms), _DEEPSLEEP_MAX)
     try:
@@ -44,9 +44,11 @@ def _keep(node, ms, tunnel, address):
     table = node.table.snapshot()
     octets = struct.pack(_FORM, _VERSION, len(table), ms, int(time.time()), address) + table + tunnel
     if _CHECK + len(octets) > _RTC_OCTETS:
-        raise ValueError(
-            "%d octets to keep, RTC memory holds %d: fewer ike_sas or child_sas" % (_CHECK + len(octets), _RTC_OCTETS)
-        )
+        why = "%d octets to keep, RTC memory holds %d: fewer ike_sas or child_sas" % (_CHECK + len(octets), _RTC_OCTETS)
+        if not tunnel:
+            raise ValueError(why)
+        print(why)
+        return
     RTC().memory(_digest(octets) + octets)
 
 

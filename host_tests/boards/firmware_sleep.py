@@ -46,11 +46,16 @@ def table_survives_deep_sleep():
 
 
 def a_full_heap_sleeps_and_keeps_nothing():
-    """Z7."""
+    """Z7: and so does a tunnel that is too much, whose life has ended by then."""
     configure(ssid="home")
     _asleep()
     main = woken()
     main._prepare()
+    try:
+        ikev2_sleep.sleep(main.node, 6000, bytes(2048))
+        raise AssertionError("slept not")
+    except Slept as slept:
+        assert slept.args[0] == 6000 and not Rtc.octets
 
     def full():
         raise MemoryError
