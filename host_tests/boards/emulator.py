@@ -15,6 +15,7 @@ from mpremote.transport_serial import SerialTransport
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 from scapy.utils import checksum
+from serial import SerialException
 from tools import BUILD, arguments
 
 FIRMWARE = BUILD / "QEMU_MPS2/firmware.elf"
@@ -79,7 +80,13 @@ class Machine:
     def repl(self):
         """mpremote's transport in raw REPL mode: main.py is interrupted first."""
         if not self._serial.in_raw_repl:
-            self._serial.enter_raw_repl(soft_reset=False)
+            try:
+                self._serial.enter_raw_repl(soft_reset=False)
+            except SerialException:
+                if self.process.poll() is not None:
+                    raise
+                self._transport = None  # QEMU lives, and its terminal hung up once: it is opened anew
+                self._serial.enter_raw_repl(soft_reset=False)
             self._printed = b""
         return self._serial
 
