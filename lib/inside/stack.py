@@ -117,7 +117,10 @@ class Stack:
 
     def room(self):
         """Datagrams for which every UDP socket has room, as long as there is one that waits (T4)."""
-        return self._queue - max([len(sock._waiting) for sock in self._sockets.values()] or (0,))
+        most = 0
+        for sock in self._sockets.values():
+            most = max(most, len(sock._waiting))
+        return self._queue - most
 
     def wake(self):
         """Whoever waits at a socket looks again."""

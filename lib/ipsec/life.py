@@ -304,7 +304,6 @@ class Life:
 
     def attend(self, now):
         """Look at what there is, and do what is due (see above); what fails is looked at again (K12)."""
-        self.left_ms = _AGAIN_MS
         try:
             self._attend(now)
         except Exception:
