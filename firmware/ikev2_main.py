@@ -4,9 +4,26 @@ Ctrl-C ends the node and gives the REPL, where `status()` shows the counters and
 `run()` goes on. While it runs, the key s does as status(). `sleep(ms)` is deep sleep that keeps the table.
 """
 
+import sys
+
+
+def _know(*names):
+    """Import built-in modules once and for all: each `import` of one looks for a file of its name first."""
+    path = sys.path[:]
+    sys.path[:] = []
+    for name in names:
+        if name not in sys.modules:
+            try:
+                sys.modules[name] = __import__(name)
+            except ImportError:
+                pass  # not on this board
+    sys.path[:] = path
+
+
+_know("time", "os", "io", "errno", "struct", "array", "select", "socket", "hashlib", "cryptolib", "machine", "network")
+
 import asyncio
 import os
-import sys
 
 import ikev2_network
 from ikev2.net.sockets import readable
@@ -26,7 +43,7 @@ except ImportError:
     ikev2_sleep = None  # no deep sleep here
 
 _LAST = 8
-_LOOK_S = 0.05
+_LOOK_S = 0.02
 _KEY = 115  # s
 _LIMITS = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
 
@@ -102,6 +119,7 @@ def _prepare():
 
     kept, _kept = _kept, b""
     config = read()
+    config["power_save"] = config["power_save"] and not kept  # awake for a reading: its answer is not to wait
     if node is None:
         table = SpiTable(config["ike_sas"], config["child_sas"])
         if kept:

@@ -11,7 +11,7 @@ except ImportError:
     network = None  # the emulated board
 
 _JOIN_S = 15  # for a join in progress: association, keys and DHCP take 2 to 5 s, more with a bad signal
-_POLL_S = 0.25
+_POLL_S = 0.02
 _RETRY_S = 2
 _RETRY_MAX_S = 120
 _LOOK_S = 5
@@ -52,6 +52,8 @@ class _Lan(_Link):
     def __init__(self, config):
         self._lan = network.LAN()
         self._lan.active(True)
+        if config["static"]:
+            self._lan.ifconfig(tuple(config["static"]))
 
     def reason(self):
         return "is the cable plugged in?"
@@ -68,11 +70,13 @@ class _Wifi:
         self._config = config
         self._station = network.WLAN(network.STA_IF)
         self._station.active(True)
-        if config["power_save"]:
-            try:
-                self._station.config(pm=network.WLAN.PM_POWERSAVE)
-            except (AttributeError, ValueError, OSError):
-                pass  # the port has no such setting
+        try:
+            wlan = network.WLAN
+            self._station.config(pm=wlan.PM_POWERSAVE if config["power_save"] else wlan.PM_NONE)
+        except (AttributeError, ValueError, OSError):
+            pass  # the port has no such setting
+        if config["static"]:
+            self._station.ifconfig(tuple(config["static"]))
         if self.address() is None or self._elsewhere():
             self.retry()
 

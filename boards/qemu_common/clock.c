@@ -16,8 +16,12 @@ mp_uint_t mp_hal_ticks_ms(void) {
     return ticks() / (TICKS_PER_US * 1000);
 }
 
+#ifndef BOARD_BEFORE_NS
+#define BOARD_BEFORE_NS 0
+#endif
+
 uint64_t mp_hal_time_ns(void) {
-    return ticks() * (1000 / TICKS_PER_US);
+    return BOARD_BEFORE_NS + ticks() * (1000 / TICKS_PER_US);
 }
 
 void mp_hal_delay_us(mp_uint_t us) {

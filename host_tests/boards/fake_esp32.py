@@ -7,7 +7,9 @@ class Station:
     """A station that joins only if it is let to."""
 
     STA_IF = 0
-    PM_POWERSAVE = 1
+    PM_NONE = 0
+    PM_POWERSAVE = 2
+    static = None
     connected = False
     address = "192.0.2.7"
     tries = ()
@@ -53,8 +55,9 @@ class Station:
                 Station.state = 1010
         return Station.connected
 
-    def ifconfig(self):
-        return Station.address, "255.255.255.0", "192.0.2.1", "192.0.2.1"
+    def ifconfig(self, static=None):
+        Station.static = static or Station.static
+        return Station.static or (Station.address, "255.255.255.0", "192.0.2.1", "192.0.2.1")
 
 
 class Rtc:

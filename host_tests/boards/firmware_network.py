@@ -108,6 +108,17 @@ def new_ssid_takes_effect():
     assert Station.tries == (("new", "secret"),)
 
 
+def static_address_needs_no_dhcp():
+    _hurry()
+    configure(ssid="home", password="secret", static=["192.0.2.9", "255.255.255.0", "192.0.2.1", "192.0.2.53"])
+    Station.joins_after = 1
+    config = dict(read(), power_save=False)  # as in a waking
+    ikev2_network._made(config, None)
+    assert Station.settings == {"pm": Station.PM_NONE}
+    said = _until_said("network up")
+    assert said == ["network up, address 192.0.2.9"] and Station.static[3] == "192.0.2.53", said
+
+
 def boards_without_wifi():
     """LAN alone; pins that have to be named; no network at all. None of these is reset for ever."""
     _hurry()

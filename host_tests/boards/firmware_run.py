@@ -33,7 +33,7 @@ def answers_blinks_and_feeds():
     ikev2_main.status()
     assert Pin.changes >= 1
     assert Watchdog.timeouts[0] == 1000 and Watchdog.timeouts[-1] > 3600000
-    assert Station.settings == {"pm": 1}
+    assert Station.settings == {"pm": Station.PM_POWERSAVE}
 
 
 def watchdogs_of_other_boards():

@@ -34,7 +34,7 @@ def table_survives_deep_sleep():
     assert any(Rtc.cells)
     main = woken()
     assert not Rtc.octets and not any(Rtc.cells)
-    main._prepare()
+    assert main._prepare()["power_save"] is False and main._prepare()["power_save"] is True
     # A live SA is no unknown one; nobody can speak over it, so it is not established (S1.1).
     assert VERDICTS[main.node.receive(50, PEER[:4] + b"\0\0", ESP, 32, 0)] == "deliver-esp"
     assert VERDICTS[main.node.receive(50, PEER[:4] + b"\0\0", b"XXXX" + bytes(60), 64, 0)] == "invalid-spi"

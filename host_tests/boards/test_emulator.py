@@ -134,6 +134,34 @@ def test_interrupted_and_gone_on(board):
     assert counters(board) == {"invalid-ike-spi": 1}
 
 
+def test_deep_sleep_ends_in_a_reset_with_what_was_kept(board):
+    """Z1, Z2: the table is back for one waking, RTC memory is empty, the clock has gone on; a reset keeps nothing."""
+
+    def typed(code):
+        board.type(b"\x03")
+        board.console(PROMPT)
+        board.type(b"import os, time, machine, ikev2_main; " + code + b"\r")
+
+    def state():
+        typed(b"print('state', machine.reset_cause(), len(machine.RTC().memory()), time.time())")
+        board.console(b"\r\nstate ")
+        return [int(number) for number in board.console(b"\r\n").split()]
+
+    typed(b"ikev2_main.node.table.add_ike(os.urandom, True, bytes((192, 0, 2, 9, 1, 244)), bytes(8), True); run()")
+    board.console(UP)
+    before = state()[2]
+    typed(b"sleep(600000)")
+    assert "1 IKE SAs are back after deep sleep" in board.console(UP)
+    cause, kept, clock = state()
+    assert (cause, kept) == (4, 0) and 600 <= clock - before < 660
+    typed(b"machine.reset()")
+    assert "are back" not in board.console(UP)
+    assert state()[0] == 2
+    typed(b"run()")
+    board.console(UP)
+    check_answers(board)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -13,7 +13,7 @@ from golden.live import canary
 from tools import README_FILES, ROOT, arguments, compiled, library
 
 from boards import mip
-from measure import bench_esp, bench_protected, size_crypto, size_hub, size_tcp, size_tunnel
+from measure import bench_esp, bench_protected, size_crypto, size_hub, size_tcp, size_tunnel, size_wake
 
 CORE = [path.removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 _REPEAT = 20
@@ -208,6 +208,7 @@ def figures():
     for what, count in size_crypto.instructions().items():
         yield what, count, "instructions"
     yield from size_tunnel.figures()
+    yield from size_wake.figures()
     yield from size_hub.figures()
     yield from bench_esp.figures()
     yield from size_tcp.figures()

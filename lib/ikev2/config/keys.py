@@ -11,6 +11,7 @@ KEYS = {
     "ssid": (str, ""),
     "password": (str, ""),
     "power_save": (bool, True),  # the modem sleeps between beacons
+    "static": (list, []),  # our address, mask, router, name server; []: DHCP gives them
     "address": (str, "10.66.0.2"),  # of the SLIP link; Wi-Fi asks DHCP
     "peer": (str, "10.66.0.1"),
     "gateway": (str, ""),  # of the tunnel; "": none
@@ -109,6 +110,7 @@ def _identity(text):
 _FORMS = (
     ("address", ipv4, "an IPv4 address"),
     ("peer", ipv4, "an IPv4 address"),
+    ("static", ipv4, "IPv4 addresses: ours, mask, router, name server"),
     ("inside", _unicast, "an IPv4 address of one host, or empty: the gateway gives one"),
     ("remote", _network, 'networks as "10.0.0.0/8", nothing but zeros behind the prefix'),
     ("dns", _unicast, "IPv4 addresses of hosts inside the tunnel"),
@@ -145,6 +147,8 @@ def check(key, value):
         _check_choice(key, value)
     elif key == "remote" and not 0 < len(value) <= _NETWORKS:
         raise ValueError("'remote' must have at least 1 network and at most %d, not %d" % (_NETWORKS, len(value)))
+    elif key == "static" and len(value) not in (0, 4):
+        raise ValueError("'static' must have 4 addresses: ours, mask, router, name server; not %d" % len(value))
     for name, good, what in _FORMS:
         if name == key:
             for text in value if kind is list else [value] if value else []:

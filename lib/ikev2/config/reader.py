@@ -15,6 +15,8 @@ _NO_JSON = 'no valid JSON object: { "key": value, ... }'
 def decoded(octets):
     """The text of UTF-8 octets, without a byte order mark; UnicodeError. MicroPython takes some that are none."""
     text = octets.decode()
+    if not octets or max(octets) < 0x80:
+        return text
     for character in text:
         if 0xD800 <= ord(character) < 0xE000 or ord(character) > 0x10FFFF:
             raise UnicodeError
@@ -131,15 +133,19 @@ class Reader:
         self._at += 1
         parts = []
         while True:
-            character = self._text[self._at : self._at + 1]
-            self._at += 1
-            if not character:
-                self._wrong()
-            if character == '"':
-                return "".join(parts)
-            if character < " ":
+            end = self._text.find('"', self._at)
+            escape = self._text.find("\\", self._at, end if end >= 0 else len(self._text))
+            run = self._text[self._at :] if end < 0 else self._text[self._at : escape if escape >= 0 else end]
+            if run and min(run) < " ":
                 self._wrong('a string ends with " in its line; in it \\n is a new line, \\t a tab')
-            parts.append(self._escaped() if character == "\\" else character)
+            if end < 0:
+                self._wrong()
+            parts.append(run)
+            if escape < 0:
+                self._at = end + 1
+                return "".join(parts)
+            self._at = escape + 1
+            parts.append(self._escaped())
 
     def _escaped(self):
         character = self._text[self._at : self._at + 1]
