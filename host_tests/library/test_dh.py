@@ -129,6 +129,10 @@ def run(cases):
         total, difference = array("i", out), array("i", out)
         limbs.sums(a, b, total, difference)
         assert limbs.integer(total) == of_a + of_b and limbs.integer(difference) == of_a - of_b
+        for small in (9, 121665):
+            limbs.scaled(a, out, small)
+            assert (limbs.integer(out) - small * of_a) % P == 0, (a, small)
+            largest = max(largest, max(out), -min(out))
     print(largest)
 """
 
@@ -141,6 +145,9 @@ def test_limbs_as_large_as_they_may_be(machine):
     cases = [([a] * 20, [b] * 20) for a in (largest, -largest, 0, 1) for b in (largest, -largest, -1)]
     cases += [([any_of.choice((largest, -largest)) for _ in range(20)],) * 2 for _ in range(20)]
     cases += [[[any_of.randint(-largest, largest) for _ in range(20)] for _ in range(2)] for _ in range(40)]
+    # What comes back from beyond 2**260 goes as far as limb 2, which is full.
+    full = pow(121665, -1, 8192) * 4095 % 8192
+    cases += [([0, 0, full, *[0] * 16, largest], [1] * 20), ([0, 0, -full, *[0] * 16, -largest], [1] * 20)]
     assert int(machine(f"{LIMBS}\nrun({cases})")) <= 4134
 
 

@@ -171,6 +171,25 @@ def multiply(x: int, b: ptr32, out: ptr32, a: ptr32):
 
 
 @micropython.viper
+def scaled(a: ptr32, out: ptr32, x: int):
+    """out = a times x, a reduced element or the sum of two by 0 to 2**17."""
+    carry = k = 0
+    while k < _LIMBS:
+        product = a[k] * x + carry
+        carry = product + 0x1000 >> _BITS
+        out[k] = product - (carry << _BITS)
+        k += 1
+    carry *= 608
+    k = 0
+    while k < 2:
+        product = out[k] + carry
+        carry = product + 0x1000 >> _BITS
+        out[k] = product - (carry << _BITS)
+        k += 1
+    out[k] = out[k] + carry
+
+
+@micropython.viper
 def sums(a: ptr32, b: ptr32, total: ptr32, difference: ptr32):
     """total = a + b and difference = a - b, without carry."""
     k = _LIMBS

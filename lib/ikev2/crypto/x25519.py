@@ -83,7 +83,7 @@ class _Limbs:
     def __init__(self, u):
         self._points = [limbs.element(x) for x in (1, 0, u, 1)]
         self._difference = limbs.element(u)
-        self._a24 = limbs.element(_A24)
+        self._base = u if u < _A24 else 0
         self._spare = [limbs.element(0) for _ in range(4)]
 
     def rung(self, bit):
@@ -100,13 +100,16 @@ class _Limbs:
         multiply(1, b, d, b)
         multiply(0, c, x2, d)
         limbs.sums(c, d, a, b)
-        multiply(0, b, a, self._a24)
+        limbs.scaled(b, a, _A24)
         limbs.sums(a, c, a, d)
         multiply(0, a, z2, b)
         limbs.sums(x3, z3, a, b)
         multiply(1, a, x3, a)
         multiply(1, b, c, b)
-        multiply(0, c, z3, self._difference)
+        if self._base:
+            limbs.scaled(c, z3, self._base)
+        else:
+            multiply(0, c, z3, self._difference)
 
     def divide(self):
         x, z, b, c = self._points
