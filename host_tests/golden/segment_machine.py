@@ -7,6 +7,7 @@ as in a driver.
 from binascii import hexlify, unhexlify
 from errno import errorcode
 
+from ikev2.budget import Budget
 from inside.stack import Stack
 from inside.tcp import Tcp
 
@@ -15,25 +16,12 @@ from golden.case_machine import PERIOD, Octets, Told, converse
 _ROOM = 1400
 
 
-class Unlimited:
-    """A budget that pays for everything."""
-
-    def allow(self, source, kind, now):
-        return True
-
-    def next_timer(self, now):
-        return -1
-
-    def tick(self, now):
-        pass
-
-
 class Run:
     """The connection of a case, or a listening port."""
 
     def __init__(self, case):
         self.clock = case["begins"]
-        self.stack = Stack(unhexlify(case["address"]), Unlimited())
+        self.stack = Stack(unhexlify(case["address"]), Budget(1000000, 1000, 0, 1))
         self.tcp = Tcp(self.stack, Octets(unhexlify(case["random"])), 8, case["buffer"])
         self.connection = None
         self.out = bytearray(_ROOM)

@@ -5,12 +5,13 @@ nothing raises, what is sent is a whole segment, no timer is due without somethi
 within their bounds, and what is read is octets that came in order (V4, V9, V11).
 """
 
+from ikev2.budget import Budget
 from inside.ipv4 import put16, summed
 from inside.stack import Stack
 from inside.tcp import Tcp
 from inside.tcp_segment import add, write
 
-from library.tcp_wire import HERE, ROOM, THERE, Free
+from library.tcp_wire import HERE, ROOM, THERE
 
 BUFFER = 300
 _AT_ONCE = 60
@@ -21,9 +22,11 @@ _OPTIONS = (
 
 
 class Peer:
+    segments = 0  # of all of them, taken in
+
     def __init__(self):
         self.now = 2**30 - 5000
-        self.stack = Stack(HERE, Free())
+        self.stack = Stack(HERE, Budget(1000000, 1000, 0, 1))
         self.tcp = Tcp(self.stack, lambda n: bytes(range(n)), 2, BUFFER)
         self.out = bytearray(ROOM)
         self.read = 0
@@ -77,6 +80,7 @@ class Peer:
         self.receive(packet, size)
 
     def receive(self, packet, size):
+        Peer.segments += 1
         answer = self.stack.receive(packet, size, self.now % 2**30)
         assert answer in (0, 40)
         self.drain()

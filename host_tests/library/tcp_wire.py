@@ -11,25 +11,13 @@ does, or in which nothing is left to wait for, is an AssertionError.
 
 from hashlib import sha256
 
+from ikev2.budget import Budget
 from inside.stack import Stack
 from inside.tcp import Tcp
 
 HERE, THERE = b"\x0a\x4d\0\2", b"\x0a\x4d\0\x09"
 ROOM = 1400
 _AT_ONCE = 200  # packets and ticks without any time that passes
-
-
-class Free:
-    """A budget that pays for everything."""
-
-    def allow(self, source, kind, now):
-        return True
-
-    def next_timer(self, now):
-        return -1
-
-    def tick(self, now):
-        pass
 
 
 class Random:
@@ -50,7 +38,7 @@ class End:
     """One side: its stack, its TCP, and what it has sent."""
 
     def __init__(self, address, random, **limits):
-        self.stack = Stack(address, Free())
+        self.stack = Stack(address, Budget(1000000, 1000, 0, 1))
         self.tcp = Tcp(self.stack, random, **limits)
         self.sent = 0
         self.seen = None  # called with each packet that it sends

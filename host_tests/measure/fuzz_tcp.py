@@ -7,9 +7,11 @@ import atheris
 from tools import BUILD
 
 with atheris.instrument_imports(include=["inside"]):
-    from library.hostile import one
+    from library import hostile
 
 from measure import fuzz
+
+_EVERY = 100000
 
 
 def corpus():
@@ -21,5 +23,18 @@ def corpus():
     return folder
 
 
+class Counted:
+    """Plays a game, and says how many segments that makes by now."""
+
+    def __init__(self):
+        self._next = _EVERY
+
+    def __call__(self, octets):
+        hostile.one(octets)
+        if hostile.Peer.segments >= self._next:
+            print(f"{self._next:,} segments", flush=True)
+            self._next += _EVERY
+
+
 if __name__ == "__main__":
-    fuzz.main(one, corpus(), sys.argv[1:])
+    fuzz.main(Counted(), corpus(), sys.argv[1:])

@@ -10,9 +10,9 @@ import select
 import socket
 import time
 
+from ikev2.budget import Budget
 from inside.stack import Stack
 from inside.tcp import Tcp
-from library.tcp_wire import Free
 
 from peers.namespaces import host
 from peers.router import tun
@@ -29,7 +29,7 @@ class Link:
     """Ours, the kernel, and what is on its way between them."""
 
     def __init__(self, round_trip_ms=0, loss=0, late=0, seed=1, **limits):
-        self.stack = Stack(packed(OURS), Free())
+        self.stack = Stack(packed(OURS), Budget(1000000, 1000, 0, 1))
         self.tcp = Tcp(self.stack, os.urandom, **limits)
         self.packets = []  # (True if ours, packet), as they left
         self.loss = loss

@@ -1,7 +1,7 @@
 """The access router between a device and its gateway: two hosts, and this process between them. Needs root.
 
-Every packet passes here: it is recorded, translated as a NAT does whose mappings can be made to move, and lost, doubled
-or overtaken at will.
+Every packet passes here: it is recorded, translated as a NAT does whose mappings can be made to move, and delayed,
+lost, doubled or overtaken at will.
 """
 
 import contextlib
@@ -45,18 +45,21 @@ class Router(Recorder):
 
     `loss`, `double` and `late` are the shares of packets that are lost, come twice and are overtaken; `cut` loses all.
     They may change at any time, and concern what `harms` says of a Packet. `lost`, `doubled` and `delayed` count, those
-    to the device first, then those to the gateway. `nat` is the device's outer address; None: none.
+    to the device first, then those to the gateway. `nat` is the device's outer address; None: none. Every packet is
+    `round_trip_ms` / 2 on its way.
     """
 
     def __init__(self, device, gateway, nat=ROUTER, seed=1):
         super().__init__()
+        self.round_trip_ms = 0
         self.loss = self.double = self.late = 0.0
         self.cut = False
         self.nat = nat
         self.harms = lambda packet: True
         self.lost, self.doubled, self.delayed = [0, 0], [0, 0], [0, 0]
         self._random = random.Random(seed)
-        self._held = []
+        self._held = []  # (when it is due, its number, where to, packet)
+        self._number = 0
         self._outer = {}  # (address, port) inside: port outside
         self._inner = {}
         self._next = _PORTS
@@ -100,14 +103,19 @@ class Router(Recorder):
         if chance() < self.loss:
             self.lost[sent] += 1
             return
+        due = time.monotonic() + self.round_trip_ms / 2000
         if chance() < self.late:
             self.delayed[sent] += 1
-            heapq.heappush(self._held, (time.monotonic() + _HOLD_S, len(self.packets), to, octets))
+            self._hold(due + _HOLD_S, to, octets)
             return
-        _write(to, octets)
+        self._hold(due, to, octets)
         if chance() < self.double:
             self.doubled[sent] += 1
-            _write(to, octets)
+            self._hold(due, to, octets)
+
+    def _hold(self, due, to, octets):
+        self._number += 1
+        heapq.heappush(self._held, (due, self._number, to, octets))
 
     def _translated(self, octets, sent):
         """The packet as the NAT passes it on, with no UDP checksum as IPv4 allows; None if it has no mapping."""

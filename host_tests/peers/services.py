@@ -8,12 +8,12 @@ from pathlib import Path
 
 from library import certificates
 from scapy.layers.dns import DNS, DNSRR
-from tools import HERE
+from tools import HERE, device_environment
 
 from peers.namespaces import until
 from peers.router import INNER
 
-MQTT, MQTTS, HTTP, HTTPS, _DNS = 1883, 8883, 80, 443, 53
+MQTT, MQTTS, HTTP, HTTPS, STREAMS, _DNS = 1883, 8883, 80, 443, 9000, 53
 NAME = "server.lan"  # of all of them, and in the certificate
 _BROKER = """
 persistence false
@@ -73,15 +73,25 @@ def broker(host, folder):
 
 
 @contextlib.contextmanager
-def web_server(host, port, *folder):
-    """Serves as web_server.py says."""
-    command = [*host.prefix, sys.executable, HERE / "peers/web_server.py", INNER, str(port), *folder]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+def _served(host, program, *arguments):
+    """A server of this folder, for as long as it is needed."""
+    command = [*host.prefix, sys.executable, HERE / f"peers/{program}.py", INNER, *map(str, arguments)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=device_environment()) as process:
         try:
             assert process.stdout.readline() == "ready\n"
             yield
         finally:
             process.kill()
+
+
+def web_server(host, port, *folder):
+    """Serves as web_server.py says."""
+    return _served(host, "web_server", port, *folder)
+
+
+def stream_server(host):
+    """Serves as stream_server.py says."""
+    return _served(host, "stream_server", STREAMS)
 
 
 @contextlib.contextmanager
