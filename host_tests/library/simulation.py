@@ -39,6 +39,8 @@ class Simulation:
         self.gateway = self.new_gateway()
         self.there = True  # the gateway is running
         self.follows = True  # it answers to where the newest ESP packet came from
+        self.lingers = False  # it opens what comes on a Child SA that it has deleted, as charon does
+        self.pairs = {}  # those that it opens, by inbound SPI: IKE SA, Child SA
         self.flying = []  # (when, towards the device, via, from or to which end, octets)
         self.number = self.echoes = self.answered = 0
         self.waiting = {}  # echoes that nothing has come to: number, and when it left
@@ -120,14 +122,14 @@ class Simulation:
         if not self.there:
             return
         if via == 4500 and octets[:4] != bytes(4) and len(octets) > 1:
-            for sa in self.gateway.sas:
-                for child in sa.children:
-                    if octets[:4] == child.spi_in:
-                        inner = child.open(octets)
-                        if inner:
-                            if self.follows:
-                                sa.peer = source
-                            self.reply(sa, child, inner)
+            here = {child.spi_in: (sa, child) for sa in self.gateway.sas for child in sa.children}
+            self.pairs = {**self.pairs, **here} if self.lingers else here
+            sa, child = self.pairs.get(octets[:4], (None, None))
+            inner = child and child.open(octets)
+            if inner:
+                if self.follows:
+                    sa.peer = source
+                self.reply(sa if sa.children else self.sa, child, inner)
             return
         self.says(self.gateway.receive(via, source, octets))
 
@@ -231,8 +233,14 @@ class Simulation:
 
     @property
     def traffics(self):
-        """Those of the device's Child SAs, the newest last."""
-        return sorted(self.node.child_owners.values(), key=lambda traffic: traffic.number)
+        """Those of the device's Child SAs that are not stale, the newest last."""
+        there = [traffic for traffic in self.node.child_owners.values() if traffic not in self.stale]
+        return sorted(there, key=lambda traffic: traffic.number)
+
+    @property
+    def stale(self):
+        """Those of Child SAs that are gone and still receive (K11)."""
+        return [traffic for traffic in self.node.child_owners.values() if getattr(traffic, "stale_at", -1) >= 0]
 
     @property
     def heirs(self):

@@ -3,8 +3,10 @@
 import itertools
 
 import pytest
+from ikev2.notifier import VERDICTS
 from ikev2.owners import HINT, UNKNOWN_SPI
 from ikev2.sa.policy import Policy
+from ipsec.esp import REASONS
 
 from library.scripted_gateway import (
     AUTHENTICATION_FAILED,
@@ -17,8 +19,9 @@ from library.scripted_gateway import (
     notifies,
     notify,
 )
-from library.simulation import PERIOD, Simulation
+from library.simulation import HOST, PERIOD, Simulation
 
+NAT = b"\x11\x94"  # port 4500
 LAST = 1 << 32
 MINUTE = 60000
 HOUR = 60 * MINUTE
@@ -73,16 +76,17 @@ def living(echo_ms=200, **more):
 
 
 def one_pair(world):
-    """Both ends have one IKE SA with one Child SA, and they are the same."""
+    """Both ends have one IKE SA with one Child SA that sends, and they are the same."""
     gateway_spis = [(sa.spi_i, sa.spi_r, [(child.spi_out, child.spi_in) for child in sa.children])
                     for sa in world.gateway.sas]  # fmt: skip
     table = world.node.table
-    ours = [(*table.ike_sa(slot)[:2], [table.child_sa(child)[2:] for child in table.children(slot)])
-            for slot in table.ike_sas()]  # fmt: skip
+    stale = [traffic.child.slot for traffic in world.stale]
+    children = {slot: [child for child in table.children(slot) if child not in stale] for slot in table.ike_sas()}
+    ours = [(*table.ike_sa(slot)[:2], [table.child_sa(child)[2:] for child in children[slot]]) for slot in children]
     assert ours == gateway_spis and len(ours) == 1 and len(ours[0][2]) == 1
     assert list(world.life.ours) == [world.life.ike] == table.ike_sas()
-    assert list(world.node.child_owners) == table.children(world.life.ike)
-    assert world.life.current.child.slot == table.children(world.life.ike)[0]
+    assert sorted(world.node.child_owners) == sorted(table.children(world.life.ike))
+    assert world.life.current.child.slot in table.children(world.life.ike)
     return True
 
 
@@ -710,6 +714,126 @@ def test_k11_after_our_own_delete_only_its_response_or_the_gateways_delete_count
     assert "rekey child: 43" in world.gateway.said and not world.life.over and len(world.traffics) == 1
     world.run(2000)
     assert world.life.over and not world.life.up and world.gateway.sas == []
+
+
+# K11: what is on its way when a pair is deleted.
+
+
+def jittered(what, each_ms, ms, seed):
+    """A world whose packets take 5 to 305 ms, after so long with that kind of rekeys, and its last echoes answered."""
+    world = Simulation(seed, delay=(5, 305), echo_ms=0, **({"lifetime_ms": each_ms} if what == "ours" else {}))
+    world.lingers = True
+    world.until(lambda: world.life.up)
+    world.echo_ms, world.next_echo = 500, world.now
+    for _ in range(ms // each_ms):
+        if what != "ours":
+            world.says({"child": world.gateway.rekey_child, "ike": world.gateway.rekey_ike}[what](world.sa))
+        world.run(each_ms)
+    world.echo_ms = 0
+    world.run(2500)
+    return world
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("what", ["child", "ike", "ours"])
+def test_k11_packets_that_were_sent_before_a_delete_and_arrive_after_it_are_not_lost(what, seed):
+    world = jittered(what, 6000, 300000, seed)
+    said = {"child": "delete child: done", "ike": "delete: done", "ours": "deleted by the peer"}[what]
+    assert world.echoes >= 600 and not world.waiting and world.gateway.said.count(said) > 20
+    assert one_pair(world) and not world.stale
+
+
+def replaced(**more):
+    """A world with a pair that was deleted after a rekey, and what the gateway has of it."""
+    world = living(echo_ms=0, **more)
+    old = world.sa.children[0]
+    world.says(world.gateway.rekey_child(world.sa))
+    world.run(100)
+    assert world.gateway.said[-1] == "delete child: done" and len(world.stale) == 1
+    return world, old
+
+
+def late(world, child, number=0):
+    """The verdict over a packet of that Child SA of the gateway's, and why it is dropped, 0: it is not."""
+    child.sent = number - 1 if number else child.sent
+    packet = child.seal(world.inner)
+    verdict = world.node.receive(4500, HOST + NAT, packet, len(packet), world.clock)
+    return VERDICTS[verdict]
+
+
+def test_k11_a_stale_pair_receives_for_two_seconds_with_its_window_and_sends_nothing():
+    world, old = replaced()
+    (stale,) = world.stale
+    assert world.life.current is not stale and world.life.has.pairs == 1
+    world.inner = bytes(100)  # no IPv4, but the gateway's
+    good = stale.esp.counters[REASONS.index("replay")]
+    assert late(world, old) == "deliver-esp" and stale.esp.counters[REASONS.index("replay")] == good
+    seen = stale.esp.seen
+    assert seen == old.sent
+    assert late(world, old, seen) == "deliver-esp" and stale.esp.counters[REASONS.index("replay")] == good + 1, "E2"
+    assert stale.outgoing(bytearray(1600), 0, world.clock) == 0
+    assert stale.esp.seal(bytearray(1600), 0, 28) == 0 and stale.child.key_out is None
+    world.run(1700)
+    assert late(world, old) == "deliver-esp"
+    world.run(400)
+    assert not world.stale and late(world, old) == "invalid-spi-protected" and one_pair(world)
+
+
+def test_k11_a_stale_pair_is_not_deleted_rekeyed_or_chosen_again():
+    world, old = replaced()
+    gateway = world.gateway
+    world.says(gateway.delete_child(world.sa, old))
+    world.gateway._finish = lambda sa, parts, what, about: gateway.said.append([body for kind, body in parts])
+    world.run(100)
+    assert gateway.said[-1] == [], "unknown SPIs are left out"
+    world.says(gateway.rekey_child(world.sa, old))
+    world.run(100)
+    assert [body[2:4] for body in gateway.said[-1]] == [b"\0\x2c"], "CHILD_SA_NOT_FOUND"
+    assert len(world.stale) == 1
+    del gateway._finish
+    world.says(gateway.delete_child(world.sa, world.sa.children[0]))
+    world.run(50)
+    assert not world.life.up and world.life.has.chosen is None
+
+
+def test_k11_without_a_successor_nothing_is_kept():
+    world = living(echo_ms=0)
+    world.says(world.gateway.delete_child(world.sa, world.sa.children[0]))
+    world.run(20)
+    assert not world.life.up and not world.node.child_owners
+
+
+def test_k11_our_own_delete_of_what_was_replaced_keeps_it_too():
+    world = living(echo_ms=0)
+    world.tidy = lambda: None
+    old = world.life.current
+    world.says(world.gateway.rekey_child(world.sa))
+    world.run(100)
+    world.echo()
+    world.run(100)
+    assert world.life.current is not old and not world.stale
+    world.life.settle(world.clock)
+    world.tick()
+    world.speak()
+    world.run(100)
+    assert world.stale == [old] and one_pair(world)
+
+
+@pytest.mark.parametrize("error", [MemoryError, ValueError])
+def test_k11_no_room_for_a_stale_pair_keeps_none_and_costs_nothing(error, monkeypatch):
+    world = living(echo_ms=0)
+
+    def full(slot, owner):
+        if getattr(owner, "stale_at", -1) >= 0:
+            raise error("no room")
+        attach(slot, owner)
+
+    attach = world.node.attach_child
+    monkeypatch.setattr(world.node, "attach_child", full)
+    world.says(world.gateway.rekey_child(world.sa))
+    world.run(500)
+    assert world.gateway.said[-1] == "delete child: done" and not world.stale
+    assert one_pair(world) and not world.errors
 
 
 def test_close_without_an_answer_and_during_an_attempt():

@@ -88,6 +88,16 @@ def test_without_keep_keys_nothing_is_kept_z5():
     assert board.life.current.child.key_in is None
 
 
+def test_a_stale_pair_is_not_waited_for_and_in_no_snapshot_k11_z6(board):
+    board.says(board.gateway.rekey_child(board.sa))
+    board.until(lambda: board.stale, 1000)
+    (stale,) = board.stale
+    assert sleep.patience(board.life, 1000) == 1000 and not board.life.renewing
+    rtc = board.keeps()
+    assert stale.child.spi_in not in rtc and board.wakes(rtc, 1000)
+    assert len(board.node.child_owners) == 1 and board.reading()
+
+
 def test_what_is_kept_is_mute_e5(board):
     """From then on not one packet leaves: its number may be used after waking."""
     board.keeps()

@@ -213,6 +213,11 @@ class ChildSa:
         """Highest number received."""
         return int.from_bytes(self._state[_SEEN:_WINDOW], "big")
 
+    def end(self):
+        """Send nothing any more: there is no number left, and no key."""
+        self._state[_NEXT:_SEEN] = bytes(_SEEN - _NEXT)
+        self._out = None
+
     def room(self):
         """Octets of the longest inner packet that `seal` takes (E7)."""
         block = self._state[_BLOCK]

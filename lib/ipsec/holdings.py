@@ -4,9 +4,11 @@ No event has to be heard for it, so none can be missed:
 - Its IKE SAs are those made by its policy (owner.policy). An attempt is alive as long as its slot has it as owner.
 - The newest generation of IKE SAs is the last attempt's; those of older ones are deleted (K5, K6, K9). Within one, the
   gateway's rekeys count (owner.rank); we ask over the newest that has proved itself (K2).
-- The Child SA that carries is the newest that has proved itself, else the newest (K1).
+- The Child SA that carries is the newest that has proved itself, else the newest (K1). Its predecessor is stale once it
+  is deleted: back in the table for two seconds, for packets on their way (K11).
 """
 
+from ikev2.wire import ESP
 from portable import const, elapsed
 
 from .traffic import Traffic
@@ -20,6 +22,7 @@ _CHILD_SA_LOST = const(-35)
 
 _LEAVING_MS = const(10000)  # how long the gateway may take to answer our Delete
 _LEFTOVER_MS = const(60000)  # K12: how long it may take to delete what it has replaced
+_STALE_MS = const(2000)  # K11
 
 
 class Holdings:
@@ -29,6 +32,7 @@ class Holdings:
     attempt = None  # the owner of the one in the making
     chosen = None  # the Traffic that carried when it was last looked for
     pairs = 0  # Child SAs that carry or could
+    _others = ()  # Traffics beside the one that carried when it was last looked for
     _numbers = 0  # of Traffics
     _more_at = -1  # since when there is more than one IKE SA or Child SA
 
@@ -78,23 +82,50 @@ class Holdings:
             if not owner.deleting and (self.asked is None or _has_proved(owner)):  # K2
                 self.asked = owner
         best = None
+        others = ()
         self.pairs = 0
-        node = self._life.node
-        for slot in tuple(node.child_owners):
+        for slot in tuple(self._life.node.child_owners):
             traffic = self._traffic(slot, now)
-            if traffic:
+            if traffic and not traffic.unwanted:
                 self.pairs += 1
                 if best is None or self._fitness(traffic) > self._fitness(best):
-                    best = traffic
+                    best, traffic = traffic, best
+            if traffic:
+                others += (traffic,)
         if best and best.disowned:  # K10
             self._delete_child(best)
             self.choose(now)
             return _CHILD_SA_LOST
-        self.chosen = best
+        before, self._others, last, self.chosen = self._others, others, self.chosen, best
+        if best and (best is not last or before):
+            for traffic in before + (last,):
+                self._retire(traffic, now)
         return _NO_CHILD_SA
 
+    def _retire(self, traffic, now):
+        """K11: a pair that is gone from the table, while another carries, receives for a while."""
+        node = self._life.node
+        if traffic is None or traffic.stale_at >= 0 or node.child_owners.get(traffic.child.slot) is traffic:
+            return
+        traffic.retire(now)
+        child = traffic.child
+        slot = -1
+        try:  # no SPI of its own to send to: no Delete, no rekey, no hint can mean it
+            ike = node.table.owner_of(self.chosen.child.slot)
+            child.slot = slot = node.table.adopt_child(ike, ESP, child.spi_in, child.spi_in)
+            node.attach_child(slot, traffic)
+        except (ValueError, MemoryError):  # no room
+            if slot >= 0:
+                node.table.remove_child(slot)
+
+    def drop_stale(self):
+        """Nothing on its way is waited for any longer."""
+        for slot, traffic in list(self._life.node.child_owners.items()):
+            if isinstance(traffic, Traffic) and traffic.carrier is self._life and traffic.stale_at >= 0:
+                self._life.node.table.remove_child(slot)
+
     def _traffic(self, slot, now):
-        """The Traffic of Child SA `slot`, if that is ours and good for something; else None."""
+        """The Traffic of Child SA `slot`, if that is ours and not stale; else None."""
         node = self._life.node
         traffic = node.child_owners[slot]
         ike = node.table.owner_of(slot)
@@ -111,7 +142,14 @@ class Holdings:
                 self._life.inside(traffic.child)
             self._numbers += 1
             traffic.install()  # K14: the last thing, so what failed is done again
-        return None if traffic.unwanted else traffic
+        if traffic.stale_at >= 0:
+            left = _STALE_MS - elapsed(now, traffic.stale_at)
+            if left > 0:
+                self._life.look_within(left, now)
+            else:
+                node.table.remove_child(slot)
+            return None
+        return traffic
 
     def _fitness(self, traffic):
         """K1: the newest that has proved itself, else the newest; over an IKE SA that stays before one that goes."""
@@ -172,7 +210,7 @@ class Holdings:
         if current and current.verified:
             for slot in list(self._life.node.child_owners):
                 traffic = self._traffic(slot, now)
-                if traffic and traffic.number < current.number:
+                if traffic and not traffic.unwanted and traffic.number < current.number:
                     self._delete_child(traffic)
 
     def slot(self, endpoint):

@@ -313,9 +313,9 @@ class Life:
     def _attend(self, now):
         self._age = self.lived(now)
         self._looked_at = now
+        self.left_ms = -1
         carried = self._find(now)
         carries = self.up
-        self.left_ms = -1
         if carried and not carries:
             self._go_down(now)
         elif carries and self._age >= _LIVED_MS:

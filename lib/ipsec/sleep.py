@@ -89,6 +89,7 @@ def keep(life, now):
     """
     octets = b""
     life.attend(now)
+    life.has.drop_stale()  # K11
     if life.policy.keep_keys and _is_settled(life, now):
         octets = _pack(life, now)
         kept = life.asked

@@ -20,6 +20,7 @@ class Traffic:
     disowned = False  # the gateway has said that it has no such SA (K10)
     unwanted = False  # it is to be deleted
     verified = False  # something verified has come on it
+    stale_at = -1  # since when it only receives (K11)
 
     def __init__(self, carrier, child, now, next=1, seen=0, number=0):
         self.child = child
@@ -38,6 +39,13 @@ class Traffic:
         self.carrier.node.attach_child(child.slot, self)
         if not self.carrier.policy.keep_keys:
             child.key_in = child.key_out = None
+
+    def retire(self, now):
+        """Only receive from now on; the keys of the other direction go (K11)."""
+        self.stale_at = now
+        self.unwanted = True
+        self.esp.end()
+        self.child.key_in = self.child.key_out = None
 
     def receive(self, packet, at, length, now):
         """True if the packet is the gateway's; what is inside goes to its socket."""
