@@ -49,6 +49,7 @@ _LIMITS = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
 
 node = None
 tunnel = None  # ipsec.Tunnel, if ikev2.json names a gateway: for the user's tasks
+hub = None  # ipsec.hub.Hub, if it names whom to accept
 last = []
 _udp = None
 _led = None
@@ -74,6 +75,9 @@ def status():
         print("%-28s %d, the last: %r" % ("socket errors", _udp.errors, _udp.error))
     if tunnel:
         for line in ikev2_tunnel.lines(tunnel):
+            print("%-28s %s" % line)
+    if hub:
+        for line in ikev2_hub.lines(hub):
             print("%-28s %s" % line)
     print("last:", ", ".join([VERDICTS[verdict] for verdict in last]))
 
@@ -259,12 +263,26 @@ def _make_tunnel(config, old):
         _others.append(asyncio.create_task(ikev2_tunnel.guard(tunnel, config["reset_s"], lambda: _is_online, _reset)))
 
 
+def _make_hub(config, old):
+    """Who accepts; without it nobody is answered who wants a tunnel."""
+    global hub, ikev2_hub
+    import ikev2_hub
+
+    try:
+        hub = ikev2_hub.made(config, _udp, old)
+    except ValueError as error:
+        print("nobody is accepted: %s" % error)
+        return
+    _others.append(asyncio.create_task(ikev2_hub.tell(hub, print)))
+
+
 async def _serve(config, tasks):
-    global _udp, _is_online, _was_online, tunnel
+    global _udp, _is_online, _was_online, tunnel, hub
     asyncio.get_event_loop().set_exception_handler(_note)
     _failed.clear()
     _is_online = _was_online = False
     old, tunnel = tunnel, None
+    old_hub, hub = hub, None
     _others[:] = [asyncio.create_task(ikev2_network.keep_up(config, print, _online)), asyncio.create_task(_keys())]
     await asyncio.sleep(0)
     _udp = udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
@@ -272,6 +290,8 @@ async def _serve(config, tasks):
         print("no raw socket for protocol %d: left out" % protocol)
     if config["gateway"]:
         _make_tunnel(config, old)
+    if config["accept"]:
+        _make_hub(config, old_hub)
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
     if _watchdog:

@@ -14,13 +14,14 @@ from ikev2 import config
 from ipsec.tools import Refused
 from tools import ROOT
 
-from boards import shrink
+from boards import mip, shrink
 
 CONFIG = "ikev2.json"
 PARTITION_TABLE = 0x8000
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
 _XTENSA = ("esp32", "esp32s2", "esp32s3")  # the others are RISC-V
 _FOLDER = ROOT / "firmware"
+_HUB = "ikev2_hub"
 
 
 def port_there(port):
@@ -144,16 +145,28 @@ def modules():
     return found | {path.stem: path for path in sorted(_FOLDER.glob("ikev2_*.py"))}
 
 
-def files(architecture=None, chip=None, source=False, others=()):
+def accepts(octets):
+    """True if a configuration names somebody to accept, or says nothing that can be read."""
+    try:
+        return bool(config.parse(octets)["accept"])
+    except config.ConfigError:
+        return True
+
+
+def files(architecture=None, chip=None, source=False, others=(), accepting=True):
     """{path on the board: octets}: library and board modules in /lib, main.py at the top.
 
     Without an architecture or a chip, for a board that makes no machine code and runs none. `others`: more
-    modules beside them.
+    modules beside them. `accepting`: those of a hub, too.
     """
     if chip:
         architecture = "xtensawin" if chip in _XTENSA else "rv32imc"
     found = {}
-    texts = {f"{name}.py": path.read_text() for name, path in modules().items()}
+    wanted = {f"{name}.py": path for name, path in modules().items()}
+    if not accepting:
+        hub = {f"{_HUB}.py", *mip.files("ipsec.hub")} - set(mip.files("ipsec"))
+        wanted = {name: path for name, path in wanted.items() if name not in hub}
+    texts = {name: path.read_text() for name, path in wanted.items()}
     if source:
         for name, text in texts.items():
             found[f"/lib/{name}"] = (text if architecture else tools.plain(text)).encode()

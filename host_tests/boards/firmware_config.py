@@ -31,7 +31,21 @@ BROKEN = (
     ('{\n "ports": [500.0]\n}', 2, "500, 4500"),
     ('{\n "ports": ["500"]\n}', 2, "500, 4500"),
     ('{\n "ports": [[500]]\n}', 2, "JSON"),
-    ('{\n "ports": {"a": 1}\n}', 2, "JSON"),
+    ('{\n "ports": {"a": 1}\n}', 2, "'ports' must be a list"),
+    ('{\n "accept": {"a": {}}\n}', 2, "JSON"),
+    ('{\n "accept": {"a": [1]}\n}', 2, "JSON"),
+    ('{\n "accept": [{"a": "x"}]\n}', 2, "JSON"),
+    ('{\n "accept": {"a": "x",\n "a": "y"}\n}', 3, "stands in line 2 already"),
+    ('{\n "accept": {"a" "x"}\n}', 2, "JSON"),
+    ('{\n "accept": ["a"]\n}', 2, "'accept' must be an object"),
+    ('{\n "accept": {"": "x"}\n}', 2, "'accept' must have ids"),
+    ('{\n "accept": {"a": ""}\n}', 2, "the psk of each"),
+    ('{\n "accept": {"a": 1}\n}', 2, "the psk of each"),
+    ('{\n "accept": {"a": "x"}\n}', 2, "wants an 'id'"),
+    ('{\n "id": "a",\n "accept": {"a": "x"}\n}', 3, "wants an 'id'"),
+    ('{"id": "b",\n "accept": {"a": "x"}, "ports": [500]\n}', 2, "a tunnel wants 'ports'"),
+    ('{\n "pool": "10.9.0.0/31"\n}', 2, "4 addresses at least"),
+    ('{\n "pool": "10.9.0.1"\n}', 2, "4 addresses at least"),
     ('{\n "ssid": "pasword",\n "pasword": "x"\n}', 3, "unknown key"),
     ('{\n "burst": 1,\n "burst": 2\n}', 3, "stands in line 2 already"),
     ("[]", 1, "object"),
@@ -138,6 +152,10 @@ def no_secret_is_shown():
         '{"psk": 12345678}',
         '{"gateway": "vpn", "id": "12345678", "psk": "12345678 ", "inside": "12345678"}',
         '{"gateway": "vpn", "remote": "12345678"}',
+        '{"id": "a", "accept": {"b": "12345678"}}',
+        '{"id": "a", "accept": {"b": 12345678}}',
+        '{"id": "a", "accept": {"b": "12345678", "b": "12345678"}}',
+        '{"id": "a", "accept": {"b": ["12345678"]}}',
     ):
         try:
             _parsed(text, weak_psk=False)
@@ -167,6 +185,8 @@ def _octets(value):
     """What is printed alike everywhere."""
     if isinstance(value, list):
         return [_octets(one) for one in value]
+    if isinstance(value, dict):
+        return sorted([(_octets(key), _octets(value[key])) for key in value])
     return value.encode() if isinstance(value, str) else value
 
 
@@ -187,9 +207,10 @@ def _by_json(octets):
         parse_float=lambda digits: 0.5,
         parse_int=lambda digits: int(digits[:12]),
     )
-    inner = [one for value in pairs.values() for one in (value if isinstance(value, list) else [value])]
-    if [one for one in inner if isinstance(one, (list, dict))] or [v for v in pairs.values() if isinstance(v, dict)]:
-        raise ValueError
+    for value in pairs.values():
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        if [one for one in inner if isinstance(one, (list, dict))]:
+            raise ValueError
     return pairs
 
 

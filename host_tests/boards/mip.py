@@ -23,7 +23,8 @@ PIECES = {
     "udp": [*_CORE, "ikev2.net.udp"],
     # exchanges over IKE SAs whose keys are given
     "sa": [*_CORE, "ikev2.net.udp", "ikev2.sa.informational", "ikev2.sa.sk"],
-    "package": list(map(module_name, library())),  # the endpoint: everything
+    "tunnel": ["ipsec", "ikev2.config"],  # the endpoint, for who accepts nobody
+    "package": list(map(module_name, library())),  # everything
 }
 LIB = ROOT / "lib"
 

@@ -22,11 +22,13 @@ def test_piece_is_up_to_date(name):
 
 
 def test_pieces_grow_from_the_core_to_everything():
-    core, udp, sa, everything = (set(mip.files(*roots)) for roots in mip.PIECES.values())
-    assert core < udp < sa < everything == set(library())
+    core, udp, sa, tunnel, everything = (set(mip.files(*roots)) for roots in mip.PIECES.values())
+    assert core < udp < sa < tunnel < everything == set(library())
     assert not any("udp" in path or "crypto" in path or "ipsec" in path for path in core)
     assert not any("crypto" in path or "ipsec" in path for path in udp)
     assert not any("initiator" in path or "ipsec" in path for path in sa)
+    assert everything - tunnel == set(mip.files("ipsec.hub")) - tunnel
+    assert not any("accept" in path or "hub" in path or "responder" in path for path in tunnel)
 
 
 @pytest.mark.parametrize("name", mip.PIECES)

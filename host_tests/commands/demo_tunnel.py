@@ -58,16 +58,6 @@ class Device:
         self._process.stdout.close()
 
 
-def name_of(packet):
-    """What a datagram is, in a few words."""
-    said = dict(decode.fields(packet.via, packet.octets))
-    if "version" in said:
-        return f"{said['exchange type'].split()[0]} {'response' if 'R' in said['flags'] else 'request'}"
-    if "ESP SPI" in said:
-        return f"{_ESP}, number {int(said['sequence number'], 16)}"
-    return "keepalive" if "keepalive" in said else "?"
-
-
 class Story:
     """Steps one after the other; `packets`, `keys` (what demo_device.py says of them) and `wrong` (in words)."""
 
@@ -106,7 +96,8 @@ class Story:
         self._shown += len(new)
         for packet in new:
             arrow = "device > gateway" if packet.sent else "gateway > device"
-            self._say(f"{(packet.when - (since or began)) * 1000:8.0f} ms  {arrow}  {name_of(packet)}, "
+            name = decode.name(packet.via, packet.octets)
+            self._say(f"{(packet.when - (since or began)) * 1000:8.0f} ms  {arrow}  {name}, "
                       f"{len(packet.octets)} octets by UDP {packet.via}")  # fmt: skip
             if self._octets:
                 text = packet.octets.hex()
@@ -157,7 +148,8 @@ class Story:
         return self
 
     def _judge(self, woken):
-        first = name_of(self.packets[woken]) if woken < len(self.packets) else "none"
+        packets = self.packets[woken:]
+        first = decode.name(packets[0].via, packets[0].octets) if packets else "none"
         if not first.startswith(_ESP):
             self.wrong.append(f"the first packet after sleep was {first}")
         heard = [octets.decode() for octets, _ in self._gateway.heard]

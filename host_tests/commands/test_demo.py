@@ -1,6 +1,7 @@
 """The demo's tunnel with each of its gateways, and its capture, which tshark opens with the keys beside it."""
 
 import pytest
+from ipsec.tools import decode
 from packets import tshark
 
 from commands import capture, demo_tunnel
@@ -62,7 +63,7 @@ def test_tshark_looks_inside(played, tmp_path):
     assert capture.save(story, (), path, keys) == len(story.packets)
     packets = tshark.dissected(path, keys)
     assert not any(tshark.complaints(packet) for packet in packets)
-    names = [demo_tunnel.name_of(packet) for packet in story.packets]
+    names = [decode.name(packet.via, packet.octets) for packet in story.packets]
     for name, packet in zip(names, packets, strict=True):
         if name == "IKE_AUTH request":
             assert inside(packet, "isakmp.id.data.fqdn") == ["ID_FQDN: sensor-7"]

@@ -18,10 +18,11 @@ import aiocoap.resource
 import ikev2.sa.reasons
 import pytest
 from ikev2.config.keys import KEYS
+from ipsec.tools import decode
 from rich.console import Console
 from tools import README_FILES, ROOT, device_environment, library, micropython
 
-from commands import demo, demo_tunnel
+from commands import demo
 from commands.demo_gateway import Loopback
 from commands.readme_blocks import README, masked, program
 
@@ -212,7 +213,7 @@ def test_a_sensor_that_sleeps(gateway, coap, tmp_path):
         costs.append(gateway.packets[before:])
     assert readings == ["21.5", "21.5"]
     handshake, kept = costs
-    assert [demo_tunnel.name_of(packet)[:3] for packet in kept] == ["ESP", "ESP"]
+    assert [decode.name(packet.via, packet.octets)[:3] for packet in kept] == ["ESP", "ESP"]
     rows = {"with kept keys": kept, "with a handshake (X25519)": handshake}
     for name, packets in rows.items():
         assert f"| {name} | {len(packets)} | {octets_of(packets)} |" in README

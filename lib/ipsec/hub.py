@@ -49,10 +49,11 @@ class Hub:
     port -- the one UDP port of ours; 0: 500 and 4500, which need root
     groups, ciphers -- taken, the first preferred; host -- our address, any by default
     connections, stream_buffer -- TCP connections at once, octets that each buffers each way
+    udp -- a Udp that runs already, in the place of `port` and `host`
     """
 
     def __init__(self, id, peers, inside, pool="", networks=(), dns="", port=0, groups=GROUPS, ciphers=OFFERED,
-                 host="0.0.0.0", connections=_LIMITS[0], stream_buffer=2720):  # fmt: skip
+                 host="0.0.0.0", connections=_LIMITS[0], stream_buffer=2720, udp=None):  # fmt: skip
         if port == PORT:  # F1
             raise ValueError("port 500 is for IKE alone: leave it out, for 500 and 4500, or take another")
         most, queue, limits, answers = _LIMITS
@@ -69,7 +70,7 @@ class Hub:
             self.peers.add(name, given["psk"], address, behind)
         half_open, of_address, cookies_from, stateless = limits
         sas = min(256, 2 * most + half_open + most // 2)
-        self.node = Node(SpiTable(sas, sas), os.urandom, *answers)
+        self.node = udp.node if udp else Node(SpiTable(sas, sas), os.urandom, *answers)
         self.stack = Stack(self.peers.inside, Budget(10, 20, 0, 1), queue)
         self.members = Members(
             self.node, self.peers, self.stack, most, half_open=half_open, of_address=of_address,
@@ -77,7 +78,8 @@ class Hub:
         )  # fmt: skip
         self.members.changed = self._changed
         ports = {PORT_NAT: port} if port else {PORT: PORT, PORT_NAT: PORT_NAT}
-        self.udp = Udp(self.node, host, tuple(ports), (), ports)
+        self.udp = udp or Udp(self.node, host, tuple(ports), (), ports)
+        self._own = udp is None
         self.closed = False
         self._connections = connections, stream_buffer
         self._streams = None
@@ -96,7 +98,7 @@ class Hub:
         """Accept, beside whatever else the loop does."""
         if self.closed:
             raise OSError(EBADF, "the hub is closed")
-        if not self._task:
+        if self._own and not self._task:
             self._task = asyncio.create_task(self.udp.run())
 
     def socket(self, port=0):
@@ -197,12 +199,13 @@ class Hub:
         self._news.set()
         waited = 0
         try:
-            while self._task and not self.members.over and waited < _FAREWELL_MS:
+            while self.udp.serves and not self.members.over and waited < _FAREWELL_MS:
                 await sleep_ms(_LOOK_MS)
                 waited += _LOOK_MS
         finally:
             self.members.leave()
-            self.udp.close()
+            if self._own:
+                self.udp.close()
             if self._task:
                 self._task.cancel()
 

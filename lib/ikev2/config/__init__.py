@@ -21,13 +21,14 @@ class WeakPsk(ConfigError):
 
 def _check_together(config, fail):
     """What one key wants of others."""
-    for name in ("id", "psk"):
-        if config["gateway"] and not config[name]:
-            fail("gateway", "a gateway wants 'id' and 'psk' beside it")
+    if config["gateway"] and not (config["id"] and config["psk"]):
+        fail("gateway", "a gateway wants 'id' and 'psk' beside it")
+    if config["accept"] and (not config["id"] or config["id"] in config["accept"]):
+        fail("accept", "'accept' wants an 'id' of our own beside it")
     for name, least in (("ports", 2), ("ike_sas", 4), ("child_sas", 8)):
         value = config[name]
-        if config["gateway"] and (len(value) if name == "ports" else value) < least:
-            fail(name, "a gateway wants %r to have at least %d" % (name, least))
+        if (config["gateway"] or config["accept"]) and (len(value) if name == "ports" else value) < least:
+            fail(name, "a tunnel wants %r to have at least %d" % (name, least))
     if config["keep_keys"] and 26 * config["ike_sas"] + 11 * config["child_sas"] > _RTC_TABLE_OCTETS:
         fail("keep_keys", "'keep_keys' wants fewer ike_sas or child_sas: tables of %d octets" % _RTC_TABLE_OCTETS)
 
@@ -60,9 +61,10 @@ def parse(octets, file=FILE, weak_psk=True):
             fail_at(key, str(error))
         config[key] = given[key]
     _check_together(config, fail_at)
-    if not weak_psk and config["gateway"] and len(config["psk"].encode()) < _PSK_OCTETS:
-        what = "'psk' has under %d octets: whoever poses as the gateway can guess it offline" % _PSK_OCTETS
-        raise WeakPsk("%s, line %d: %s" % (file, lines["psk"], what))
+    for name, psks in (("psk", [config["psk"]] if config["gateway"] else []), ("accept", config["accept"].values())):
+        if not weak_psk and [psk for psk in psks if len(psk.encode()) < _PSK_OCTETS]:
+            what = "%r has under %d octets: whoever poses as the other end can guess it offline"
+            raise WeakPsk("%s, line %d: %s" % (file, lines[name], what % ("psk", _PSK_OCTETS)))
     return config
 
 

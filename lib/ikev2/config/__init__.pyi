@@ -22,6 +22,8 @@ class Config(TypedDict):
     keepalive_s: int
     lifetime_s: int
     keep_keys: bool
+    accept: dict[str, str]
+    pool: str
     dns: list[str]
     connections: int
     stream_buffer: int

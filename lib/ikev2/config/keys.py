@@ -28,6 +28,8 @@ KEYS = {
     "keep_keys": (bool, False),  # in RTC memory, through deep sleep
     "settle_s": (int, 1),  # how long sleep waits for what is on its way
     "reset_s": (int, 3600),  # after so long with a network and without a tunnel; 0: never
+    "accept": (dict, {}),  # {id: psk} of those that may have a tunnel to us
+    "pool": (str, "10.9.0.0/24"),  # their addresses in it; its last one is ours
     "dns": (list, []),  # name servers inside; []: those that the gateway gives
     "connections": (int, 8),  # of TCP inside, at a time
     "stream_buffer": (int, 2720),  # octets that a connection keeps, each way
@@ -58,7 +60,7 @@ _CHOICES = {
     "groups": (31, 14),
     "ciphers": ("aes-cbc-256", "aes-cbc-128", "aes-gcm-16-256", "aes-gcm-16-128"),
 }
-_KINDS = {str: "a string", bool: "true or false", int: "a whole number", list: "a list"}
+_KINDS = {str: "a string", bool: "true or false", int: "a whole number", list: "a list", dict: "an object"}
 _ID_OCTETS = 200
 _NETWORKS = 8  # as many selectors of one side as are kept
 _SHOWN = 100000  # a password or psk has 8 characters or more
@@ -81,6 +83,10 @@ def _network(text):
     for octet in octets:
         number = number << 8 | octet
     return not number & ((1 << (32 - int(size))) - 1)
+
+
+def _pool(text):
+    return _network(text) and _unicast(text.partition("/")[0]) and 0 < int(text.partition("/")[2] or 32) < 31
 
 
 def _host(text):
@@ -113,6 +119,7 @@ _FORMS = (
     ("static", ipv4, "IPv4 addresses: ours, mask, router, name server"),
     ("inside", _unicast, "an IPv4 address of one host, or empty: the gateway gives one"),
     ("remote", _network, 'networks as "10.0.0.0/8", nothing but zeros behind the prefix'),
+    ("pool", _pool, 'a network of 4 addresses at least, as "10.9.0.0/24"'),
     ("dns", _unicast, "IPv4 addresses of hosts inside the tunnel"),
     ("gateway", _host_and_port, "a host name or an IPv4 address, and perhaps :port"),
     ("id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
@@ -136,6 +143,13 @@ def _check_choice(key, value):
         raise ValueError("%r must not be empty" % key)
 
 
+def _check_accept(value):
+    for id in value:
+        if not id or not _identity(id) or not isinstance(value[id], str) or not value[id]:
+            what = "%d octets at most, and the psk of each" % _ID_OCTETS
+            raise ValueError('\'accept\' must have ids, %s: {"sensor-8": "its psk"}' % what)
+
+
 def check(key, value):
     """Raise ValueError, which says the limit, if that cannot be the value of a known key."""
     kind = KEYS[key][0]
@@ -143,6 +157,8 @@ def check(key, value):
         raise ValueError("%r must be %s" % (key, _KINDS[kind]))
     if kind is int:
         _check_number(key, value)
+    elif kind is dict:
+        _check_accept(value)
     elif key in _CHOICES:
         _check_choice(key, value)
     elif key == "remote" and not 0 < len(value) <= _NETWORKS:

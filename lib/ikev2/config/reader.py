@@ -1,6 +1,7 @@
 """Reads the JSON object that configures a board: one verdict on the PC and on the board, whatever their `json` takes.
 
-RFC 8259, as far as a configuration has it: an object of strings, numbers, true, false, null and lists of these.
+RFC 8259, as far as a configuration has it: an object of strings, numbers, true, false, null, and lists and objects of
+these.
 MicroPython's own parser overlooks missing commas and much else, says no line, and makes of a surrogate pair other
 octets than CPython's. Refused as well: a key that stands twice, half a surrogate pair, what is no UTF-8.
 """
@@ -36,6 +37,16 @@ class Reader:
 
     def read(self):
         """({key: value}, {key: line}) of the object that the text is."""
+        found = self._object(True)
+        if self._next():
+            self._wrong()
+        return found
+
+    def _wrong(self, what=_NO_JSON):
+        self._fail(self._line, what)
+
+    def _object(self, outer):
+        """Its values and their lines; what is in another object has neither objects nor lists."""
         values = {}
         lines = {}
         self._take("{")
@@ -50,15 +61,10 @@ class Reader:
             if key in values:
                 self._fail(line, "a key that stands in line %d already" % lines[key])
             self._take(":")
-            values[key] = self._value(True)
+            values[key] = self._value(outer)
             lines[key] = line
             closing = self._take(",}") == "}"
-        if self._next():
-            self._wrong()
         return values, lines
-
-    def _wrong(self, what=_NO_JSON):
-        self._fail(self._line, what)
 
     def _next(self):
         """The next character that is no space, where it stands; '' at the end."""
@@ -76,14 +82,16 @@ class Reader:
         self._at += 1
         return character
 
-    def _value(self, lists):
+    def _value(self, outer):
         character = self._next()
         if character == '"':
             return self._string()
         if character and character in "-" + _DIGITS:
             return self._number()
-        if character == "[" and lists:
+        if character == "[" and outer:
             return self._list()
+        if character == "{" and outer:
+            return self._object(False)[0]
         for word, value in _WORDS:
             if self._text[self._at : self._at + len(word)] == word:
                 self._at += len(word)

@@ -71,3 +71,15 @@ def summary(via, octets):
             f"{kind}, Notify {said['Notify']}" if "Notify" in said else f"{kind}, first payload {said['next payload']}"
         )
     return ", ".join(f"{name} {value}" for name, value in said.items() if name != "sequence number")
+
+
+def name(via, octets):
+    """What a datagram is, in a few words."""
+    said = dict(fields(via, octets))
+    if "version" in said:
+        exchange, kind = said["exchange type"].split()[0], "response" if "R" in said["flags"] else "request"
+        unprotected = said["Notify"].split()[0] + ", unprotected " if "Notify" in said else ""
+        return f"{unprotected}{exchange} {kind}"
+    if "ESP SPI" in said:
+        return f"ESP, number {int(said['sequence number'], 16)}"
+    return "keepalive" if "keepalive" in said else "?"

@@ -1,0 +1,32 @@
+"""Who may have a tunnel to us, as `accept` in ikev2.json says. Imported only where it names somebody: it takes RAM."""
+
+from ikev2.sa.selectors import network
+from ipsec import sleep
+from ipsec.hub import Hub
+
+_SETTINGS = ("pool", "groups", "ciphers", "connections", "stream_buffer")
+
+
+def made(config, udp, old=None):
+    """The hub over sockets that there are; ValueError. What `old` had is forgotten, as after a loss of power."""
+    if old:
+        old.members.leave()
+    sleep.clear(udp.node)  # what somebody had accepted before deep sleep
+    last = network(config["pool"])[9:]
+    inside = "%d.%d.%d.%d" % (last[0], last[1], last[2], last[3] - 1)
+    peers = {id: config["accept"][id].encode() for id in config["accept"]}
+    return Hub(config["id"], peers, inside, udp=udp, **{name: config[name] for name in _SETTINGS})
+
+
+async def tell(hub, say):
+    """Say who comes, goes and is refused."""
+    say("accepting %s, inside %s" % (", ".join(sorted(hub.peers.peers)), hub.inside))
+    while True:
+        word, id, text = await hub.next_event()
+        say("%s %s, %s" % (id, word, text))
+
+
+def lines(hub):
+    """(name, value) of what status() shows."""
+    there = hub.addresses()
+    return [(id, "up, inside %s" % there[id] if id in there else "not there") for id in sorted(hub.peers.peers)]
