@@ -1,5 +1,5 @@
-"""Ratios of a tunnel, from one run on the unix port: made, beside a charon as initiator; used, beside no ESP and beside
-what the platform's AES and SHA-256 alone take for the same octets.
+"""A tunnel beside others, from one run on the unix port: made, beside a charon as initiator; used, beside no ESP and
+beside what the platform's AES and SHA-256 alone take for the same octets; streams beside the kernel's through a charon.
 """
 
 import contextlib
@@ -10,12 +10,16 @@ import tempfile
 import time
 from pathlib import Path
 
+from peers.device import told
 from peers.real_gateways import PSK, Strongswan, config
-from peers.router import GATEWAY, routed_hosts
+from peers.router import GATEWAY, INNER, routed_hosts
+from peers.services import STREAMS, stream_server
 from peers.strongswan import CharonProcess
 from tools import device_environment, micropython
 
 _ROUNDS = 9
+_OCTETS = 500000
+_WAYS = (0, 0), (20, 0), (20, 2), (200, 0)  # round trip in ms, % lost
 _ATTEMPTS = """
 import asyncio, time
 from ipsec import Tunnel
@@ -112,7 +116,7 @@ def _attempts():
 
 @contextlib.contextmanager
 def _initiator(host, folder):
-    """A charon in the device's place: a function that brings its tunnel up and down."""
+    """A charon in the device's place."""
     charon = CharonProcess(folder)
     plugins = (
         "random nonce aes sha1 sha2 hmac kdf gmp curve25519 openssl kernel-libipsec kernel-netlink socket-default vici"
@@ -122,17 +126,20 @@ def _initiator(host, folder):
         " kernel-libipsec {\n load = yes\n }\n }\n}\n"
     )
     (folder / "swanctl.conf").write_text(_CONNECTION.replace("GATEWAY", GATEWAY).replace("PSK", PSK))
-
-    def once():
-        begun = time.monotonic()
-        charon.swanctl("--initiate", "--child", "tunnel")
-        took = time.monotonic() - begun
-        charon.swanctl("--terminate", "--ike", "there")
-        return took
-
     with charon:
         charon.run_in(host, "ip addr replace 10.77.0.2 dev lo")
-        yield once
+        yield charon
+
+
+def _up(charon):
+    """Seconds until its tunnel is up."""
+    begun = time.monotonic()
+    charon.swanctl("--initiate", "--child", "tunnel")
+    return time.monotonic() - begun
+
+
+def _down(charon):
+    charon.swanctl("--terminate", "--ike", "there")
 
 
 def made():
@@ -143,8 +150,12 @@ def made():
             command = [*hosts.device.prefix, *_attempts()]
             ran = subprocess.run(command, check=True, capture_output=True, text=True, env=device_environment())
             ours = [int(line) / 1e6 for line in ran.stdout.split()][1:]
-            with _initiator(hosts.device, Path(folder) / "initiator") as once:
-                theirs = [once() for _ in range(_ROUNDS + 1)][1:]
+            with _initiator(hosts.device, Path(folder) / "initiator") as charon:
+                theirs = []
+                for _ in range(_ROUNDS + 1):
+                    theirs.append(_up(charon))
+                    _down(charon)
+                del theirs[0]
         finally:
             gateway.kill()
     return statistics.median(ours), statistics.median(theirs)
@@ -162,6 +173,29 @@ def used():
     return found
 
 
+def streams():
+    """{(round trip in ms, % lost): [[down, up] of ours in kB/s, [down, up] of the kernel's TCP through charon]}."""
+    found = {way: [] for way in _WAYS}
+    with routed_hosts() as hosts, tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+
+        def measure(machine, settings):
+            task = {"tunnel": settings, "to": INNER, "port": STREAMS, "streams": [(_OCTETS, 0), (0, _OCTETS)]}
+            for way, rates in found.items():
+                hosts.router.round_trip_ms, hosts.router.loss = way[0], way[1] / 100
+                made = told(machine, hosts.device, "stream_client", task, folder)
+                assert all(one["down"] and one["up"] for one in made), made
+                rates.append([_OCTETS / one["ms"] for one in made])
+
+        with stream_server(hosts.gateway), Strongswan(hosts.gateway, folder / "gateway", config()):
+            measure("unix", config())
+            hosts.router.round_trip_ms = hosts.router.loss = 0
+            with _initiator(hosts.device, folder / "initiator") as charon:
+                _up(charon)
+                measure("cpython", None)
+    return found
+
+
 def speed():
     """Prints the ratios."""
     if os.geteuid():
@@ -169,6 +203,10 @@ def speed():
     else:
         ours, theirs = made()
         print(f"a tunnel made  {1000 * ours:6.1f} ms, to charon as the initiator {ours / theirs:5.2f}")
+        for (ms, loss), rates in streams().items():
+            (down, up), (kernel_down, kernel_up) = rates
+            print(f"a stream, {ms:3} ms, {loss} % lost: {down:6.0f} kB/s down, {up:6.0f} up; "
+                  f"the kernel's TCP through charon {kernel_down:6.0f} and {kernel_up:6.0f}", flush=True)  # fmt: skip
     for size, (bare, platform) in used().items():
         print(f"{size:5} octets through a tunnel and out, to the same without ESP {bare:5.2f}, "
               f"to AES and SHA-256 alone {platform:5.2f}")  # fmt: skip
