@@ -58,18 +58,34 @@ def name_server(host):
         sock.close()
 
 
-@contextlib.contextmanager
-def broker(host, folder):
-    """mosquitto, by MQTT and MQTTS; a function that gives its log."""
-    (folder / "mosquitto.conf").write_text(_BROKER.format(folder=folder, address=INNER, mqtt=MQTT, mqtts=MQTTS))
-    log = folder / "mosquitto.log"
-    command = [*host.prefix, "/usr/sbin/mosquitto", "-c", folder / "mosquitto.conf"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: log.exists() and " running" in log.read_text(), "mosquitto's start")
-            yield log.read_text
-        finally:
-            process.kill()
+class Broker:
+    """mosquitto, by MQTT and MQTTS; it keeps nothing over a restart."""
+
+    def __init__(self, host, folder):
+        (folder / "mosquitto.conf").write_text(_BROKER.format(folder=folder, address=INNER, mqtt=MQTT, mqtts=MQTTS))
+        self._log = folder / "mosquitto.log"
+        self._command = [*host.prefix, "/usr/sbin/mosquitto", "-c", folder / "mosquitto.conf"]
+        self._process = None
+
+    def __enter__(self):
+        null = subprocess.DEVNULL
+        starts = self.log().count(" running")
+        self._process = subprocess.Popen(self._command, stdout=null, stderr=null)
+        until(lambda: self.log().count(" running") > starts, "mosquitto's start")
+        return self
+
+    def __exit__(self, *_):
+        self._process.kill()
+        self._process.wait()
+
+    def restart(self):
+        """Power cut, and it is there again."""
+        self.__exit__()
+        self.__enter__()
+
+    def log(self):
+        """What it has logged, over all its lives."""
+        return self._log.read_text() if self._log.exists() else ""
 
 
 @contextlib.contextmanager
@@ -96,10 +112,10 @@ def stream_server(host):
 
 @contextlib.contextmanager
 def services(host, folder: Path):
-    """All of them; mosquitto's log and what the name server was asked. `folder` has ca.crt and ca.der."""
+    """All of them; the broker and what the name server was asked. `folder` has ca.crt and ca.der."""
     certificates.write(folder, name=NAME)
     with contextlib.ExitStack() as stack:
-        log = stack.enter_context(broker(host, folder))
+        broker = stack.enter_context(Broker(host, folder))
         stack.enter_context(web_server(host, HTTP))
         stack.enter_context(web_server(host, HTTPS, folder))
-        yield log, stack.enter_context(name_server(host))
+        yield broker, stack.enter_context(name_server(host))

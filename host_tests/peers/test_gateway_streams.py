@@ -93,8 +93,8 @@ def run(task):
 class Behind:
     """A gateway, the hosts, and all that is behind it."""
 
-    def __init__(self, hosts, folder, log, asked):
-        self.hosts, self.folder, self.log, self.asked = hosts, folder, log, asked
+    def __init__(self, hosts, folder, broker, asked):
+        self.hosts, self.folder, self.broker, self.asked = hosts, folder, broker, asked
 
 
 @pytest.fixture(scope="module")
@@ -103,8 +103,8 @@ def behind(tmp_path_factory):
     folder = tmp_path_factory.mktemp("streams")
     (folder / "gateway").mkdir()
     with routed_hosts() as hosts, Strongswan(hosts.gateway, folder / "gateway" / "charon", _CONFIG, servers=[INNER]):
-        with services(hosts.gateway, folder) as (log, asked):
-            yield Behind(hosts, folder, log, asked)
+        with services(hosts.gateway, folder) as (broker, asked):
+            yield Behind(hosts, folder, broker, asked)
 
 
 class Device:
@@ -156,7 +156,7 @@ def test_readmes_mqtt_program(unix):
     """W4, W5."""
     lines = unix.run(program("umqtt.simple").replace("broker.lan", NAME))
     assert lines == ["acknowledged"]
-    assert "attic/temperature" in unix.behind.log() and NAME + "." in unix.behind.asked
+    assert "attic/temperature" in unix.behind.broker.log() and NAME + "." in unix.behind.asked
 
 
 def test_readmes_http_program(device):
@@ -209,7 +209,7 @@ print("published:", client.publish(b"robust", b"once more", qos=1))
 client.disconnect()
 """))  # fmt: skip
     assert lines == ["published: None"]
-    assert "'robust'" in unix.behind.log()
+    assert "'robust'" in unix.behind.broker.log()
 
 
 def test_requests(unix):
@@ -321,3 +321,21 @@ def test_a_reading_after_sleep_by_a_kept_connection(device):
             assert len(packets[0].ip) == _PUBLISH and not any(packet.octets[:4] == bytes(4) for packet in packets)
     assert costs[0][2] > costs[2][2] > costs[1][2] and costs[1][1] <= 3 and costs[1][2] <= 370, costs
     assert "| all kept | {} | {} |".format(*costs[1][1:]) in README
+
+
+def test_the_broker_has_restarted_meanwhile(device):
+    """V7, V14: a kept connection ends by an RST, or the old broker's FIN, and the reading goes by a new one."""
+    (device.folder / "ikev2_main.py").write_text(_BOARD)
+    broker = device.behind.broker
+    text = program("measure_and_publish").replace("broker.lan", INNER)
+    text = text.replace(
+        "TimeoutError):\n            stream",
+        "TimeoutError) as error:\n            print(type(error).__name__)\n            stream",
+    )
+    assert device.run(text) == ["woken: False", "acknowledged"]
+    broker.restart()
+    since = len(broker.log())
+    woken, over, acknowledged = device.run(text)
+    assert (woken, acknowledged) == ("woken: True", "acknowledged") and over != "TimeoutError"
+    assert broker.log()[since:].count("Received PUBLISH") == 1
+    assert device.run(text) == ["woken: True", "acknowledged"]
