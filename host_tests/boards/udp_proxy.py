@@ -9,12 +9,15 @@ import socket
 import struct
 import threading
 
+from scapy.layers.inet import IP, fragment
 from scapy.utils import checksum
 
 from boards.emulator import ADDRESS, ipv4
 
 _UDP = 17
 _LOOK_S = 0.1
+_SIZE = 4096
+_MTU, _PART = 1500, 1480  # octets of a packet, and of its part in a fragment
 
 
 class UdpProxy(threading.Thread):
@@ -64,6 +67,8 @@ class UdpProxy(threading.Thread):
 
     def _in(self, sock):
         with contextlib.suppress(OSError):
-            data, (host, port) = sock.recvfrom(2048)
+            data, (host, port) = sock.recvfrom(_SIZE)
             header = struct.pack(">HHHH", port, self._ports[sock], 8 + len(data), 0)  # without a checksum
-            self._board.send(ipv4(host, ADDRESS, _UDP, header + data))
+            packet = ipv4(host, ADDRESS, _UDP, header + data)
+            for part in (packet,) if len(packet) <= _MTU else map(bytes, fragment(IP(packet), _PART)):
+                self._board.send(part)

@@ -1,4 +1,4 @@
-"""A certification authority of one's own and a server's certificate, for TLS inside a tunnel."""
+"""Certification authorities of one's own, and a server's certificate for TLS inside a tunnel."""
 
 import datetime
 
@@ -35,3 +35,13 @@ def write(folder, form="PEM", name=_NAME):
     plain = serialization.NoEncryption()
     key = keys[1].private_bytes(form, serialization.PrivateFormat.TraditionalOpenSSL, plain)
     (folder / "server.key").write_bytes(key)
+
+
+def authorities(folder, count):
+    """Paths of so many certificates of authorities, as PEM."""
+    paths = [folder / f"authority{number}.crt" for number in range(count)]
+    for path in paths:
+        key = ec.generate_private_key(ec.SECP256R1())
+        octets = _certificate(path.stem, path.stem, key, key, True).public_bytes(serialization.Encoding.PEM)
+        path.write_bytes(octets)
+    return paths

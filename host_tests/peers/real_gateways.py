@@ -34,17 +34,19 @@ def config(**changes):
 class Strongswan(CharonProcess):
     """charon. `settings` are its own, `connection` and `child` change what `make gateway` says, None removes a line.
 
-    With `esp` False it has no ESP at all. `keys` logs all keys. `servers` are the name servers that it gives.
+    With `esp` False it has no ESP at all. `keys` logs all keys. `servers` are the name servers that it gives,
+    `authorities` paths of the certificates of CAs that it trusts.
     """
 
     def __init__(self, host, folder, config=CONFIG, settings=(), connection=(), child=(), pool="10.9.0.0/24", esp=True,
-                 keys=False, secret=None, servers=()):  # fmt: skip
+                 keys=False, secret=None, servers=(), authorities=()):  # fmt: skip
         super().__init__(folder)
         self._host = host
         self.name = gateway.Facts(config).name
         level = 4 if keys else 1
+        plugins = ["kernel-libipsec"] * esp + ["x509", "pem"] * bool(authorities)
         daemon = {
-            "load": _PLUGINS % ("kernel-libipsec" if esp else ""), "install_virtual_ip": "no",
+            "load": _PLUGINS % " ".join(plugins), "install_virtual_ip": "no",
             "filelog": {"log": {"path": f"{folder}/log", "flush_line": "yes", "append": "yes", "default": 1,
                                 "ike": level, "chd": level}},
             "plugins": {"vici": {"socket": f"unix://{folder}/vici"},
@@ -57,6 +59,8 @@ class Strongswan(CharonProcess):
             self._swanctl["secrets"][f"ike-{self.name}"]["secret"] = f'"{secret}"'
         if servers:
             self._swanctl["pools"][self.name]["dns"] = ", ".join(servers)
+        if authorities:
+            self._swanctl["authorities"] = {path.stem: {"file": path} for path in authorities}
         self.start()
         self.configure(connection, child)
 
