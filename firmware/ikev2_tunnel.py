@@ -26,6 +26,8 @@ def made(config, udp, old=None):
     if old:
         old.life.close(ticks_ms())
     settings = {name: config[name] for name in _SETTINGS}
+    if config["ppk"]:
+        settings["ppk"] = config["ppk_id"], config["ppk"].encode()
     return Tunnel(config["gateway"], config["id"], config["psk"].encode(), udp=udp, **settings)
 
 

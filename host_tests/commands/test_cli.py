@@ -46,9 +46,10 @@ def test_it_is_a_module():
 
 
 def test_psk(said):
-    """N21: 128 bits, others each time."""
+    """N21, Q3: 128 and 256 bits, others each time."""
     psks = {said("psk") for _ in range(3)}
-    assert len(psks) == 3 and all(status == 0 and re.fullmatch("[0-9a-f]{32}\n", psk) for status, psk in psks)
+    form = '"psk": "[0-9a-f]{32}",\n"ppk": "[0-9a-f]{64}",\n'
+    assert len(psks) == 3 and all(status == 0 and re.fullmatch(form, psk) for status, psk in psks)
 
 
 def test_gateway(said):

@@ -11,14 +11,16 @@
 `random` is all that is random, in the order of need. A step without `receive` lets time pass until `at_ms`; `send` is
 all that has left the device since the step before, each to the port that it left from. `outcome` has the beginning of
 the reason, or "established": {"cipher", "spi_in", "spi_out", "key_in", "key_out", "inside", "remote"}, octets in hex,
-the selectors as networks. A case of who accepts has "hub" in place of gateway, contact and policy:
+the selectors as networks. A policy with a PPK has "ppk": [PPK_ID, octets in hex], too. A case of who accepts has "hub"
+in place of gateway, contact and policy:
 
      "hub": {"id": "hub.example", "inside": "10.9.0.254", "pool": "10.9.0.0/24", "groups": [31, 14],
              "ciphers": ["aes-cbc-256"], "as_sent": false, "peers": {"sensor-7": "hex"}, "cookies_from": 2}
 
-its steps have "from" and "to", [address, port], and its outcome is {"accepted": [a list of what else is "established",
-with the id under "peer"], "left": IKE SAs that there are}. The answers were another implementation's, which has
-verified what it was asked: library/scripted_gateway.py's or scripted_caller.py's; record_exchanges.py made the files.
+and perhaps "ppks": {"sensor-7": [PPK_ID, "hex"]}; its steps have "from" and "to", [address, port], and its outcome is
+{"accepted": [a list of what else is "established", with the id under "peer"], "left": IKE SAs that there are}. The
+answers were another implementation's, which has verified what it was asked: library/scripted_gateway.py's or
+scripted_caller.py's; record_exchanges.py made the files.
 """
 
 import ipaddress

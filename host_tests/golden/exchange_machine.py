@@ -26,11 +26,16 @@ def told(child):
     return made
 
 
+def _ppk(given):
+    return given and (given[0], unhexlify(given[1]))
+
+
 class Run:
     """An attempt on its way."""
 
     def __init__(self, case):
         policy = dict(case["policy"])
+        ppk = _ppk(policy.pop("ppk", None))
         for key in ("psk", "inside", "remote"):
             if policy[key] is not None:
                 policy[key] = unhexlify(policy[key])
@@ -39,7 +44,12 @@ class Run:
         self.node = Node(SpiTable(4, 8), lambda n: bytes([1] * n))
         self.node.random = Octets(unhexlify(case["random"]))
         self.slot = self.node.table.add_ike(self.node.random, True, unhexlify(case["gateway"]))
-        self.initiator = Initiator(self.node, self.slot, Policy(**policy), self.clock % PERIOD, case["contact"])
+        policy = Policy(**policy)
+        if ppk:
+            from ikev2.initial.ppk import Ppk
+
+            policy.ppk = Ppk(policy.psk, *ppk)
+        self.initiator = Initiator(self.node, self.slot, policy, self.clock % PERIOD, case["contact"])
         self.node.attach(self.slot, self.initiator)
 
     def step(self, at_ms, via, source, octets):
@@ -91,7 +101,7 @@ class Accepting(Run):
         suites = hub["groups"], hub["ciphers"], hub["as_sent"]
         peers = Peers(hub["id"], inside, pool, b"", None, *suites)
         for name in sorted(hub["peers"]):
-            peers.add(name, unhexlify(hub["peers"][name]))
+            peers.add(name, unhexlify(hub["peers"][name]), ppk=_ppk(hub.get("ppks", {}).get(name)))
         self.accepted = []
         self.node.acceptor = acceptor = Acceptor(self.node, peers, self.admit, cookies_from=hub["cookies_from"])
         self.node.follow(acceptor)

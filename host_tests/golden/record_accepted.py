@@ -43,7 +43,8 @@ class Recorder:
         inside = ipaddress.ip_address(hub["inside"]).packed
         peers = Peers(hub["id"], inside, pool, b"", None, hub["groups"], hub["ciphers"], hub["as_sent"])
         for id in sorted(hub["peers"]):
-            peers.add(id, bytes.fromhex(hub["peers"][id]))
+            ppk = hub.get("ppks", {}).get(id)
+            peers.add(id, bytes.fromhex(hub["peers"][id]), ppk=ppk and (ppk[0], bytes.fromhex(ppk[1])))
         self.accepted = []
         self.node.acceptor = acceptor = Acceptor(self.node, peers, self._admit, cookies_from=hub["cookies_from"])
         self.node.follow(acceptor)
@@ -112,6 +113,9 @@ def record(name, rules, caller=(), hub=(), begins=0, one_port=False, twice=False
         request = caller.hear(answers[0]) if answers else None
     assert caller.refused == refused, (name, caller.refused)
     assert bool(caller.child) == (not refused)
+    if caller.child:
+        keys = made.accepted[-1]["key_out"], made.accepted[-1]["key_in"]
+        assert keys == (caller.child.key_in.hex(), caller.child.key_out.hex())
     if wait:
         made.wait(wait)
     return {
@@ -128,8 +132,19 @@ def another_idr(what, parts):
     return [*parts, (ID_R, b"\2\0\0\0other.example")] if what == "IKE_AUTH" else parts
 
 
+def without_ppk_identity(what, parts):
+    return [part for part in parts if part[1][2:4] != b"\x40\x34" or part[0] != NOTIFY]
+
+
 def cases():
     """Cases of who accepts."""
+    ppk = "sensor-7.ppk", b"of no value, but 32 octets long or more"
+    ppks = {"ppks": {"sensor-7": [ppk[0], ppk[1].hex()]}}
+    others = {
+        "ppks": {"sensor-8": ["sensor-8.ppk", ppk[1].hex()]},
+        "peers": {"sensor-7": PSK.hex(), "sensor-8": PSK.hex()},
+    }
+    optional = {"ppk": ppk, "optional_ppk": True}
     gcm = {"ciphers": [*GCM, "aes-cbc-256"]}
     return [
         record("accepted-x25519-and-aes-cbc", "A1 A3 A4 A10"),
@@ -148,4 +163,14 @@ def cases():
         record("an-address-that-is-asked-for", "A10", {"address": b"\x0a\x09\0\x63"}),
         record("no-address-left", "A10", hub={"pool": "10.9.0.254/32"}, refused=36),
         record("no-address-asked-for", "A10", {"address": None}, refused=37),
+        record("accepted-with-a-ppk", "Q2 Q4", {"ppk": ppk}, ppks),
+        record("accepted-with-a-ppk-that-is-optional", "Q2 Q4", optional, ppks),
+        record("accepted-without-a-ppk-by-no-ppk-auth", "Q4", optional, others),
+        record("accepted-without-a-ppk-where-nobody-has-one", "Q4", optional),
+        record("accepted-without-a-ppk-where-another-has-one", "Q4", hub=others),
+        record("ppk-of-another", "Q3", {"ppk": (ppk[0], b"another ppk of more than 32 octets")}, ppks, refused=24),
+        record("ppk-id-of-nobody", "Q3", {"ppk": ("sensor-9.ppk", ppk[1]), "optional_ppk": True}, ppks, refused=24),
+        record("no-ppk", "Q4", {}, ppks, refused=24),
+        record("no-ppk-identity", "Q4", {"ppk": ppk, "changes": without_ppk_identity}, ppks, refused=24),
+        record("a-ppk-that-is-required-there", "Q4", {"ppk": ppk}, others, refused=24),
     ]  # fmt: skip

@@ -13,6 +13,8 @@ from golden import record_accepted
 from golden.exchange_files import FOLDER
 from golden.random_octets import Random
 
+PPK = "sensor-7.ppk", b"of no value, but 32 octets long or more"
+LONG = bytes(range(100))
 GCM = ("aes-gcm-16-256", "aes-gcm-16-128")
 
 
@@ -100,6 +102,8 @@ def record(name, rules, gateway=None, policy=None, contact=False, begins=0, lost
 
     outcome = {"failed": made.initiator.reason.partition(":")[0]}
     if child:
+        (theirs,) = made.gateway.sas[-1].children
+        assert (theirs.key_in, theirs.key_out) == (child.key_out, child.key_in)
         names = ("spi_in", "spi_out", "key_in", "key_out")
         outcome = {"established": {"cipher": child.cipher, **{name: getattr(child, name).hex() for name in names},
                                    "inside": networks(child.inside), "remote": networks(child.remote)}}  # fmt: skip
@@ -118,6 +122,7 @@ def record(name, rules, gateway=None, policy=None, contact=False, begins=0, lost
             "remote": networks(its.remote),
             "groups": list(its.groups),
             "ciphers": list(its.ciphers),
+            **({"ppk": [its.ppk.id, its.ppk.octets.hex()]} if its.ppk else {}),
         },
         "random": made.random.taken.hex(),
         "steps": made.steps,
@@ -136,6 +141,12 @@ def forgeries(made):
     return [clear(made, notify(14)), clear(made, notify(24)), clear(made, notify(5)), clear(made)]
 
 
+def another_gateways(made):
+    """The good answer of a gateway without a PPK."""
+    other = Gateway(PSK, random=Random("another gateway"))
+    return [octets for _, _, octets in other.receive(500, ("198.51.100.7", 500), made.sent[-1][3])]
+
+
 def tampered(what, change):
     """A gateway that changes what it says."""
     gateway = Gateway(PSK)
@@ -145,6 +156,18 @@ def tampered(what, change):
 
 def wrong_auth(parts):
     return [(kind, body[:-1] + b"?" if kind == 39 else body) for kind, body in parts]
+
+
+def with_ppk(gateway=None, id=PPK[0], octets=PPK[1]):
+    """A gateway that has that PPK."""
+    gateway = gateway or Gateway(PSK)
+    gateway.ppk = id, octets
+    return gateway
+
+
+def without(what, kind):
+    """A gateway with the PPK that leaves a notify out."""
+    return with_ppk(tampered(what, lambda parts: [part for part in parts if part != notify(kind)]))
 
 
 def refusing(notify_type):
@@ -195,6 +218,18 @@ def cases():
             record("lost-with-cookie-and-group", "N2 N3 N4", Gateway(PSK, groups=(14,), cookies=True), lost=(2, 6, 9)),
             record("no-answer", "N2", begins=(1 << 30) - 5000, lost=range(100)),
             record("no-answer-to-ike-auth", "N2 N9", lost=range(3, 100)),
+        ],
+        "ppk": [
+            record("ppk", "Q1 Q2", with_ppk(), {"ppk": PPK}),
+            record("ppk-cookie-and-group", "Q1 Q2", with_ppk(Gateway(PSK, groups=(14,), cookies=True)), {"ppk": PPK}),
+            record("ppk-and-aes-gcm", "Q1 Q2", with_ppk(Gateway(PSK, ciphers=GCM)), {"ciphers": GCM, "ppk": PPK}),
+            record("a-ppk-longer-than-a-block", "Q2", with_ppk(octets=LONG), {"ppk": (PPK[0], LONG)}),
+            record("a-gateway-that-has-one-and-is-not-asked", "Q1", with_ppk()),
+            record("ppk-that-the-gateway-has-not", "Q1", policy={"ppk": PPK}),
+            record("a-forged-answer-without-use-ppk-first", "Q1", with_ppk(), {"ppk": PPK}, forged=another_gateways),
+            record("another-ppk", "Q3", with_ppk(octets=b"quite another ppk, but as long or longer"), {"ppk": PPK}),
+            record("another-ppk-id", "Q3", with_ppk(id="sensor-8.ppk"), {"ppk": PPK}),
+            record("no-ppk-identity-in-the-response", "Q1", without("IKE_AUTH response", 16436), {"ppk": PPK}),
         ],
         "accepted": record_accepted.cases(),
     }  # fmt: skip

@@ -57,14 +57,14 @@ def test_all_there_is_of_a_rule(capsys):
 
 
 def test_a_rule_without_line_or_case_fails(monkeypatch, capsys):
-    monkeypatch.setitem(rules.RULES, "Q1", "not a rule")
+    monkeypatch.setitem(rules.RULES, "Y1", "not a rule")
     for found in (rules.lines, rules.vectors, rules.tests):
         found.cache_clear()
     try:
-        assert list(rules.wrong()) == ["Q1 has no line and no case"]
-        assert rules.main("") == 1 and "Q1 has no line" in capsys.readouterr().out
-        assert rules.main("Q1") == 1
-        monkeypatch.setattr(rules, "NOT_BUILT", {*rules.NOT_BUILT, "Q1", "F6"})
+        assert list(rules.wrong()) == ["Y1 has no line and no case"]
+        assert rules.main("") == 1 and "Y1 has no line" in capsys.readouterr().out
+        assert rules.main("Y1") == 1
+        monkeypatch.setattr(rules, "NOT_BUILT", {*rules.NOT_BUILT, "Y1", "F6"})
         assert list(rules.wrong()) == ["F6 is built: take it from NOT_BUILT"]
     finally:
         for found in (rules.lines, rules.vectors, rules.tests):

@@ -5,6 +5,7 @@ import os
 from ikev2.initial.acceptor import Acceptor
 from ikev2.initial.initiator import Initiator
 from ikev2.initial.peers import Peers
+from ikev2.initial.ppk import Ppk
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.sa.policy import Policy
@@ -22,20 +23,21 @@ def address(number):
     return bytes((198, 51, 100, number))
 
 
-def peers(count=1, **more):
-    """A hub's Peers: sensor-1 to sensor-`count`."""
+def peers(count=1, ppks=(), **more):
+    """A hub's Peers: sensor-1 to sensor-`count`; ppks: {number: PPK}."""
     made = Peers("hub.example", HUB_INSIDE, **{"pool": network("10.9.0.0/24"), **more})
     for number in range(1, count + 1):
-        made.add(f"sensor-{number}", PSK)
+        made.add(f"sensor-{number}", PSK, ppk=dict(ppks).get(number))
     return made
 
 
 class Device:
     """A node with one attempt after the other, at address(number)."""
 
-    def __init__(self, number, random=os.urandom, **policy):
+    def __init__(self, number, random=os.urandom, ppk=None, **policy):
         self.address = address(number)
         self.policy = Policy(**{"id": f"sensor-{number}", "psk": PSK, **policy})
+        self.policy.ppk = ppk and Ppk(PSK, *ppk)
         self.node = Node(SpiTable(4, 8), random)
         self.events = []
 

@@ -3,6 +3,7 @@
 import os
 
 from ikev2.initial.initiator import Initiator
+from ikev2.initial.ppk import Ppk
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.owners import CHILD_NEW
@@ -30,7 +31,10 @@ class Attempt:
 
     def __init__(self, gateway=None, policy=None, random=os.urandom, now=0, table=(4, 8), **more):
         self.gateway = gateway or Gateway(PSK)
-        self.policy = Policy(**{"id": "sensor-7", "psk": PSK, **(policy or {})})
+        policy = {"id": "sensor-7", "psk": PSK, **(policy or {})}
+        ppk = policy.pop("ppk", None)
+        self.policy = Policy(**policy)
+        self.policy.ppk = ppk and Ppk(PSK, *ppk)
         self.node = Node(SpiTable(*table), random)
         self.now = now
         self.events = []

@@ -20,18 +20,22 @@ from library.scripted_gateway import (
     IKE_AUTH,
     IKE_SA_INIT,
     KE,
+    NO_PPK_AUTH,
     NONCE,
     NOTIFY,
+    PPK_IDENTITY,
     SA,
     SK,
     TS_I,
     TS_R,
+    USE_PPK,
     Child,
     Group,
     IkeSa,
     chain,
     key_octets,
     notifies,
+    notify,
     of,
     payloads,
     prf,
@@ -48,15 +52,21 @@ _PAD = b"Key Pad for IKEv2"
 
 
 class Caller:
-    """See above. `groups`: the first is sent; `address`: asks for that one, four octets; "": any; None: no CP."""
+    """See above. `groups`: the first is sent; `address`: asks for that one, four octets; "": any; None: no CP.
+
+    ppk -- (PPK_ID, octets) of RFC 8784; optional_ppk: with NO_PPK_AUTH, for who has not got it
+    """
 
     def __init__(self, psk, id, hub_id=None, groups=(31, 14), cipher="aes-cbc-256", address="", networks=("0.0.0.0/0",),
-                 contact=False, random=None, changes=lambda what, parts: parts):  # fmt: skip
+                 contact=False, random=None, changes=lambda what, parts: parts, ppk=None,
+                 optional_ppk=False):  # fmt: skip
         self.psk = psk
         self.id = b"\x02\0\0\0" + id.encode()
         self.hub_id = b"\x02\0\0\0" + hub_id.encode() if hub_id else None
         self.groups, self.cipher, self.address, self.networks = groups, cipher, address, networks
         self.contact = contact
+        self.ppk, self.optional_ppk = ppk, optional_ppk
+        self.mixed = False
         self.random = random
         self.changes = changes
         self.sa = IkeSa(random(8), bytes(8), None, 500, cipher, ours=True)
@@ -77,6 +87,8 @@ class Caller:
             (NOTIFY, struct.pack(">BBH", 0, 0, 16388) + self.random(20)),
             (NOTIFY, struct.pack(">BBH", 0, 0, 16389) + self.random(20)),
         ]
+        if self.ppk:
+            parts.append(notify(USE_PPK))
         if self.cookie:
             parts.insert(0, (NOTIFY, struct.pack(">BBH", 0, 0, COOKIE) + self.cookie))
         first, octets = chain(self.changes("IKE_SA_INIT", parts))
@@ -110,13 +122,24 @@ class Caller:
         assert of(parts, KE)[:2] == struct.pack(">H", self.exchange.number) and len(sa.nonces[1]) >= 16
         sa.derive(prf(b"".join(sa.nonces), self.exchange.secret(of(parts, KE)[4:])))
         self.marker = True
-        return self._ask()
+        return self._ask(self.ppk is not None and USE_PPK in said)
 
-    def _ask(self):
+    def _signed(self):
         sa = self.sa
-        signed = prf(prf(self.psk, _PAD), sa.first_request, sa.nonces[1], prf(sa.keys[5], self.id))
+        return prf(prf(self.psk, _PAD), sa.first_request, sa.nonces[1], prf(sa.keys[5], self.id))
+
+    def _ask(self, agreed):
+        sa = self.sa
+        self._unmixed = sa.keys
+        plain = self._signed()
+        if agreed:
+            sa.mix(self.ppk[1])
         self.spi = self.random(4)
-        parts = [(ID_I, self.id), (AUTH, b"\x02\0\0\0" + signed)]
+        parts = [(ID_I, self.id), (AUTH, b"\x02\0\0\0" + self._signed())]
+        if agreed:
+            parts.append(notify(PPK_IDENTITY, b"\2" + self.ppk[0].encode()))
+        if agreed and self.optional_ppk:
+            parts.append(notify(NO_PPK_AUTH, plain))
         if self.contact:
             parts.append((NOTIFY, struct.pack(">BBH", 0, 0, 16384)))
         if self.hub_id:
@@ -149,6 +172,9 @@ class Caller:
         body = of(parts, AUTH)
         if body is None:
             return None
+        self.mixed = PPK_IDENTITY in notifies(parts)
+        if not self.mixed:
+            sa.keys = self._unmixed
         id = of(parts, ID_R)
         signed = prf(prf(self.psk, _PAD), sa.first_response, sa.nonces[0], prf(sa.keys[6], id))
         assert body == b"\x02\0\0\0" + signed

@@ -28,6 +28,7 @@ NAMES = {34: "IKE_SA_INIT", 35: "IKE_AUTH", 36: "CREATE_CHILD_SA", 37: "INFORMAT
 INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, INVALID_KE_PAYLOAD, AUTHENTICATION_FAILED = 7, 14, 17, 24
 INTERNAL_ADDRESS_FAILURE, FAILED_CP_REQUIRED, TS_UNACCEPTABLE = 36, 37, 38
 COOKIE, REKEY_SA, INITIAL_CONTACT, AUTH_LIFETIME = 16390, 16393, 16384, 16403
+USE_PPK, PPK_IDENTITY, NO_PPK_AUTH = 16435, 16436, 16437
 CIPHERS = {"aes-cbc-128": (12, 128), "aes-cbc-256": (12, 256), "aes-gcm-16-128": (20, 128), "aes-gcm-16-256": (20, 256)}
 P = int(
     "FFFFFFFFFFFFFFFFC90FDAA22168C234C4C6628B80DC1CD129024E088A67CC74020BBEA63B139B22514A08798E3404DDEF9519B3CD3A431B"
@@ -275,6 +276,12 @@ class IkeSa:
             made = made[size:]
         self.keys = tuple(keys)
 
+    def mix(self, ppk):
+        """RFC 8784 section 3: SK_d, SK_pi and SK_pr with that PPK."""
+        self.keys = tuple(
+            prf_plus(ppk, key, 32) if number in (0, 5, 6) else key for number, key in enumerate(self.keys)
+        )
+
 
 class Gateway:
     """A gateway that knows one psk; see above. `ciphers`, `groups`: what it takes, its own order wins."""
@@ -293,6 +300,7 @@ class Gateway:
         self.random = random
         self.refuse = 0  # a notify type in place of a Child SA
         self.lifetime = 0  # AUTH_LIFETIME, in seconds
+        self.ppk = None  # (PPK_ID, octets), of everybody
         self.tamper = lambda what, parts: parts
         self.sas = []
         self.said = []  # what has happened, in words
@@ -348,6 +356,7 @@ class Gateway:
         exchange = Group(group, self.random)
         sa.nonces = nonce, self.random(32)
         sa.derive(prf(nonce + sa.nonces[1], exchange.secret(ke[4:])))
+        agreed = [notify(USE_PPK)] if self.ppk and USE_PPK in notifies(parts) else []
         sa.first_response = answer(
             sa.spi_r,
             [
@@ -356,6 +365,7 @@ class Gateway:
                 (NONCE, sa.nonces[1]),
                 notify(16388, self._digest(sa, ("192.0.2.1", 500))),
                 notify(16389, self._digest(sa, source)),
+                *agreed,
             ],
         )
         sa.receive_id = 1
@@ -429,6 +439,10 @@ class Gateway:
 
     def _auth(self, sa, parts):
         peer_id = of(parts, ID_I)
+        _, named = notifies(parts).get(PPK_IDENTITY, (b"", b""))
+        mixed = bool(self.ppk) and named == b"\2" + self.ppk[0].encode()
+        if mixed:
+            sa.mix(self.ppk[1])
         signed = prf(prf(self.psk, b"Key Pad for IKEv2"), sa.first_request, sa.nonces[1], prf(sa.keys[5], peer_id))
         wanted = of(parts, ID_R)
         if of(parts, AUTH) != b"\x02\0\0\0" + signed or (wanted is not None and wanted != self.id):
@@ -441,6 +455,8 @@ class Gateway:
         sa.established = True
         signed = prf(prf(self.psk, b"Key Pad for IKEv2"), sa.first_response, sa.nonces[0], prf(sa.keys[6], self.id))
         answer = [(ID_R, self.id), (AUTH, b"\x02\0\0\0" + signed)]
+        if mixed:
+            answer.append(notify(PPK_IDENTITY))
         if self.lifetime:
             answer.append(notify(AUTH_LIFETIME, self.lifetime.to_bytes(4, "big")))
         return answer + self._first_child(sa, parts)

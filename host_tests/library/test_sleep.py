@@ -1,6 +1,7 @@
 """A tunnel that outlives sleep, or none: Z1 to Z6, and E5 across everything that can be cut."""
 
 import pytest
+from ikev2.initial.ppk import Ppk
 from ikev2.sa.policy import Policy
 from ipsec import sleep
 
@@ -11,9 +12,12 @@ from library.simulation import PSK, Simulation
 class Board(Simulation):
     """A device with RTC memory, which firmware reads and clears before anything else."""
 
-    def __init__(self, ciphers=("aes-cbc-256",), keep_keys=True, groups=(31, 14), gateway_class=Gateway, **settings):
+    def __init__(
+        self, ciphers=("aes-cbc-256",), keep_keys=True, groups=(31, 14), gateway_class=Gateway, ppk=None, **settings
+    ):
         policy = Policy("sensor-7", PSK, ciphers=ciphers, groups=groups)
         policy.keep_keys = keep_keys
+        policy.ppk = ppk and Ppk(PSK, *ppk)
         self.rtc = b""
         gateway = settings.pop("gateway", "")
         super().__init__(echo_ms=0, policy=policy, delay=(5, 40), gateway=gateway_class, **settings)

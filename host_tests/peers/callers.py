@@ -79,7 +79,7 @@ class HubProcess:
 class StrongswanCaller(Strongswan):
     """charon that calls the hub."""
 
-    def __init__(self, host, folder, connection=(), child=(), secret=PSK, settings=()):
+    def __init__(self, host, folder, connection=(), child=(), secret=PSK, settings=(), ppk=()):
         self._connection = {
             "version": "2", "remote_addrs": GATEWAY, "vips": "0.0.0.0", "proposals": "default",
             "local": {"auth": "psk", "id": NAME}, "remote": {"auth": "psk", "id": "hub.example"},
@@ -88,14 +88,14 @@ class StrongswanCaller(Strongswan):
         }  # fmt: skip
         for name in [name for name, value in self._connection.items() if value is None]:
             del self._connection[name]
-        self._secret = secret
+        self._secrets = {"ike-hub": {"secret": f'"{secret}"'}}
+        if ppk:
+            self._secrets["ppk-hub"] = {"id": ppk["ppk_id"], "secret": f'"{ppk["ppk"]}"'}
         super().__init__(host, folder, settings=[("install_virtual_ip", "yes"), *dict(settings).items()])
 
     def configure(self, connection=(), child=()):
         """Load the connection that calls."""
-        nested = {
-            "connections": {"hub": self._connection}, "secrets": {"ike-hub": {"secret": f'"{self._secret}"'}},
-        }  # fmt: skip
+        nested = {"connections": {"hub": self._connection}, "secrets": self._secrets}
         (self.folder / "swanctl.conf").write_text("\n".join(gateway.sections(nested)) + "\n")
         self.load()
 
@@ -128,7 +128,7 @@ class StrongswanCaller(Strongswan):
 class LibreswanCaller(PlutoProcess):
     """pluto that calls the hub; it has no ESP here."""
 
-    def __init__(self, host, folder, conn=()):
+    def __init__(self, host, folder, conn=(), ppk=()):
         super().__init__(folder)
         self._host = host
         settings = {
@@ -139,7 +139,9 @@ class LibreswanCaller(PlutoProcess):
         }  # fmt: skip
         lines = ["conn hub", *(f"    {name}={value}" for name, value in settings.items() if value is not None)]
         (folder / "ipsec.conf").write_text("\n".join(lines) + "\n")
-        (folder / "secrets").write_text(f'@{NAME} @hub.example : PSK "{PSK}"\n')
+        ends = f"@{NAME} @hub.example"
+        named = f'{ends} : PPKS "{ppk["ppk_id"]}" "{ppk["ppk"]}"\n' if ppk else ""
+        (folder / "secrets").write_text(f'{ends} : PSK "{PSK}"\n{named}')
         try:
             self.run_in(host, DEVICE)
             run(*host.prefix, TREE / "ipsec/addconn", "--config", folder / "ipsec.conf", "--ctlsocket", self.control,

@@ -16,12 +16,13 @@ from peers.router import GATEWAY, INNER, INSIDE
 from peers.strongswan import CharonProcess
 
 PSK = "of no value, but long enough"
+PPK = {"ppk": "of no value, but 32 octets long or more", "ppk_id": "sensor-7.ppk"}  # of a configuration
 ECHO = 7  # UDP port of the echo server
 NAME = "sensor-7"
 CONFIG = {
     "gateway": GATEWAY, "id": NAME, "psk": PSK, "gateway_id": "gateway.example", "inside": INSIDE,
     "remote": ["10.77.0.0/24"], "keep_keys": False, "lifetime_s": 10800,
-    "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"],
+    "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"], "ppk": "", "ppk_id": "",
 }  # fmt: skip
 _PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm openssl %s kernel-netlink socket-default vici updown"
 

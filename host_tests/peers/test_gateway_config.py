@@ -6,7 +6,7 @@ import pytest
 from ipsec.tools.gateway import identity
 
 from peers.namespaces import host
-from peers.real_gateways import Libreswan, Strongswan, config
+from peers.real_gateways import PPK, Libreswan, Strongswan, config
 from peers.router import GATEWAY
 
 CONFIGS = {
@@ -17,6 +17,8 @@ CONFIGS = {
     "mail": {"id": "seven@example.org", "gateway_id": "keyid:gate"},
     "psk": {"psk": 'später "und" später'},
     "psk-of-two-lines": {"psk": "one\n}\nconn other\n"},
+    "ppk": PPK,
+    "ppk-of-any-octets": {**PPK, "ppk": 'später "und" später,\nund noch länger'},
     "sleeper": {"keep_keys": True, "inside": ""},
 }
 

@@ -11,7 +11,7 @@ from commands.try_process import TryProcess
 
 from peers.device import sent
 from peers.parallel import in_parallel
-from peers.real_gateways import Strongswan, config, echo
+from peers.real_gateways import PPK, Strongswan, config, echo
 from peers.router import INNER, INSIDE, routed_hosts
 
 _EVERY = 0.2
@@ -67,6 +67,7 @@ PLAYS = {
     "ike": Play(0, {**_DPD, **_IKE}),
     "ike-board": Play(_BOARD, {**_DPD, **_IKE}, machine="board", count=100),
     "both": Play(0, {**_DPD, **_IKE, "rekey_time": "7s"}, _CHILD, machine="cpython"),
+    "both-ppk": Play(0, {**_DPD, **_IKE, "rekey_time": "7s"}, _CHILD, device=PPK),
     "once-a-second": Play(0, _DPD, {"rekey_time": "1s", "life_time": "4s", **_REKEYS}),
     "reauth": Play(2, {**_DPD, "reauth_time": "6s", "rekey_time": "0s", "over_time": "6s", **_REKEYS}),
     "polite-restart": Play(10, happens=restart),

@@ -18,7 +18,7 @@ from packets import tshark, wireshark
 from tools import readmes
 
 from peers.parallel import in_parallel
-from peers.real_gateways import Libreswan, Strongswan, config
+from peers.real_gateways import PPK, Libreswan, Strongswan, config
 from peers.router import GATEWAY, INNER, routed_hosts
 
 _WORKERS = 6
@@ -59,15 +59,24 @@ GOOD = {
     "addresses": Case({"id": "192.0.2.7", "gateway_id": GATEWAY}),
     "mail": Case({"id": "seven@example.org", "gateway_id": ""}),
     "name that needs quotes": Case({"id": 'später #7 "}\n', "psk": 'one\n} "two" # später, später'}),
+    "ppk": Case(PPK),
+    "ppk that the gateway does not require": Case({**PPK, **POOL}, {"connection": {"ppk_required": "no"}}),
     "key id of any octets": Case({"id": "keyid:#7 {\n*}", "gateway_id": "keyid:{ #"}),
 }  # fmt: skip
 # What the gateway's configuration has otherwise than the device's.
-_IDS = "AUTHENTICATION_FAILED: the gateway knows no such id, or has another psk for it, or has another id itself; "
+_IDS = "AUTHENTICATION_FAILED: the gateway knows no such id, or has another psk or ppk for it, or has another id "
 REFUSED = {
     "another psk": Case({}, says=_IDS, known={"psk": "quite another psk, but as long"}),
     "another id": Case({}, says=_IDS, known={"id": "sensor-8"}),
     "an id of another type": Case({}, says=_IDS, known={"id": "keyid:sensor-7"}),
     "another id of its own": Case({}, says=_IDS, known={"gateway_id": "other.example"}),
+    "another ppk": Case(PPK, says=_IDS, known={"ppk": "quite another ppk, but as long or longer"}),
+    "another ppk_id": Case(PPK, says=_IDS, known={"ppk_id": "sensor-8.ppk"}),
+    "another ppk_id, not required": Case(
+        PPK, {"connection": {"ppk_required": "no"}}, says=_IDS, known={"ppk_id": "sensor-8.ppk"}
+    ),
+    "no ppk": Case(PPK, says="no PPK: .*look at ppk", known={"ppk": ""}),
+    "a ppk that only the gateway has": Case({}, says="AUTHENTICATION_FAILED", known=PPK),
     "other IKE suites": Case(
         {},
         {"connection": {"proposals": "aes256-sha512-x25519"}},
@@ -95,8 +104,8 @@ REFUSED = {
 }
 CASES = {**GOOD, **REFUSED}
 _SOME = {
-    "board": ("as they come", "modp2048", "cookie and group", "gcm", "another psk", "other networks"),
-    "cpython": ("as they come", "configured", "cookie and group", "gcm-128", "another psk", "other ESP suites"),
+    "board": ("as they come", "modp2048", "cookie and group", "gcm", "another psk", "other networks", "ppk"),
+    "cpython": ("as they come", "configured", "cookie and group", "gcm-128", "another psk", "other ESP suites", "ppk"),
 }
 
 

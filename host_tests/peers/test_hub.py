@@ -12,13 +12,13 @@ _UP = f"{NAME} up, inside 10.9.0."
 
 
 @contextlib.contextmanager
-def scene(folder, machine="cpython", hub=(), connection=(), child=(), settings=(), secret=PSK, **options):
+def scene(folder, machine="cpython", hub=(), connection=(), child=(), settings=(), secret=PSK, ppk=(), **options):
     """(the hosts, a HubProcess, a StrongswanCaller that has not called yet)."""
     (folder / "hub").mkdir()
     with (
         routed_hosts(**options) as hosts,
         HubProcess(hosts.gateway, folder / "hub", machine, **dict(hub)) as process,
-        StrongswanCaller(hosts.device, folder / "charon", connection, child, secret, settings) as charon,
+        StrongswanCaller(hosts.device, folder / "charon", connection, child, secret, settings, ppk) as charon,
     ):
         yield hosts, process, charon
 

@@ -42,7 +42,8 @@ EMSGSIZE = const(90)
 
 
 class Hub:
-    """Accepts `peers`, {id: psk, or {"psk", "address", "networks"}}, as `id`; octets and texts. One psk an id (H6).
+    """Accepts `peers`, {id: psk, or {"psk", "address", "networks", "ppk"}}, as `id`; octets and texts, "ppk" as Tunnel
+    has it and required of that id (Q4). One psk an id (H6).
 
     inside -- our address in the tunnels; pool -- the network that peers' addresses come from
     networks -- what a peer may reach through us, our address alone by default; dns -- a name server, told to who asks
@@ -67,7 +68,7 @@ class Hub:
                 given = {"psk": given}
             behind = b"".join([network(text) for text in given.get("networks", ())])
             address = octets_of(given["address"]) if given.get("address") else None
-            self.peers.add(name, given["psk"], address, behind)
+            self.peers.add(name, given["psk"], address, behind, given.get("ppk"))
         half_open, of_address, cookies_from, stateless = limits
         sas = min(256, 2 * most + half_open + most // 2)
         self.node = udp.node if udp else Node(SpiTable(sas, sas), os.urandom, *answers)

@@ -17,6 +17,7 @@ class _Given(TypedDict, total=False):
     psk: bytes
     address: str
     networks: Sequence[str]
+    ppk: tuple[str, bytes]
 
 class Hub:
     closed: bool

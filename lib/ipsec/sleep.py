@@ -67,7 +67,15 @@ def _digest(*parts):
 def _configuration(life):
     """Eight octets that another configuration does not have."""
     policy = life.policy
-    said = policy.id, policy.gateway_id, policy.inside, policy.groups, policy.ciphers, life.settings
+    said = (
+        policy.id,
+        policy.gateway_id,
+        policy.inside,
+        policy.groups,
+        policy.ciphers,
+        life.settings,
+        policy.ppk and (policy.ppk.id, policy.ppk.octets),
+    )
     return _digest(policy.psk, policy.remote, repr(said).encode())
 
 

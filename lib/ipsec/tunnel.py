@@ -47,6 +47,7 @@ class Tunnel:
     inside -- our address in the tunnel, "": the gateway gives one
     remote -- networks behind the gateway, which may narrow them
     groups, ciphers -- offered, the first preferred
+    ppk -- (PPK_ID, octets) of a key that the gateway must have, too: what a quantum computer does not open (Q1)
     liveness_s, keepalive_s, lifetime_s -- rules K6, K8, K5; contact: N11
     keep_keys -- the tunnel may outlive sleep, and its keys lie in memory for that (Z5); settle_s: Z6
     queue -- datagrams that may wait at a UDP socket inside (T4)
@@ -60,7 +61,7 @@ class Tunnel:
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
                  local=None, udp=None, keep_keys=False, dns=(), settle_s=1, queue=8, connections=8,
-                 stream_buffer=2720):  # fmt: skip
+                 stream_buffer=2720, ppk=None):  # fmt: skip
         from ikev2.config.keys import check_tunnel  # a board drops it with what has read its configuration
 
         check_tunnel(
@@ -71,6 +72,10 @@ class Tunnel:
         networks = b"".join([network(text) for text in remote])
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys
+        if ppk:
+            from ikev2.initial.ppk import Ppk
+
+            policy.ppk = Ppk(psk, *ppk)
         self.gateway = gateway
         self.port = port_of(gateway, PORT).to_bytes(2, "big")
         self.node = udp.node if udp else Node(SpiTable(4, 8), os.urandom)

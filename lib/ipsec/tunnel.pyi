@@ -36,6 +36,7 @@ class Tunnel:
         queue: int = 8,
         connections: int = 8,
         stream_buffer: int = 2720,
+        ppk: tuple[str, bytes] | None = None,
     ) -> None: ...
     @property
     def address(self) -> str: ...

@@ -25,6 +25,13 @@ def _check_together(config, fail):
         fail("gateway", "a gateway wants 'id' and 'psk' beside it")
     if config["accept"] and (not config["id"] or config["id"] in config["accept"]):
         fail("accept", "'accept' wants an 'id' of our own beside it")
+    if config["ppk"] or config["ppk_id"]:
+        from .ppk import check as check_ppk
+
+        try:
+            check_ppk(config["psk"].encode(), config["ppk_id"], config["ppk"].encode())
+        except ValueError as error:
+            fail("ppk", str(error))
     for name, least in (("ports", 2), ("ike_sas", 4), ("child_sas", 8)):
         value = config[name]
         if (config["gateway"] or config["accept"]) and (len(value) if name == "ports" else value) < least:

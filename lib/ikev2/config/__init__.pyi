@@ -13,6 +13,8 @@ class Config(TypedDict):
     gateway: str
     id: str
     psk: str
+    ppk: str
+    ppk_id: str
     gateway_id: str
     inside: str
     remote: list[str]

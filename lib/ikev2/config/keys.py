@@ -17,6 +17,8 @@ KEYS = {
     "gateway": (str, ""),  # of the tunnel; "": none
     "id": (str, ""),
     "psk": (str, ""),
+    "ppk": (str, ""),  # RFC 8784; "": none
+    "ppk_id": (str, ""),
     "gateway_id": (str, ""),  # "": any
     "inside": (str, ""),  # our address in the tunnel; "": the gateway gives one
     "remote": (list, ["0.0.0.0/0"]),

@@ -48,6 +48,7 @@ _INTERNAL_IP4_DNS = const(3)
 class Acceptance:
     """What a verified IKE_AUTH request with these payloads comes to, for the half-open IKE SA in `slot`.
 
+    uses_ppk -- both ends have said USE_PPK in IKE_SA_INIT
     answer -- (type of the first, octets) of the payloads of the response
     peer -- the Peer that it is, None if that was not proved; child -- the Child SA, None if it was refused
     claimed -- body of its ID payload; contact -- the peer has lost all that it had with us (A9)
@@ -57,7 +58,7 @@ class Acceptance:
     child = None
     contact = False
 
-    def __init__(self, node, slot, peers, proof, first, octets):
+    def __init__(self, node, slot, peers, proof, first, octets, uses_ppk=False):
         self._node = node
         self._slot = slot
         self._peers = peers
@@ -75,7 +76,7 @@ class Acceptance:
             elif kind in _WANTED:
                 found[kind] = start, stop
         self.claimed = bytes(octets[found[ID_I][0] : found[ID_I][1]]) if ID_I in found else b""
-        peer = self._who(found)
+        peer = self._who(found, uses_ppk, first)
         if peer is None or malformed:
             self.answer = chained([notify(reasons.AUTHENTICATION_FAILED)])
             return
@@ -88,16 +89,26 @@ class Acceptance:
         refusal = self._make(found, parts)
         if refusal:  # A11
             parts.append(notify(refusal))
+        if peer.ppk:
+            parts.append(peers.accept.used())
         self.answer = chained(parts)
 
     # The rest is private.
 
-    def _who(self, found):
+    def _who(self, found, uses_ppk, first):
         """A8: the Peer whose psk has signed; None, after the same work."""
         octets = self._octets
-        id = found.get(ID_I, (0, 0))
-        peer = self._peers.find(octets[id[0] : id[1]])
-        signed = self._proof.is_signed(peer.psk if peer else _NOBODYS_PSK, octets, id, found.get(AUTH, (0, 0)))
+        start, stop = found.get(AUTH, (0, 0))
+        auth = bytes(octets[start:stop])
+        id = self.claimed
+        peer = self._peers.find(id)
+        ppk = peer.ppk if peer else None
+        if uses_ppk:
+            auth = self._peers.accept.settle(self._proof, ppk, first, octets, auth)
+        elif ppk:  # Q4
+            auth = b""
+        both = (0, len(id)), (len(id), len(id) + len(auth))
+        signed = self._proof.is_signed(peer.psk if peer else _NOBODYS_PSK, id + auth, *both)
         meant = ID_R not in found or same_id(octets, *found[ID_R], self._peers.id)
         return peer if signed and meant else None
 

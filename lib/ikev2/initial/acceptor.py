@@ -184,10 +184,12 @@ class Acceptor:
             return notify(refusal) if refusal == reasons.NO_PROPOSAL_CHOSEN else None
         if its_group != ke:  # A3
             return notify(reasons.INVALID_KE_PAYLOAD, bytes((0, its_group)))
+        uses_ppk = bool(peers.ppk) and peers.ppk.is_asked(notifies)  # Q4
         theirs = value_and_nonce(datagram, found, ke, _SIZES[ke])
         value = self._value(ke, now) if theirs else None
         if value is not None and self._has_room(source, proved, now):
-            self._begin(via, bytes(source), bytes(datagram[at:length]), spi_i, (number, cipher), theirs, value, now)
+            request = bytes(datagram[at:length])
+            self._begin(via, bytes(source), request, spi_i, (number, cipher, uses_ppk), theirs, value, now)
         return None
 
     def _has_room(self, source, proved, now):

@@ -57,6 +57,7 @@ class Proof:
     """The keys of an IKE SA in the making and what each end signs with them (section 2.15), for either role.
 
     `init` has secret, cipher, both nonces (nonce, nonce_of_peer) and both IKE_SA_INIT messages (message, accepted).
+    ours, theirs -- what each end signs: its IKE_SA_INIT, the other's nonce, its SK_p
     """
 
     def __init__(self, init, spi_i, spi_r, initiator):
@@ -67,17 +68,17 @@ class Proof:
         self.sk_d, sk_ai, sk_ar, sk_ei, sk_er, sk_pi, sk_pr = made
         self.sa = sk.protection(init.cipher, initiator, sk_ei, sk_er, sk_ai, sk_ar)
         sk_p, sk_p_of_peer = (sk_pi, sk_pr) if initiator else (sk_pr, sk_pi)
-        self._ours = init.message, theirs, sk_p
-        self._theirs = init.accepted, ours, sk_p_of_peer
+        self.ours = init.message, theirs, sk_p
+        self.theirs = init.accepted, ours, sk_p_of_peer
 
     def sign(self, psk, id):
         """Body of our AUTH payload, with that body of our ID payload; once (N12)."""
-        ours, self._ours = self._ours, None
+        ours, self.ours = self.ours, None
         return bytes((_SHARED_KEY, 0, 0, 0)) + keys.auth(psk, *ours, id)
 
     def is_signed(self, psk, octets, id, auth):
         """True if the peer knows the psk, too (N13): where in the octets the bodies of its ID and AUTH payloads are."""
-        signed = keys.auth(psk, *self._theirs, bytes(octets[id[0] : id[1]]))
+        signed = keys.auth(psk, *self.theirs, bytes(octets[id[0] : id[1]]))
         at, stop = auth
         return stop - at == _AUTH and octets[at] == _SHARED_KEY and same(octets, at + 4, signed, 0, len(signed))
 
@@ -105,6 +106,8 @@ class Authentication:
 
     def __init__(self, policy, init, spi_i, spi_r, spi_in):
         self.proof = Proof(init, spi_i, spi_r, True)
+        if policy.ppk:
+            policy.ppk.mix(self.proof)
         self._policy = policy
         self._spi_in = spi_in
 
@@ -123,6 +126,8 @@ class Authentication:
         parts.append((SA, offer(PROTOCOL_ESP, self._spi_in, policy.ciphers)))
         parts.append((TS_I, ts_body(self._proposed())))
         parts.append((TS_R, ts_body(policy.remote)))
+        if policy.ppk:
+            parts.append(policy.ppk.named)
         return chained(parts)
 
     def _proposed(self):
@@ -153,6 +158,8 @@ class Authentication:
         if AUTH not in found:
             return error or reasons.MALFORMED
         self.farewell = reasons.AUTHENTICATION_FAILED
+        if self._policy.ppk and not self._policy.ppk.is_used(first, octets):  # Q1
+            return reasons.NO_PPK
         if ID_R not in found or (
             self._policy.gateway_id and not same_id(octets, *found[ID_R], self._policy.gateway_id)
         ):

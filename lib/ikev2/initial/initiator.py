@@ -70,7 +70,7 @@ class Initiator:
             raise ValueError("IKE SA in slot %r: not one to begin" % slot)
         offered = len(offer(PROTOCOL_IKE, b"", policy.ciphers, policy.groups))
         asked = len(policy.id.encode()) + len(policy.gateway_id.encode()) + len(policy.remote) // SELECTOR * 16
-        message = HEADER + offered + max(asked + 228, 176 + (256 if 14 in policy.groups else 32))
+        message = HEADER + offered + max(asked + 437, 184 + (256 if 14 in policy.groups else 32))
         self.longest = max(message, _DATAGRAM)  # the node makes room while the heap is in one piece
         self._node = node
         self.slot = slot

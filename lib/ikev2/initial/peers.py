@@ -18,17 +18,18 @@ _PRESENT = const(-1)
 
 
 class Peer:
-    """An id that may come: its psk, the address that it always has, or None, and the networks behind it.
+    """An id that may come: its psk, the address that it always has, or None, the networks behind it, its ppk, or None.
 
     To its SAs it is their policy: suites as those of `peers`.
     """
 
     keep_keys = False
 
-    def __init__(self, peers, id, psk, address=None, networks=b""):
+    def __init__(self, peers, id, psk, address=None, networks=b"", ppk=None):
         self._peers = peers
         self.id = id
         self.psk = psk
+        self.ppk = ppk
         self.address = address
         self.networks = networks or (host(address) if address else b"")
         self.given = address  # its address inside; None while it has none
@@ -54,11 +55,13 @@ class Peers:
 
     inside -- our own address inside, four octets; pool -- selectors of one network that addresses are taken from, b"":
     there are none; ours -- the selectors that a peer may reach, `inside` alone by default; dns -- four octets, None
+    ppk, accept -- the PPK of one of them, the module ppk_accept; None if none has one
     groups, ciphers -- what is taken of a peer's offer, the best first
     as_sent -- a key exchange in any of `groups` is taken as the peer has begun it
     """
 
     keep_keys = False
+    ppk = accept = None
 
     def __init__(self, id, inside, pool=b"", ours=b"", dns=None, groups=GROUPS, ciphers=OFFERED, as_sent=False):
         if len(inside) != 4 or len(pool) not in (0, SELECTOR) or len(ours) % SELECTOR:
@@ -75,8 +78,8 @@ class Peers:
         self._first = int.from_bytes(pool[5:9], "big")
         self._size = int.from_bytes(pool[9:], "big") - self._first + 1 if pool else 0
 
-    def add(self, id, psk, address=None, networks=b""):
-        """A Peer for that id, which may come from now on; ValueError."""
+    def add(self, id, psk, address=None, networks=b"", ppk=None):
+        """A Peer for that id, which may come from now on; ValueError. `ppk`: (PPK_ID as text, octets) or None (Q4)."""
         if not isinstance(psk, (bytes, bytearray)) or not psk:
             raise ValueError("psk of %s: not octets" % id)
         if identity(id) in self._by_identity:
@@ -85,7 +88,15 @@ class Peers:
             len(address) != 4 or address == self.inside or [p for p in self.peers.values() if p.address == address]
         ):
             raise ValueError("address %r of %s: in use" % (address, id))
-        self.peers[id] = self._by_identity[identity(id)] = peer = Peer(self, id, bytes(psk), address, networks)
+        if ppk:
+            from . import ppk_accept
+
+            try:
+                self.ppk = ppk = ppk_accept.Ppk(psk, *ppk)
+            except ValueError as error:
+                raise ValueError("peer %s: %s" % (id, error)) from None
+            self.accept = ppk_accept
+        self.peers[id] = self._by_identity[identity(id)] = peer = Peer(self, id, bytes(psk), address, networks, ppk)
         return peer
 
     def find(self, body):

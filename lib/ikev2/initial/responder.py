@@ -48,7 +48,7 @@ class Responder:
         self.slot = slot
         self.source = source
         self.accepted = request
-        self.number, self.cipher = chosen  # of the proposal, and in it
+        self.number, self.cipher, self.uses_ppk = chosen  # of the proposal, and in it; whether both ends say USE_PPK
         self.value_of_peer, self.nonce_of_peer = theirs
         self.value = value
         self.since = now
@@ -126,6 +126,8 @@ class Responder:
             (KE, struct.pack(">HH", number, 0) + self.value.octets),
             (NONCE, self.nonce),
         ]
+        if self.uses_ppk:
+            parts.append(self._acceptor.peers.ppk.asked)
         self.message = composed(spi_i, spi_r, RESPONSE, parts + nat_detection(node.random, spi_i, spi_r, self.source))
         self._say(self.message)
 
@@ -152,7 +154,7 @@ class Responder:
         acceptor = self._acceptor
         node, peers, proof, slot = acceptor.node, acceptor.peers, self.proof, self.slot
         node.table.update_ike(slot, peer=source, via=via)  # A13
-        accepted = Acceptance(node, slot, peers, proof, message[at + HEADER], octets)
+        accepted = Acceptance(node, slot, peers, proof, message[at + HEADER], octets, self.uses_ppk)
         first, payloads = accepted.answer
         if not accepted.peer:  # A8
             spi_i, spi_r = node.table.ike_sa(slot)[:2]

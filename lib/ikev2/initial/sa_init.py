@@ -111,7 +111,9 @@ class InitialExchange:
         self._policy = policy
         self._random = random
         self._spi_i = spi_i
-        self._nat = nat_detection(random, spi_i, bytes(8), endpoint)
+        self._notifies = nat_detection(random, spi_i, bytes(8), endpoint)
+        if policy.ppk:  # Q1
+            self._notifies.append(policy.ppk.asked)
         self._cookie = b""
         self._values = {}  # group: [the exchange, our public value]
         self._named = []  # groups that an INVALID_KE_PAYLOAD has named
@@ -157,6 +159,8 @@ class InitialExchange:
                 data = bytes(message[start : min(stop, start + 256)])
                 break
         if SA in found:
+            if self._policy.ppk and not self._policy.ppk.is_asked(notifies):  # Q1
+                return self.hint(reasons.NO_PPK)
             return self._accept(message, at, length, found)
         if notified == COOKIE and 1 <= len(data) <= _COOKIE_MAX:
             return self._add_cookie(data, sent)
@@ -186,7 +190,7 @@ class InitialExchange:
         ]
         if self._cookie:
             parts.insert(0, notify(COOKIE, self._cookie))
-        self.message = composed(self._spi_i, b"", wire.INITIATOR, parts + self._nat)
+        self.message = composed(self._spi_i, b"", wire.INITIATOR, parts + self._notifies)
 
     def _is_stale(self):
         """N3: True for the answer to a repetition of the form before this one."""

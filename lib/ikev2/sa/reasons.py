@@ -32,6 +32,7 @@ NO_ADDRESS = const(-8)
 NO_ROOM = const(-9)
 HINT = const(-10)
 NO_KEYS = const(-11)
+NO_PPK = const(-12)
 IKE_SUITE = const(-14)  # NO_PROPOSAL_CHOSEN in IKE_SA_INIT
 # Why an IKE SA is gone, or no longer carries anything.
 REMOVED = const(-20)
@@ -60,8 +61,8 @@ _WORDS = {
     NO_PROPOSAL_CHOSEN: "NO_PROPOSAL_CHOSEN: the gateway takes none of our ESP suites; look at ciphers, and at its ESP "
     "proposals (HMAC-SHA-256, no ESN)",
     INVALID_KE_PAYLOAD: "INVALID_KE_PAYLOAD: the gateway wants another group; look at groups, and at its IKE proposals",
-    AUTHENTICATION_FAILED: "AUTHENTICATION_FAILED: the gateway knows no such id, or has another psk for it, or has "
-    "another id itself; look at id, psk and gateway_id",
+    AUTHENTICATION_FAILED: "AUTHENTICATION_FAILED: the gateway knows no such id, or has another psk or ppk for it, "
+    "or has another id itself; look at id, psk, ppk and gateway_id",
     34: "SINGLE_PAIR_REQUIRED: the gateway wants narrower selectors; look at remote and inside",
     NO_ADDITIONAL_SAS: "NO_ADDITIONAL_SAS: the gateway takes no more Child SAs",
     INTERNAL_ADDRESS_FAILURE: "INTERNAL_ADDRESS_FAILURE: the gateway has no address for us; look at its pool, or set "
@@ -79,6 +80,7 @@ _WORDS = {
     NO_ADDRESS: "no address from the gateway: look at its pool, or set inside",
     NO_ROOM: "no room for the SA in the table",
     NO_KEYS: "no keys could be made",
+    NO_PPK: "no PPK: the gateway uses none with us; look at ppk",
     HINT: "the gateway seems to refuse: look at its log",
     IKE_SUITE: "NO_PROPOSAL_CHOSEN: the gateway takes none of our IKE suites, or knows no connection from here; look "
     "at ciphers and groups, and at its IKE proposals (PRF and integrity HMAC-SHA-256)",

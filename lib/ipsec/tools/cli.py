@@ -1,7 +1,7 @@
 """`python -m ipsec`, and `micropython-ikev2` where pip has installed it: what a PC does for a device, under CPython.
 
 try brings the device's tunnel up from here, gateway prints the other end of its configuration, hub is that other end,
-psk prints a good secret, and probe asks any address what it does with the packets of section 1.5. Each takes `--help`.
+psk prints good secrets, and probe asks any address what it does with the packets of section 1.5. Each takes `--help`.
 """
 
 import argparse
@@ -18,6 +18,11 @@ from . import Refused, gateway, hub, probe, try_tunnel
 def psk():
     """A good psk: 128 random bits as text (N21)."""
     return secrets.token_hex(16)
+
+
+def ppk():
+    """A good PPK: 256 random bits as text (Q3)."""
+    return secrets.token_hex(32)
 
 
 def configuration(path, weak_psk=True):
@@ -51,7 +56,7 @@ def _hub(given):
 
 
 def _psk(given):
-    print(psk())
+    print(f'"psk": "{psk()}",\n"ppk": "{ppk()}",')
     return 0
 
 
@@ -90,7 +95,7 @@ def parser():
     one.add_argument("--weak-psk", action="store_true", help="take a psk that can be guessed, too")
     one.set_defaults(command=_hub)
 
-    one = commands.add_parser("psk", help="print a good psk: 128 random bits")
+    one = commands.add_parser("psk", help="print a good psk, 128 random bits, and a good ppk, 256")
     one.set_defaults(command=_psk)
 
     one = commands.add_parser("probe", help="ask any address the questions of RFC 7296 section 1.5")

@@ -60,6 +60,7 @@ class Facts:
         self.gateway = config["gateway"]
         self.gateway_id = config["gateway_id"] or config["gateway"]
         self.psk = config["psk"]
+        self.ppk, self.ppk_id = config["ppk"], config["ppk_id"]
         self.inside = config["inside"]
         # Until the gateway may renew an SA: after the device, which does when it is awake.
         self.renewal_s = 2 * config["lifetime_s"] if config["keep_keys"] else 0
@@ -130,6 +131,21 @@ def _libre_id(text):
     raise _refused("libreswan", text, "of names it takes letters, digits and . _ - @; keyid:… may hold anything")
 
 
+def _ppk_id(gateway, text):
+    """A PPK_ID as daemons take it: an address, a wildcard or what needs quotes would be another one there."""
+    if not _PLAIN_ID.fullmatch(text) or identity(text)[0] == 1:
+        raise Refused(
+            f"{gateway} cannot have the ppk_id {text!r}: letters, digits and any of . _ - @ behind one, and no "
+            "address, are certain to arrive there"
+        )
+    return text
+
+
+def _without_ppk(gateway, facts):
+    if facts.ppk:
+        raise Refused(f'{gateway} has no PPK (RFC 8784): leave "ppk" and "ppk_id" out, or take strongswan or libreswan')
+
+
 def _typed_psk(gateway, psk):
     if not psk.isprintable():
         raise Refused(
@@ -152,13 +168,17 @@ def swanctl(facts):
         "unique": "replace",
         **({"rekey_time": f"{facts.renewal_s}s"} if facts.renewal_s else {"dpd_delay": "300s"}),
         **({} if facts.inside else {"pools": facts.name}),
+        **({"ppk_id": _ppk_id("strongSwan", facts.ppk_id), "ppk_required": "yes"} if facts.ppk else {}),
         "local": {"auth": "psk", "id": _swan_id(facts.gateway_id)},
         "remote": {"auth": "psk", "id": _swan_id(facts.id)},
         "children": {facts.name: child},
     }
     secret = {"id": _swan_id(facts.id), "secret": _secret(facts.psk)}
     pools = {} if facts.inside else {"pools": {facts.name: {"addrs": str(facts.pool)}}}
-    return {"connections": {facts.name: connection}, **pools, "secrets": {f"ike-{facts.name}": secret}}
+    secrets = {f"ike-{facts.name}": secret}
+    if facts.ppk:
+        secrets[f"ppk-{facts.name}"] = {"id": facts.ppk_id, "secret": _secret(facts.ppk)}
+    return {"connections": {facts.name: connection}, **pools, "secrets": secrets}
 
 
 def sections(nested, depth=0):
@@ -213,6 +233,7 @@ def libreswan(facts):
         "esp": ",".join(ciphers + integrity for ciphers, integrity in kinds),
         "pfs": "no",
         "esn": "no",
+        **({"ppk": "insist"} if facts.ppk else {}),
         **({"rekey": "no", "ikelifetime": f"{lives}s", "salifetime": f"{lives}s"} if lives else {}),
         "auto": "add",
     }
@@ -223,6 +244,7 @@ def libreswan(facts):
         f"conn {facts.name}", *(f"    {name}={value}" for name, value in values.items()), "",
         f"# /etc/ipsec.d/{facts.name}.secrets, the companion of ipsec.secrets; then: ipsec secrets",
         f"{left} {right} : PSK {_secret(facts.psk)}",
+        *([f'{left} {right} : PPKS "{_ppk_id("libreswan", facts.ppk_id)}" {_secret(facts.ppk)}'] if facts.ppk else []),
     ]  # fmt: skip
 
 
@@ -233,6 +255,7 @@ def _lease(pool):
 
 def opnsense(facts):
     """What to enter, page by page."""
+    _without_ppk("OPNsense", facts)
     kinds = [
         "-".join([_SWAN[name], *(["sha256"] if "cbc" in name else []), *group])
         for name in facts.ciphers for group in [[_GROUPS[number][0]] for number in facts.groups]
@@ -281,6 +304,7 @@ def _router_octets(letter):
 
 def mikrotik(facts):
     """Commands for RouterOS."""
+    _without_ppk("MikroTik", facts)
     if 14 not in facts.groups:
         raise Refused('MikroTik has no group 31; put 14 into "groups": [31, 14]')
     kinds = [name for name in facts.ciphers if "cbc" in name]

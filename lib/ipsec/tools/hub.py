@@ -3,7 +3,8 @@
     {"id": "hub.example", "inside": "10.9.0.254", "pool": "10.9.0.0/24", "port": 14500,
      "peers": {"sensor-7": {"psk": "...", "address": "10.9.0.7"}, "sensor-8": {"psk": "..."}}}
 
-More that it may have: "networks", "dns", "groups", "ciphers" as Hub has them, "networks" for a peer. Without "port" it
+More that it may have: "networks", "dns", "groups", "ciphers" as Hub has them, "networks" for a peer, and
+"ppk" with "ppk_id". Without "port" it
 serves 500 and 4500.
 """
 
@@ -15,7 +16,7 @@ from ..hub import Hub
 _KEYS = {"id": str, "inside": str, "pool": str, "port": int, "peers": dict, "networks": list, "dns": str,
          "groups": list, "ciphers": list}  # fmt: skip
 _NEEDED = ("id", "inside", "peers")
-_OF_PEER = {"psk": str, "address": str, "networks": list}
+_OF_PEER = {"psk": str, "address": str, "networks": list, "ppk": str, "ppk_id": str}
 _PSK_OCTETS = 16  # N21
 _SHOWN = 64
 
@@ -44,6 +45,8 @@ def made(text, weak_psk=False):
         given["psk"] = given["psk"].encode()
         if not weak_psk and len(given["psk"]) < _PSK_OCTETS:
             raise ValueError("peer %s: a psk of under %d octets can be guessed offline" % (id, _PSK_OCTETS))
+        if "ppk" in given or "ppk_id" in given:
+            given["ppk"] = given.pop("ppk_id", ""), given.get("ppk", "").encode()
         peers[id] = given
     if not 0 <= config.get("port", 0) <= 0xFFFF:
         raise ValueError("the file: 'port' must be at most 65535")

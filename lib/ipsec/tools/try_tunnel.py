@@ -118,6 +118,8 @@ class Try:
             )
         await self._look_up()
         settings = {name: config[name] for name in _KEYS}
+        if config["ppk"]:
+            settings["ppk"] = config["ppk_id"], config["ppk"].encode()
         try:
             self._tunnel = tunnel = Tunnel(
                 config["gateway"], psk=config["psk"].encode(), contact=contact, local={500: 0, 4500: 0}, **settings
