@@ -145,28 +145,31 @@ def modules():
     return found | {path.stem: path for path in sorted(_FOLDER.glob("ikev2_*.py"))}
 
 
-def accepts(octets):
-    """True if a configuration names somebody to accept, or says nothing that can be read."""
+def unused(octets):
+    """Modules, as paths below /lib, that are for what a configuration does not ask for; none if it cannot be read."""
     try:
-        return bool(config.parse(octets)["accept"])
+        said = config.parse(octets)
     except config.ConfigError:
-        return True
+        return set()
+    found = set()
+    if not said["accept"]:
+        found |= {f"{_HUB}.py", *mip.files("ipsec.hub")} - set(mip.files("ipsec"))
+    if not said["ppk"]:
+        found |= {name for name in tools.library() if "ppk" in Path(name).stem}
+    return found
 
 
-def files(architecture=None, chip=None, source=False, others=(), accepting=True):
+def files(architecture=None, chip=None, source=False, others=(), unused=()):
     """{path on the board: octets}: library and board modules in /lib, main.py at the top.
 
     Without an architecture or a chip, for a board that makes no machine code and runs none. `others`: more
-    modules beside them. `accepting`: those of a hub, too.
+    modules beside them; `unused`: those that are left out.
     """
     if chip:
         architecture = "xtensawin" if chip in _XTENSA else "rv32imc"
     found = {}
     wanted = {f"{name}.py": path for name, path in modules().items()}
-    if not accepting:
-        hub = {f"{_HUB}.py", *mip.files("ipsec.hub")} - set(mip.files("ipsec"))
-        wanted = {name: path for name, path in wanted.items() if name not in hub}
-    texts = {name: path.read_text() for name, path in wanted.items()}
+    texts = {name: path.read_text() for name, path in wanted.items() if name not in unused}
     if source:
         for name, text in texts.items():
             found[f"/lib/{name}"] = (text if architecture else tools.plain(text)).encode()

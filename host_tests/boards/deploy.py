@@ -222,10 +222,10 @@ def deploy(board, config=None):
     elif source:
         print("mpy-cross makes other bytecode than this firmware runs: sources go onto the board")
     if config is not None or not there:
-        accepting = board_files.accepts(config or board_files.TEMPLATE)
+        unused = board_files.unused(config or board_files.TEMPLATE)
     else:
-        accepting = board_files.accepts(bytes(board.fs_readfile("/" + board_files.CONFIG)))
-    files = {} if held else board_files.files(architecture, source=source, accepting=accepting)
+        unused = board_files.unused(bytes(board.fs_readfile("/" + board_files.CONFIG)))
+    files = {} if held else board_files.files(architecture, source=source, unused=unused)
     if config is not None or not there:
         files["/" + board_files.CONFIG] = config or board_files.TEMPLATE
     if not held and board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):

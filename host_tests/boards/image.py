@@ -97,7 +97,7 @@ def pieces(board, firmware, config=None, flash=""):
     image = board_files.firmware_for(board, firmware)
     check_version(image, firmware)
     table = partitions(image, offset)
-    files = board_files.files(chip=chip, accepting=board_files.accepts(config or board_files.TEMPLATE))
+    files = board_files.files(chip=chip, unused=board_files.unused(config or board_files.TEMPLATE))
     made = [(offset, image)]
     top = {"/" + board_files.CONFIG: config or board_files.TEMPLATE}
     if "romfs" in table:

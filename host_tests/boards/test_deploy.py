@@ -37,12 +37,17 @@ def few_modules(monkeypatch):
     monkeypatch.setattr(board_files, "modules", lambda: modules)
 
 
-def test_modules_of_a_hub_are_for_who_accepts():
-    """What nobody is accepted with takes no room; a file that cannot be read leaves nothing out."""
-    assert board_files.accepts(b'{"id": "a", "accept": {"b": "0123456789abcdef"}}') and board_files.accepts(b"{")
-    assert not board_files.accepts(board_files.TEMPLATE)
-    everything, without = (set(board_files.files(source=True, accepting=accepting)) for accepting in (True, False))
-    assert everything - without == {"/lib/ikev2_hub.py"} and without < everything
+@pytest.mark.parametrize(("octets", "left_out"), [
+    (b"{", set()),
+    (board_files.TEMPLATE, {"/lib/ikev2_hub.py", "/lib/ikev2/config/ppk.py"}),
+    (b'{"id": "a", "accept": {"b": "0123456789abcdef"}}', {"/lib/ikev2/config/ppk.py"}),
+    (b'{"gateway": "a", "id": "a", "psk": "0123456789abcdef", "ppk_id": "a", "ppk": "%s"}' % (b"0" * 32),
+     {"/lib/ikev2_hub.py"}),
+])  # fmt: skip
+def test_modules_of_a_hub_and_of_a_ppk_are_for_who_has_one(octets, left_out):
+    """What is not used takes no room; a file that cannot be read leaves nothing out."""
+    everything = set(board_files.files(source=True))
+    assert everything - set(board_files.files(source=True, unused=board_files.unused(octets))) == left_out
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def test_a_board_gets_everything_and_loses_nothing(board, capsys, monkeypatch):
     assert "/main.py of the board is kept as /main_before.py" in capsys.readouterr().out
     assert board.fs_readfile("/main_before.py") == b"print('somebody else was here')"
     assert board.fs_readfile("/data.txt") == b"precious"
-    files = board_files.files(deploy.check(board)[0], accepting=False)
+    files = board_files.files(deploy.check(board)[0], unused=board_files.unused(board_files.TEMPLATE))
     for path, octets in files.items():
         assert board.fs_hashfile(path, "sha256") == hashlib.sha256(octets).digest()
     assert board.fs_readfile("/ikev2.json") == board_files.TEMPLATE

@@ -49,7 +49,7 @@ def test_image_holds_everything(board, tmp_path, monkeypatch, capsys):
     assert whole[offset + 12] == number and whole[0x8000:0x8002] == b"\xaa\x50"
     assert whole[offset : offset + 2] == b"\xe9\x01" and len(whole) == 0x400000
     found = mounted("littlefs", whole[0x200000:0x400000], tmp_path)
-    assert found == digests({**board_files.files(chip=chip, accepting=False), "/ikev2.json": CONFIG})
+    assert found == digests({**board_files.files(chip=chip, unused=board_files.unused(CONFIG)), "/ikev2.json": CONFIG})
     assert "write-flash 0" in capsys.readouterr().out
 
 
@@ -64,7 +64,7 @@ def test_library_goes_into_romfs_where_there_is_one(tmp_path):
     path.write_bytes(stock("ESP32_GENERIC", WITH_ROMFS))
     (_, _), (start, rom), (at, disk) = image.pieces("ESP32_GENERIC", path)
     assert (start, at) == (0x1C0000, 0x200000) and rom[:3] == b"\xd2\xcd\x31"
-    files = board_files.files(chip="esp32", accepting=False)
+    files = board_files.files(chip="esp32", unused=board_files.unused(CONFIG))
     assert mounted("romfs", rom, tmp_path) == digests(
         {path_there: octets for path_there, octets in files.items() if path_there.startswith("/lib/")}
     )
@@ -77,7 +77,7 @@ def test_a_library_that_romfs_has_no_room_for_goes_into_the_file_system(tmp_path
     (_, _), (at, disk) = image.pieces("ESP32_GENERIC", path)
     assert at == 0x200000 and "the library goes into the file system" in capsys.readouterr().out
     assert set(mounted("littlefs", disk, tmp_path)) == {
-        *board_files.files(chip="esp32", accepting=False),
+        *board_files.files(chip="esp32", unused=board_files.unused(CONFIG)),
         "/ikev2.json",
     }
 
@@ -90,7 +90,7 @@ def test_the_file_system_is_the_rest_of_the_flash(flash, size, tmp_path, capsys)
     assert at == 0x200000 and len(disk) == (size << 20) - at
     assert f"a flash of {size} MB" in capsys.readouterr().out
     assert mounted("littlefs", disk, tmp_path) == digests(
-        {**board_files.files(chip="esp32s3", accepting=False), "/ikev2.json": CONFIG}
+        {**board_files.files(chip="esp32s3", unused=board_files.unused(CONFIG)), "/ikev2.json": CONFIG}
     )
     for wrong in ("many", "1MB"):
         with pytest.raises(board_files.Refused, match=f"FLASH={wrong}"):
