@@ -18,6 +18,13 @@ def made(config, udp, old=None):
     return Hub(config["id"], peers, inside, udp=udp, **{name: config[name] for name in _SETTINGS})
 
 
+def crossed(tunnel, hub, id):
+    """Who `id` is may call us, and we call it: one of both tunnels stays (H5). What says which."""
+    from ipsec.crossing import Crossing
+
+    return Crossing(tunnel.life, hub.members, id)
+
+
 async def tell(hub, say):
     """Say who comes, goes and is refused."""
     say("accepting %s, inside %s" % (", ".join(sorted(hub.peers.peers)), hub.inside))

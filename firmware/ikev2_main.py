@@ -273,6 +273,8 @@ def _make_hub(config, old):
     except ValueError as error:
         print("nobody is accepted: %s" % error)
         return
+    if tunnel and config["gateway_id"] in config["accept"]:
+        ikev2_hub.crossed(tunnel, hub, config["gateway_id"])
     _others.append(asyncio.create_task(ikev2_hub.tell(hub, print)))
 
 

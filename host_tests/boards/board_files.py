@@ -153,7 +153,7 @@ def unused(octets):
         return set()
     found = set()
     if not said["accept"]:
-        found |= {f"{_HUB}.py", *mip.files("ipsec.hub")} - set(mip.files("ipsec"))
+        found |= {f"{_HUB}.py", *mip.files("ipsec.hub", "ipsec.crossing")} - set(mip.files("ipsec"))
     if not said["ppk"]:
         found |= {name for name in tools.library() if "ppk" in Path(name).stem}
     return found

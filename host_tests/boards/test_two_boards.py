@@ -2,11 +2,12 @@
 
 import contextlib
 import json
+import time
 
 import pytest
 
 from boards.emulator import Board
-from boards.wire import Wire
+from boards.wire import ENDS, Wire
 
 PSK = "of no value, but long enough"
 HUB, SENSOR = 0, 1
@@ -136,3 +137,28 @@ def test_who_calls_loses_power_and_comes_again_a9(boards):
     hub.console(b"\r\n>>> ")
     hub.type(b"ikev2_main.status()\r")
     assert "sensor-8                     up, inside 10.9.0." in hub.console(b"last:")
+
+
+def status(board):
+    """{name: value} of the tunnels that status() shows, by its key."""
+    board.type(b"s")
+    lines = board.console(b"last:").splitlines()
+    return {name: line[29:] for line in lines for name in ("tunnel", "alpha", "beta") if line.startswith(name + " ")}
+
+
+def test_both_call_each_other_and_one_tunnel_stays_h5():
+    names = "alpha", "beta"
+    configs = [
+        {"id": names[end], "gateway": ENDS[1 - end], "gateway_id": names[1 - end], "psk": PSK, "raw": [],
+         "accept": {names[1 - end]: PSK}} for end in (0, 1)
+    ]  # fmt: skip
+    with two(configs, ["import ikev2_main\nikev2_main.run()\n"] * 2) as (alpha, beta, _):
+        for board in (alpha, beta):
+            board.console(b"node on UDP")
+        for _ in range(600):
+            found = status(alpha), status(beta)
+            up = [f"{side['tunnel'][:2]} {side[name][:2]}" for side, name in zip(found, ("beta", "alpha"), strict=True)]
+            if sorted(up) == ["do up", "up no"]:
+                break
+            time.sleep(0.1)
+        assert sorted(up) == ["do up", "up no"], found

@@ -13,6 +13,7 @@ from inside.stack import Stack
 from ipsec.esp import ROOM
 from ipsec.life import Life
 from ipsec.members import Members
+from ipsec.shares import Shares
 
 PSK = b"a psk of more than 16 octets"
 HUB = bytes((192, 0, 2, 1))
@@ -68,13 +69,13 @@ class HubWorld:
     """`devices` of them and a hub; `loss`, `doubling` are parts of one, `delay` (least, most) milliseconds."""
 
     def __init__(self, devices=1, seed=1, loss=0.0, doubling=0.0, delay=(5, 5), start=0, table=(24, 32), most=8,
-                 pool="10.9.0.0/24", limits=(), hub=(), **settings):  # fmt: skip
+                 pool="10.9.0.0/24", limits=(), pc=False, **settings):  # fmt: skip
         self.dice = random.Random(seed)
         self.now = start
         self.loss, self.doubling, self.delay = loss, doubling, delay
         self.flying = []
         self.sent = []  # (when, towards the hub, our port of the hub, the device's endpoint, octets)
-        self.table, self.most, self.pool, self.limits, self.settings = table, most, pool, dict(limits), dict(hub)
+        self.table, self.most, self.pool, self.limits, self.pc = table, most, pool, dict(limits), pc
         self.there = True
         self.events = []
         self.count = devices
@@ -90,7 +91,7 @@ class HubWorld:
 
     def start_hub(self):
         """A hub that knows nothing."""
-        self.node = Node(SpiTable(*self.table), self.octets, **self.settings)
+        self.node = Node(SpiTable(*self.table), self.octets, budget=Shares(100) if self.pc else None)
         self.peers = Peers("hub.example", HUB_INSIDE, network(self.pool), as_sent=True)
         for number in range(1, self.count + 1):
             self.peers.add(f"sensor-{number}", PSK)

@@ -1,6 +1,9 @@
 """A hub and its devices, the library at both ends: who is there, where, what becomes of them (A9, A11, H1 to H4)."""
 
+import struct
+
 import pytest
+from ipsec.shares import Shares
 
 from library.hub_world import HUB_INSIDE, HubWorld
 
@@ -244,7 +247,7 @@ def test_an_ike_sa_without_a_child_sa_goes_after_half_a_minute_a11():
 @pytest.mark.parametrize(("every", "within"), [(500, 1000), (20000, 200)])
 def test_a_hub_that_has_lost_power_has_its_devices_back_r5_r10_l1(every, within):
     """INVALID_SPI, the check, INVALID_IKE_SPI, the new tunnel: from the first packet after its return on."""
-    world = HubWorld(devices=3, hub={"answers_per_s": 100, "burst": 100, "per_source_ms": 0}).up()
+    world = HubWorld(devices=3, pc=True).up()
     for _ in range(3):
         echoes(world, 1, every)
     world.there = False
@@ -275,8 +278,7 @@ def test_closed_it_deletes_all_and_accepts_nobody():
 
 def test_twenty_sensors_behind_one_address_come_and_come_back_h4():
     pc = {"half_open": 32, "of_address": 16, "cookies_from": 16, "answers_per_s": 500}
-    answers = {"answers_per_s": 100, "burst": 100, "per_source_ms": 0}
-    world = HubWorld(devices=20, table=(192, 192), most=64, limits=pc, hub=answers)
+    world = HubWorld(devices=20, table=(192, 192), most=64, limits=pc, pc=True)
     for number, device in enumerate(world.devices):
         device.host = world.devices[0].host
         device.ports = {500: 20000 + 2 * number, 4500: 20001 + 2 * number}
@@ -293,3 +295,24 @@ def test_twenty_sensors_behind_one_address_come_and_come_back_h4():
         assert world.now - back < 20000
     assert world.now - back < 3000
     assert all(device.begun <= 3 for device in world.devices)
+
+
+@pytest.mark.parametrize("rate", [100, 10])
+def test_no_address_has_more_than_half_of_the_answers_h4(rate):
+    shares = Shares(rate)
+    flood, others = bytes((203, 0, 113, 9)), [bytes((198, 51, 100, number)) for number in range(rate)]
+    now = (1 << 30) - 300
+    answered = sum(shares.allow(flood + struct.pack(">H", port), port & 1, now) for port in range(1000))
+    assert answered == rate // 2
+    assert sum(shares.allow(address + b"\1\1", 0, now) for address in others) == rate - rate // 2
+    total = {flood: 0, others[0]: 0}
+    for _ in range(10000):  # across the wrap
+        now = (now + 1) % (1 << 30)
+        for address in total:
+            total[address] += shares.allow(address + b"\1\1", 0, now)
+        if not shares.next_timer(now):
+            shares.tick(now)
+    assert all(rate * 4 <= count <= rate * 6 for count in total.values())
+    now = (now + 2000) % (1 << 30)
+    shares.tick(now)
+    assert not shares._debts and sum(shares.allow(flood + b"\1\1", 0, now) for _ in range(rate)) == rate // 2

@@ -39,18 +39,19 @@ _NAT = b"\x11\x94"
 
 
 class Node(Owners):
-    """A node over an SpiTable; random(n) gives n random octets; the limits are those of Budget, and L4's.
+    """A node over an SpiTable; random(n) gives n random octets; the limits are Budget's, or `budget` is one, and L4's.
 
     acceptor -- its receive(via, source, datagram, length, now) gives the answer to an IKE_SA_INIT request, or None
     """
 
     acceptor = None
 
-    def __init__(self, table, random, answers_per_s=1, burst=5, per_source_ms=3000, sources=8, hint_ms=10000):
+    def __init__(self, table, random, answers_per_s=1, burst=5, per_source_ms=3000, sources=8, hint_ms=10000,
+                 budget=None):  # fmt: skip
         if not 0 <= hint_ms <= _SATURATED >> 2:
             raise ValueError("hint_ms %r" % hint_ms)
         lengths = array("H", [0] * table.size[0])
-        self._budget = Budget(answers_per_s, burst, per_source_ms, sources)
+        self._budget = budget or Budget(answers_per_s, burst, per_source_ms, sources)
         self._notifier = notifier.Notifier(table, self._budget, lengths)
         super().__init__(table, lengths, self._notifier.hints)
         self.random = random

@@ -2,6 +2,7 @@ from array import array
 from collections.abc import Callable
 from typing import Any
 
+from .budget import Budget
 from .contracts import Acceptor, ChildOwner, Follower, IkeOwner
 from .spi_table import SpiTable
 
@@ -26,6 +27,7 @@ class Node:
         per_source_ms: int = 3000,
         sources: int = 8,
         hint_ms: int = 10000,
+        budget: Budget | None = None,
     ) -> None: ...
     @property
     def slot(self) -> int: ...

@@ -33,8 +33,8 @@ from .esp import ROOM
 from .members import Members
 
 _BOARD = sys.implementation.name == "micropython" and sys.platform != "linux"
-# H4: ids, datagrams of a socket, Acceptor's limits, those of the node's answers.
-_LIMITS = (8, 4, (4, 2, 2, 20), (1, 5, 3000)) if _BOARD else (64, 64, (32, 16, 16, 500), (100, 100, 0))
+# H4: ids, datagrams of a socket, Acceptor's limits, answers a second if many may share an address.
+_LIMITS = (8, 4, (4, 2, 2, 20), 0) if _BOARD else (64, 64, (32, 16, 16, 500), 100)
 _FAREWELL_MS = const(2000)
 _LOOK_MS = const(20)
 _BUFFER = const(1520)
@@ -71,7 +71,12 @@ class Hub:
             self.peers.add(name, given["psk"], address, behind, given.get("ppk"))
         half_open, of_address, cookies_from, stateless = limits
         sas = min(256, 2 * most + half_open + most // 2)
-        self.node = udp.node if udp else Node(SpiTable(sas, sas), os.urandom, *answers)
+        if udp:
+            self.node = udp.node
+        else:
+            from .shares import Shares
+
+            self.node = Node(SpiTable(sas, sas), os.urandom, budget=Shares(answers) if answers else None)
         self.stack = Stack(self.peers.inside, Budget(10, 20, 0, 1), queue)
         self.members = Members(
             self.node, self.peers, self.stack, most, half_open=half_open, of_address=of_address,

@@ -90,6 +90,7 @@ class Life:
     _why = 0  # code of ikev2.sa.reasons, or a sentence
     refused = 0
     causes = 0
+    stands_back = False  # H5: the peer has a tunnel to us
     after_sleep = False  # and sleep, and nothing has come since
     left_ms = -1  # milliseconds from _looked_at on until there is something to do; -1
     _looked_at = 0
@@ -439,7 +440,7 @@ class Life:
     def _due(self, carries, now):
         """Why an attempt is due: the causes, 0 for none."""
         asked = self.asked
-        if self.closed:
+        if self.closed or self.stands_back:
             return 0
         if not carries or not asked:
             return LOST  # K4

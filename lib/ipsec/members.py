@@ -283,7 +283,6 @@ class Members:
             member = self._enter(peer)
         member.generation += 1
         self.node.owners[slot].rank = member.generation << 16
-        self.attend(now)
 
     def _make_room(self, now):
         """H2: who was silent for longest makes room for another."""

@@ -8,6 +8,7 @@ import struct
 
 from portable import const, elapsed, equal
 
+from ..owners import ESTABLISHED
 from ..sa.informational import IkeSa
 from ..sa.payloads import (
     KE,
@@ -172,5 +173,6 @@ class Responder:
         node.table.update_ike(slot, established=True)
         node.attach(slot, ike)
         ike.alive(now)
+        node.emit(ESTABLISHED, slot, child.slot if child else None)
         acceptor.done(self, accepted, now)
         return True
