@@ -1,6 +1,6 @@
 """The device of the demo: a sensor with a tunnel that does what it is told line by line. Runs under MicroPython.
 
-    up | send TEXT | check | keys | sleep | end             on standard input
+    up | send TEXT | report TEXT | keys | sleep | end       on standard input
     ....                                                    what has become of it, then "done" or "failed: why"
 
 Arguments: a file of JSON (`tunnel`: arguments of Tunnel; `to`: host and port of the server; `ports` and `local`: which
@@ -22,6 +22,7 @@ from ikev2.spi_table import SpiTable
 from ipsec import Tunnel
 
 _ANSWER_S = 1
+_SOON_S = 0.3
 
 
 class Elsewhere(Udp):
@@ -73,20 +74,24 @@ class Device:
         child = self._tunnel.child
         print("the tunnel is up: ESP with %s, inside %s" % (child.cipher, self._tunnel.address))
 
-    async def send(self, text):
-        """Send a reading, and give the answer a second."""
+    async def send(self, text, patience_s=_ANSWER_S):
+        """Send a reading, and give the answer so long; True if it came."""
         await self._sock.sendto(text.encode(), self._to)
         try:
-            data, (host, port) = await asyncio.wait_for(self._sock.recvfrom(), _ANSWER_S)
-            print("answer from %s, port %d: %s" % (host, port, data.decode()))
+            data, (host, port) = await asyncio.wait_for(self._sock.recvfrom(), patience_s)
         except asyncio.TimeoutError:
-            print("no answer within %d s" % _ANSWER_S)
+            print("no answer within %d ms" % (patience_s * 1000))
+            return False
+        print("answer from %s, port %d: %s" % (host, port, data.decode()))
+        return True
 
-    async def check(self):
-        """Wait until the gateway has proved that it is there, with a new tunnel if need be."""
+    async def report(self, text):
+        """Send a reading; without an answer again, once the gateway has proved to be there, by a new tunnel perhaps."""
         before = self._tunnel.child.spi_in
-        await self._tunnel.check()
-        print("it works again" + ("" if self._tunnel.child.spi_in == before else ", with new SAs"))
+        if not await self.send(text, _SOON_S):
+            await self._tunnel.check()
+            print("it works again" + ("" if self._tunnel.child.spi_in == before else ", with new SAs"))
+            await self.send(text)
 
     async def keys(self):
         """The keys of the SAs that there are, as JSON."""

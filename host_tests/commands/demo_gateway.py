@@ -1,4 +1,4 @@
-"""A gateway for the demo, and the way to it: charon in a network namespace as root, else the tests' own over loopback.
+"""The other end of the demo, and the way to it: charon in a network namespace as root, else our own hub over loopback.
 
 Both have `name`; `tunnel`, what the device is configured with; `prefix` of its command line; `ports`, the gateway's in
 the place of 500 and 4500, and `local`, the device's; `packets`, all UDP at the gateway's end, each a
@@ -6,134 +6,131 @@ peers.namespaces.Packet; `heard`, what the server behind it got; `news()`, what 
 `kill()` and `start()`.
 """
 
+import asyncio
 import contextlib
 import os
 import re
-import selectors
-import socket
 import subprocess
 import threading
 import time
 from pathlib import Path
 
-from library.scripted_gateway import Gateway
+from ikev2.net.addresses import endpoint
+from ikev2.net.udp import Udp
+from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+from ipsec.hub import Hub
+from ipsec.shares import Shares
 from peers.namespaces import Packet
-from scapy.layers.inet import ICMP, IP, UDP
 from tools import setup
 
 ID, PSK = "sensor-7", "of no value, but long enough"
 SERVER, SERVER_PORT = "10.77.0.1", 7
 DEVICE_AT, GATEWAY_AT = "192.0.2.7", "192.0.2.1"  # in records of what goes over loopback
-_NETWORK = "10.77.0.0/24"
+NETWORK = "10.77.0.0/24"
 _OWN = {500: 500, 4500: 4500}
-_PORTS = {500: 15500, 4500: 14500}
-_LOCAL = {500: 15501, 4500: 14501}
-_MARKER = 4
+PORTS = {500: 15500, 4500: 14500}
+LOCAL = {500: 15501, 4500: 14501}
 _TOLD = (
     r"IKE_SA \S+ established between .*", r"CHILD_SA \S+ established with .*", r"assigning virtual IP .*",
     r"received DELETE for IKE_SA .*", r"deleting IKE_SA \S+",
 )  # fmt: skip
 
 
-def _tunnel(gateway):
-    return {"gateway": gateway, "id": ID, "psk": PSK, "remote": [_NETWORK], "liveness_s": 1}
+def tunnel_to(gateway):
+    return {"gateway": gateway, "id": ID, "psk": PSK, "remote": [NETWORK], "liveness_s": 1}
 
 
-class Loopback:
-    """The scripted gateway on UDP ports of 127.0.0.1. Behind it pings are answered, and datagrams as `serve` does.
+class OurHub:
+    """ipsec.Hub on UDP ports of 127.0.0.1, in a thread of its own; a server on its own address inside, an echo."""
 
-    serve(octets, port) -> the server's answer, by default what it got.
-    """
-
-    name = "a gateway of the tests' own on 127.0.0.1"
+    name = "our own hub on 127.0.0.1"
     prefix = ()
-    ports = _PORTS
-    local = _LOCAL
-    tunnel = _tunnel("127.0.0.1")
+    ports = PORTS
+    local = LOCAL
+    tunnel = tunnel_to("127.0.0.1")
 
-    def __init__(self, psk=PSK):
-        self._psk = psk.encode()
+    def __init__(self):
         self.packets = []
         self.heard = []
-        self.inner = []  # packets inside the tunnel, both ways
-        self.serve = lambda octets, port: octets
+        self._said = []
         self._read = 0
-        self._there = None  # the Gateway; None: it is gone
-        self._sockets = {}
-        self._ready = selectors.DefaultSelector()
-        for via, port in _PORTS.items():
-            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            sock.bind(("127.0.0.1", port))
-            self._sockets[via] = sock
-            self._ready.register(sock, selectors.EVENT_READ, via)
-        self._woken, self._wake = socket.socketpair()
-        self._ready.register(self._woken, selectors.EVENT_READ, None)
-        self._thread = threading.Thread(target=self._serve, daemon=True)
         self.start()
-        self._thread.start()
 
     def start(self):
-        """A gateway that knows of nothing."""
-        self._read = 0
-        self._there = Gateway(self._psk, networks=(_NETWORK,))
+        """A hub that knows of nothing."""
+        self._loop = asyncio.new_event_loop()
+        self._serving = None
+        there = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(there,), daemon=True)
+        self._thread.start()
+        there.wait()
 
     def kill(self):
-        """It is gone, and all SAs with it."""
-        self._there = None
+        """It loses power: nobody is told, and its SAs are gone."""
+        self._loop.call_soon_threadsafe(self._serving.cancel)
+        self._thread.join()
+
+    close = kill
 
     def news(self):
         """See the top."""
-        said = self._there.said if self._there else []
-        new, self._read = said[self._read :], len(said)
+        new, self._read = self._said[self._read :], len(self._said)
         return new
 
-    def close(self):
-        """Give the ports back."""
-        self._wake.send(b"x")
-        self._thread.join()
-        for sock in (*self._sockets.values(), self._woken, self._wake):
-            sock.close()
+    def _run(self, there):
+        self._serving = self._loop.create_task(self._serve(there))
+        with contextlib.suppress(asyncio.CancelledError):
+            self._loop.run_until_complete(self._serving)
+        self._loop.close()
 
-    def _serve(self):
+    async def _serve(self, there):
+        node = Node(SpiTable(8, 8), os.urandom, budget=Shares(100))
+        udp = _Recorded(self.packets, node, host="127.0.0.1", raw=(), local=PORTS)
+        hub = Hub("hub.example", {ID: PSK.encode()}, SERVER, NETWORK, udp=udp)
+        tasks = [
+            asyncio.ensure_future(work) for work in (udp.run(), self._tell(hub), self._echo(hub.socket(SERVER_PORT)))
+        ]
+        there.set()
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            udp.close()
+            for task in tasks:
+                task.cancel()
+
+    async def _tell(self, hub):
         while True:
-            for key, _ in self._ready.select():
-                if key.data is None:
-                    return
-                octets, source = key.fileobj.recvfrom(65535)
-                self._record(True, key.data, source, octets)
-                for via, to, answer in self._answers(key.data, source, octets):
-                    self._record(False, via, to, answer)
-                    self._sockets[via].sendto(answer, to)
+            word, id, text = await hub.next_event()
+            self._said.append(f"{id} {word}, {text}")
 
-    def _answers(self, via, source, octets):
-        gateway = self._there
-        if gateway is None:
-            return []
-        if via == 500 or not any(octets[:_MARKER]):
-            return gateway.receive(via, source, octets)
-        children = [child for sa in gateway.sas for child in sa.children if child.spi_in == octets[:4]]
-        inner = children[0].open(octets) if children else None
-        if not inner:
-            return []
-        self.inner.append(inner)
-        answers = [bytes(back) for back in self._behind(IP(inner))]
-        self.inner += answers
-        return [(via, source, children[0].seal(answer)) for answer in answers]
+    async def _echo(self, sock):
+        while True:
+            octets, source = await sock.recvfrom()
+            self.heard.append((octets, source))
+            await sock.sendto(octets, source)
 
-    def _behind(self, asked):
-        back = IP(src=asked.dst, dst=asked.src)
-        if ICMP in asked:
-            yield back / ICMP(type="echo-reply", id=asked[ICMP].id, seq=asked[ICMP].seq) / asked[ICMP].payload
-            return
-        octets = bytes(asked[UDP].payload)
-        self.heard.append((octets, (asked.src, asked.sport)))
-        answer = self.serve(octets, asked.dport)
-        if answer is not None:
-            yield back / UDP(sport=asked.dport, dport=asked.sport) / answer
 
-    def _record(self, sent, via, device, octets):
-        ends = (DEVICE_AT, device[1]), (GATEWAY_AT, via)
-        self.packets.append(Packet(sent, *(ends if sent else ends[::-1]), octets, b"", time.time()))
+class _Recorded(Udp):
+    """A Udp that remembers all datagrams, as at the addresses of the example."""
+
+    def __init__(self, packets, node, **options):
+        self._packets = packets
+        super().__init__(node, **options)
+
+    def take(self, via, got):
+        """As Udp has it."""
+        self._record(True, via, endpoint(got[-1]), bytes(got[0]))
+        super().take(via, got)
+
+    def send(self, via, to, octets, length, address=None, at=()):
+        """As Udp has it."""
+        self._record(False, via, to, bytes(octets[:length]))
+        return super().send(via, to, octets, length, address, at)
+
+    def _record(self, sent, via, endpoint, octets):
+        ends = (DEVICE_AT, int.from_bytes(endpoint[-2:], "big")), (GATEWAY_AT, via)
+        self._packets.append(Packet(sent, *(ends if sent else ends[::-1]), octets, b"", time.time()))
 
 
 class Charon:
@@ -152,8 +149,8 @@ class Charon:
         hosts = stack.enter_context(router.routed_hosts())
         self._router = hosts.router
         self.prefix = hosts.device.prefix
-        self.tunnel = _tunnel(router.GATEWAY)
-        config = real_gateways.config(inside="", remote=[_NETWORK], id=ID, psk=PSK)
+        self.tunnel = tunnel_to(router.GATEWAY)
+        config = real_gateways.config(inside="", remote=[NETWORK], id=ID, psk=PSK)
         self._daemon = real_gateways.Strongswan(hosts.gateway, Path(folder) / "charon", config)
         stack.callback(self._daemon.kill)
         self.heard = stack.enter_context(real_gateways.echo(hosts.gateway, SERVER, SERVER_PORT))
@@ -187,11 +184,11 @@ def without_charon():
 
 @contextlib.contextmanager
 def demo_gateway(folder, why=None):
-    """A Charon; a Loopback if `why` says something against it, which without_charon() finds out by default."""
+    """A Charon; an OurHub if `why` says something against it, which without_charon() finds out by default."""
     why = without_charon() if why is None else why
     with contextlib.ExitStack() as stack:
         if why:
-            made = Loopback()
+            made = OurHub()
             made.name += f" (no charon: {why})"
             stack.callback(made.close)
         else:

@@ -23,11 +23,18 @@ def test_the_story_is_told(played):
     story, shown = played
     assert story.wrong == []
     steps = shown.split("\n\n")
-    assert len(steps) == 7
+    assert len(steps) == 7 + 5 * ("strongSwan" in shown)
     woken = [line for line in steps[5].splitlines() if " > " in line]
     assert "device > gateway  ESP, number 2" in woken[0] and "gateway > device  ESP" in woken[1]
     assert not any("IKE" in line or "INFORMATIONAL" in line for line in woken)
     assert all(f"server:  {reading} from " in shown for reading in READINGS)
+    hubs = steps[10 if "strongSwan" in shown else 3].splitlines()
+    assert [line.split(" ms  ")[1].split(",")[0] for line in hubs if " > " in line][:8] == [
+        "device > gateway  ESP", "gateway > device  INVALID_SPI", "device > gateway  INFORMATIONAL request",
+        "gateway > device  INVALID_IKE_SPI", "device > gateway  IKE_SA_INIT request",
+        "gateway > device  IKE_SA_INIT response", "device > gateway  IKE_AUTH request",
+        "gateway > device  IKE_AUTH response",
+    ], hubs  # fmt: skip
     assert "with new SAs" in steps[3] and story.packets[0].octets[:8].hex(" ", 4).replace(" ", " ") in shown
 
 

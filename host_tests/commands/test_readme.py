@@ -1,7 +1,7 @@
 """What README shows: its programs run under the MicroPython unix port as they stand there, and say what it says.
 
-Their gateway is the tests' own over loopback (demo_gateway.Loopback), at other ports than 500 and 4500; nothing else of
-them is changed. Its table of reasons has them all.
+Their gateway is the tests' own over loopback (readme_gateway.Loopback), at other ports than 500 and 4500; nothing else
+of them is changed. Its table of reasons has them all.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from rich.console import Console
 from tools import README_FILES, ROOT, device_environment, library, micropython
 
 from commands import demo
-from commands.demo_gateway import Loopback
 from commands.readme_blocks import README, masked, program
+from commands.readme_gateway import Loopback
 
 _AROUND = """
 import asyncio
