@@ -1,44 +1,19 @@
-"""The kernel's TCP in a network namespace of its own, and ours at the other end of a TUN device. Needs root.
+"""The kernel's TCP in a network namespace of its own, and ours at the other end of a TUN device. Needs root."""
 
-Every packet passes here, late by half of `round_trip_ms`, `loss` of a hundred of them lost, `late` overtaken.
-"""
-
-import heapq
+import contextlib
 import os
-import random
-import select
 import socket
-import time
-
-from ikev2.budget import Budget
-from inside.stack import Stack
-from inside.tcp import Tcp
 
 from peers.namespaces import host
 from peers.router import tun
+from peers.tcp_link import Link, packed
 
 OURS, KERNEL = "10.77.0.2", "10.77.0.9"
-_ROOM = 1400
 
 
-def packed(address):
-    return bytes(map(int, address.split(".")))
-
-
-class Link:
-    """Ours, the kernel, and what is on its way between them."""
-
-    def __init__(self, round_trip_ms=0, loss=0, late=0, seed=1, **limits):
-        self.stack = Stack(packed(OURS), Budget(1000000, 1000, 0, 1))
-        self.tcp = Tcp(self.stack, os.urandom, **limits)
-        self.packets = []  # (True if ours, packet), as they left
-        self.loss = loss
-        self._half = round_trip_ms / 2000
-        self._late = late
-        self._random = random.Random(seed)
-        self._under_way = []  # (when, number, True if it is ours, packet)
-        self._number = 0
-        self._out = bytearray(_ROOM)
+class KernelLink(Link):
+    def __init__(self, *way, **options):
+        super().__init__(OURS, *way, **options)
 
     def __enter__(self):
         self._host = host()
@@ -52,9 +27,15 @@ class Link:
         os.close(self._device)
         self._host.__exit__(*failed)
 
-    @property
-    def now(self):
-        return int(time.monotonic() * 1000) % 2**30
+    def wire(self):
+        return self._device
+
+    def receive(self):
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self._device, 2048)
+
+    def send(self, packet):
+        os.write(self._device, packet)
 
     def socket(self, *options):
         """A TCP socket of the kernel's."""
@@ -70,53 +51,6 @@ class Link:
         sock.bind((KERNEL, port))
         sock.listen(8)
         return sock
-
-    def _carry(self, ours, packet):
-        self.packets.append((ours, packet))
-        if self._random.random() * 100 < self.loss:
-            return
-        late = 0.01 if self._random.random() * 100 < self._late else 0
-        self._number += 1
-        heapq.heappush(self._under_way, (time.monotonic() + self._half + late, self._number, ours, packet))
-
-    def _drain(self):
-        size = self.stack.outgoing(self._out, 0, _ROOM, self.now)
-        while size:
-            self._carry(True, bytes(self._out[:size]))
-            size = self.stack.outgoing(self._out, 0, _ROOM, self.now)
-
-    def step(self):
-        """What is due; else wait for it, and for the kernel."""
-        self.stack.tick(self.now)
-        self._drain()
-        wait = self.stack.next_timer(self.now)
-        wait = 0.02 if wait < 0 else min(wait / 1000, 0.02)
-        if self._under_way:
-            wait = min(wait, max(0, self._under_way[0][0] - time.monotonic()))
-        if select.select([self._device], [], [], wait)[0]:
-            packet = os.read(self._device, 2048)
-            if packet[0] >> 4 == 4:
-                self._carry(False, packet)
-        while self._under_way and self._under_way[0][0] <= time.monotonic():
-            _, _, ours, packet = heapq.heappop(self._under_way)
-            if ours:
-                os.write(self._device, packet)
-            else:
-                buffer = bytearray(packet + bytes(96))
-                size = self.stack.receive(buffer, len(packet), self.now)
-                if size:
-                    self._carry(True, bytes(buffer[:size]))
-                self._drain()
-
-    def until(self, true, seconds=120, each=None):
-        """Go on until that is so; the time limit only ends what would last for ever."""
-        end = time.monotonic() + seconds
-        while not true():
-            if time.monotonic() > end:
-                raise TimeoutError
-            self.step()
-            if each:
-                each()
 
     def connects(self, port=80):
         """Ours connects to the kernel: (ours, the kernel's socket, its listener)."""

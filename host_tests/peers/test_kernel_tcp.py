@@ -7,7 +7,8 @@ import struct
 import pytest
 from library.tcp_wire import Transfer
 
-from peers.kernel_tcp import KERNEL, OURS, KernelStream, Link, packed
+from peers.kernel_tcp import KERNEL, OURS, KernelLink, KernelStream
+from peers.tcp_link import packed
 
 # Round trip, loss in percent, octets each way.
 CELLS = [(0, 0, 1000000), (0, 2, 200000), (0, 10, 60000), (20, 0, 200000), (20, 2, 100000), (20, 10, 40000),
@@ -17,7 +18,7 @@ CELLS = [(0, 0, 1000000), (0, 2, 200000), (0, 10, 60000), (20, 0, 200000), (20, 
 @pytest.mark.parametrize(("round_trip_ms", "loss", "size"), CELLS)
 def test_a_stream_each_way(round_trip_ms, loss, size):
     """V3, V4, V5, V6, V8: every octet, both ways at once; then the kernel and ours end it together."""
-    with Link(round_trip_ms, loss, late=loss) as link:
+    with KernelLink(round_trip_ms, loss, late=loss) as link:
         ours, sock, _ = link.connects()
         kernel = KernelStream(sock)
         both = Transfer(ours, kernel, size), Transfer(kernel, ours, size)
@@ -36,7 +37,7 @@ def test_a_stream_each_way(round_trip_ms, loss, size):
 
 def test_the_kernel_connects_to_us():
     """V2, V9: and closes first; we go on writing."""
-    with Link() as link:
+    with KernelLink() as link:
         ours, sock = link.is_connected_to()
         kernel = KernelStream(sock)
         kernel.write(b"question")
@@ -52,7 +53,7 @@ def test_the_kernel_connects_to_us():
 
 def test_refused_both_ways():
     """V2, V7."""
-    with Link() as link:
+    with KernelLink() as link:
         ours = link.tcp.connect(packed(KERNEL), 9, link.now)
         link.until(lambda: ours.error)
         assert ours.error.args[0] == errno.ECONNREFUSED
@@ -71,7 +72,7 @@ def test_refused_both_ways():
 @pytest.mark.parametrize("who", ["kernel", "ours"])
 def test_reset(who):
     """V7, V8: an RST is understood on both sides."""
-    with Link() as link:
+    with KernelLink() as link:
         ours, sock, _ = link.connects()
         if who == "kernel":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -92,7 +93,7 @@ def test_reset(who):
 
 def test_zero_window():
     """V6: the kernel's reader stops, and reads again: every octet."""
-    with Link() as link:
+    with KernelLink() as link:
         listener = link.listener(80, (socket.SOL_SOCKET, socket.SO_RCVBUF, 2048))
         ours = link.tcp.connect(packed(KERNEL), 80, link.now)
         sock = link.accepted(listener)
@@ -115,7 +116,7 @@ def test_zero_window():
 
 def test_two_hundred_connections_in_a_row():
     """V1, V8, V9."""
-    with Link() as link:
+    with KernelLink() as link:
         listener = link.listener()
         buf = bytearray(100)
         for number in range(200):
@@ -135,7 +136,7 @@ def test_two_hundred_connections_in_a_row():
 
 def test_kept_over_sleep():
     """V14: the kernel does not notice; the first packet after waking is data."""
-    with Link() as link:
+    with KernelLink() as link:
         _, sock, _ = link.connects()
         link.until(lambda: link.tcp.connections[0].idle)
         kept = link.tcp.keep(link.now)
