@@ -244,29 +244,6 @@ def test_an_ike_sa_without_a_child_sa_goes_after_half_a_minute_a11():
     assert not world.node.table.ike_sas() and not world.members.members
 
 
-@pytest.mark.parametrize(("every", "within"), [(500, 1000), (20000, 200)])
-def test_a_hub_that_has_lost_power_has_its_devices_back_r5_r10_l1(every, within):
-    """INVALID_SPI, the check, INVALID_IKE_SPI, the new tunnel: from the first packet after its return on."""
-    world = HubWorld(devices=3, pc=True).up()
-    for _ in range(3):
-        echoes(world, 1, every)
-    world.there = False
-    world.run(300)
-    for device in world.devices if every < 1000 else ():
-        device.echo()
-    world.run(700)
-    world.start_hub()
-    world.there = True
-    world.run(every - 1000 if every > 1000 else 10)
-    for device in world.devices:
-        device.echo()
-    began = world.now
-    while not world.all_there() and world.now - began < 60000:
-        world.run(10)
-    assert world.now - began <= within
-    assert echoes(world) == 3 and all(device.begun == 2 for device in world.devices)
-
-
 def test_closed_it_deletes_all_and_accepts_nobody():
     world = HubWorld(devices=2).up()
     world.members.close(world.clock)
@@ -274,27 +251,6 @@ def test_closed_it_deletes_all_and_accepts_nobody():
     assert world.members.over and not any(device.life.up for device in world.devices)
     world.run(10000)
     assert not world.node.table.ike_sas()
-
-
-def test_twenty_sensors_behind_one_address_come_and_come_back_h4():
-    pc = {"half_open": 32, "of_address": 16, "cookies_from": 16, "answers_per_s": 500}
-    world = HubWorld(devices=20, table=(192, 192), most=64, limits=pc, pc=True)
-    for number, device in enumerate(world.devices):
-        device.host = world.devices[0].host
-        device.ports = {500: 20000 + 2 * number, 4500: 20001 + 2 * number}
-    began = world.now
-    world.up()
-    assert world.now - began < 3000
-    world.run(30000)
-    world.cut(1000)
-    back = world.now
-    while not world.all_there():
-        for device in world.devices:
-            device.echo()
-        world.run(500)
-        assert world.now - back < 20000
-    assert world.now - back < 3000
-    assert all(device.begun <= 3 for device in world.devices)
 
 
 @pytest.mark.parametrize("rate", [100, 10])
