@@ -8,9 +8,11 @@ import asyncio
 import io
 import json
 import re
+import signal
 import socket
 import struct
 import subprocess
+import sys
 import threading
 
 import aiocoap
@@ -181,6 +183,25 @@ def test_a_configuration_tried(gateway, tmp_path):
     config = program("vpn.example.org", "json").encode()
     printed = said(elsewhere(_TRY % config), tmp_path)
     assert masked(program("Ends the tunnel", "")) == masked(printed)
+
+
+def test_a_hub_and_a_device_are_two_files_and_two_commands(tmp_path):
+    """As they stand there, but for pip."""
+    (tmp_path / "hub.json").write_text(program('{"sensor-7": {"psk": "what make psk prints"}}', "json"))
+    (tmp_path / "ikev2.json").write_text(program("127.0.0.1:14500", "json"))
+    _, *commands = program("pip install . cryptography\npython", "").splitlines()
+    assert [command.split()[:3] for command in commands] == [["python", "-m", "ipsec"]] * 2
+    serve, tries = ([sys.executable, *command.split()[1:]] for command in commands)
+    where = {"cwd": tmp_path, "env": device_environment(), "text": True}
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, **where) as hub:
+        assert hub.stdout.readline() == "hub.example, inside 10.9.0.254: waiting for 1 peers\n"
+        tried = subprocess.run(tries, capture_output=True, timeout=120, **where)
+        came = hub.stdout.readline()
+        hub.send_signal(signal.SIGINT)
+        rest = hub.stdout.read()
+    shown = re.findall("`(sensor-7 up, inside .*)`, the other `([^`]*)`", README)[0]
+    assert masked(came).strip() == masked(shown[0]) and shown[1] in tried.stdout, (came, tried)
+    assert "deleted" in rest and hub.returncode == 0
 
 
 def test_a_clock(gateway, tmp_path):
