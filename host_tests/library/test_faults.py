@@ -68,7 +68,7 @@ def rekey_ike(device):
 
 def renewal(device):
     device.life.life_ms = device.life.lived(device.clock)
-    device.node.tick(device.clock)
+    device.life.attend(device.clock)
     device.run(4000)
 
 

@@ -2,11 +2,15 @@
 
 import pytest
 from ikev2.owners import Owners
+from ikev2.sa import rekey
+from ikev2.sa.informational import IkeSa
 from ikev2.sa.policy import Policy
+from ipsec.life import Life
 
 from library.scripted_gateway import notify
-from library.simulation import PSK, Simulation
+from library.simulation import PERIOD, PSK, Simulation
 from library.test_life import MINUTE, Keeping, living, one_pair, replace_now
+from library.test_year import QuickGroup
 
 
 def mended(world, ms=2 * MINUTE, gateway_too=True):
@@ -122,7 +126,7 @@ def test_child_sas_of_an_ike_sa_without_an_owner_are_no_tunnel_k12():
     (child,) = table.children(world.life.ike)
     lost = table.adopt_ike(b"12345678", b"r" * 8, True, bytes((198, 51, 100, 1, 17, 148)), True)
     table.move_child(child, lost)
-    world.node.tick(world.clock)
+    world.run(1001)
     assert not world.life.up
     assert mended(world)
 
@@ -182,7 +186,6 @@ def test_two_tunnels_over_one_node_k12():
     """Row 12: each has its own SAs, and both are attended."""
     from ikev2.budget import Budget
     from inside.stack import Stack
-    from ipsec.life import Life
 
     world = living(table=(8, 16))
     other = Life(world.node, Policy("sensor-8", PSK), Stack(bytes(4), Budget(10, 20, 0, 1)))
@@ -238,21 +241,73 @@ def test_an_answer_in_clear_that_the_sa_is_unknown_begins_an_attempt_beside_it_r
     world.there = False
     began = world.now
     asked.hint(world.clock, True)
-    world.node.tick(world.clock)
+    world.life.attend(world.clock)
     world.run(50)
     assert world.life.attempt and world.life.up and world.life.asked is asked and world.begun[-1] - began <= 50
     asked.alive(world.clock)
-    world.node.tick(world.clock)
+    world.life.attend(world.clock)
     assert not world.life.attempt and world.life.failures == 0
     world.there = True
     world.run(16000)
     world.there = False
     asked.hint(world.clock, True)
-    world.node.tick(world.clock)
+    world.life.attend(world.clock)
     world.run(3000)
     assert not world.life.attempt and len(world.begun) == 2
     world.run(1200)
     assert world.life.attempt and len(world.begun) == 3 and 20000 <= world.begun[-1] - began <= 20200
+
+
+def counted(patch, cls, name):
+    """A list that grows with each call of that method."""
+    calls, original = [], getattr(cls, name)
+    patch.setattr(cls, name, lambda self, *more: calls.append(name) or original(self, *more))
+    return calls
+
+
+def test_what_has_not_changed_is_looked_at_each_second_k12(monkeypatch):
+    """Ticks cost next to nothing while nothing happens; what nobody has told of is seen all the same."""
+    world = living(echo_ms=0)
+    world.run(3000)
+    looks = counted(monkeypatch, Life, "_attend")
+    for ms in range(0, 5000, 10):
+        world.node.tick((world.clock + ms) % PERIOD)
+    assert 4 <= len(looks) <= 5
+
+
+def test_nobody_is_asked_at_each_slice_of_a_key_exchange_k12(monkeypatch):
+    """But for each 20 ms, for the timers of others; and Life looks at what has come of it once."""
+
+    class Slow(QuickGroup):
+        def begin(self, peer=None):
+            super().begin(peer)
+            self.left = 300
+
+        def step(self):
+            self.left -= 1
+            return self.left < 0 and super().step()
+
+    for slice_ms, most in ((0, 20), (1, 50)):
+        with monkeypatch.context() as patch:
+            patch.setattr(rekey, "group", Slow)
+            world = living(echo_ms=0)
+            world.says(world.gateway.rekey_child(world.sa, group=31))
+            while not world.life.asked.rekeys._pending:
+                world.now += 1
+                due = [packet for packet in world.flying if packet[0] <= world.now]
+                world.flying = [packet for packet in world.flying if packet not in due]
+                for _, *packet in due:
+                    world.arrive(*packet)
+            asked, looks = counted(patch, IkeSa, "outgoing"), counted(patch, Life, "_attend")
+            slices = 0
+            while len(world.node.child_owners) < 2:
+                world.now += slice_ms
+                world.tick()
+                world.speak()
+                slices += 1
+            assert slices >= 300 and 0 < len(asked) <= most and 0 < len(looks) <= 4, (slices, len(asked), len(looks))
+            world.run(5000)
+            assert one_pair(world)
 
 
 def test_what_one_follower_raises_stops_no_other_k13():

@@ -18,7 +18,7 @@ received and sent, and whoever has the node attaches, removes and follows withou
 
 from array import array
 
-from portable import const, micropython, ptr32, sooner
+from portable import const, elapsed, micropython, ptr32, sooner
 
 from . import notifier, wire
 from .budget import Budget
@@ -32,6 +32,7 @@ _DELIVER_IKE = const(7)
 _DELIVER_INIT = const(8)
 _DELIVER_ESP = const(9)
 _DELIVER_AH = const(10)
+_PATIENT_MS = const(20)  # so long the others may have to wait for who works long
 _FRESH = const(1)  # as sa/window.py has it
 _NO_MARKER = bytes(MARKER)
 _IKE = b"\x01\xf4"  # ports 500 and 4500
@@ -67,6 +68,8 @@ class Node(Owners):
         self._moved = -1  # slot whose peer has moved, to where its reply goes
         self._reply_slot = -1  # whose peer waits for a response
         self._turn = 0  # place in `owned` of the last one that was asked
+        self._busy = False  # long work goes on, and nobody has anything new to send
+        self._asked_at = 0  # when all have last been asked what they have to send
         self.via = 0  # port of ours, and endpoint, of the last datagram that an owner was told of
         self.source = None
 
@@ -81,6 +84,7 @@ class Node(Owners):
             if verdict <= _DELIVER_AH:
                 self.source = source
                 self.via = via
+                self._busy = False
                 if int(self._notifier.slot) >= 0:
                     self._dispatch(verdict, via, source, datagram, length, now)
                 elif self.acceptor:  # N19
@@ -139,15 +143,18 @@ class Node(Owners):
             self._address(decided.out, decided.to, decided.via)
             decided.out = None  # S1.8
             return len(self.out)
-        while True:
+        while not self._busy or self._unattended:
             self._catch_up()
             length = self._of_ike_sas(now) or self._of_child_sas(now)
             if length:
                 return length
             self._reply_slot = -1
             if not (self._unattended and self._followers):
-                return 0
+                self._asked_at = now
+                break
+            self._busy = False
             self.attend(now)
+        return 0
 
     def _catch_up(self):
         """Do what `receive` has put off, because it allocates."""
@@ -209,6 +216,7 @@ class Node(Owners):
                 self.hints.answered(slot)
                 message_id = out[MARKER + wire.MESSAGE_ID : MARKER + wire.LENGTH]
                 self.hints.expect(slot, out[MARKER + wire.EXCHANGE], message_id)
+                self._unattended = True  # K6: it waits
             if self.out_via == PORT_NAT:  # F2
                 out[:MARKER] = _NO_MARKER
                 length += MARKER
@@ -222,7 +230,7 @@ class Node(Owners):
 
     def next_timer(self, now):
         """Milliseconds until `tick` is due; -1 if there is no hurry."""
-        if self._unattended and self._followers:
+        if self._busy or (self._unattended and self._followers):
             return 0
         wait = self._budget.next_timer(now)
         for slot in self.owned:
@@ -235,15 +243,17 @@ class Node(Owners):
         """Let time pass; then ask `outgoing`."""
         self._budget.tick(now)
         error = None
+        busy = False
         for owner in [self.owners[slot] for slot in self.owned]:
             try:
-                owner.work(now)
+                busy = owner.work(now) or busy
             except Exception as raised:
                 error = raised
         for follower in self._followers:
             try:
-                follower.tick(now)
+                busy = follower.tick(now) or busy
             except Exception as raised:
                 error = raised
+        self._busy = bool(busy) and elapsed(now, self._asked_at) < _PATIENT_MS
         if error:
             raise error

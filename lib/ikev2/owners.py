@@ -11,7 +11,7 @@ alive(now) -- the peer is there
 receive(message, at, length, now) -- 1 if the message is the peer's and new, 2 if it is a request retransmitted, else 0
 outgoing(out, at, now) -- length of the message to send now, in out[at:]; 0
 next_timer(now) -- milliseconds until `outgoing` or `work` has something to do; -1
-work(now) -- a slice of what takes long
+work(now) -- a slice of what takes long; true if there is more to do, and nothing to be sent because of this one
 invalid_spi_length, longest -- octets of an INVALID_SPI request, and of its longest message
 waiting -- a request of its own has no response yet
 failed, code -- the IKE SA is over, and why: a code of sa/reasons.py
@@ -24,7 +24,8 @@ the length of an ESP packet, longest, and disowned, True from when the peer has 
 first is the policy.Child that was negotiated, until a follower has made of it what opens packets.
 
 A follower has take(kind, slot, detail, now), called for each event, attend(now), called when something has happened and
-after its events, and tick(now) and next_timer(now) as a node has them. Without a follower events wait for `event`.
+after its events, and tick(now), which may be `work` too, and next_timer(now) as a node has them. Without a follower
+events wait for `event`.
 Events are news, the table is the truth: a follower that has missed one finds out all the same.
 """
 

@@ -108,6 +108,7 @@ class Holdings:
         if traffic is None or traffic.stale_at >= 0 or node.child_owners.get(traffic.child.slot) is traffic:
             return
         traffic.retire(now)
+        self._life.look_within(_STALE_MS, now)
         child = traffic.child
         slot = -1
         try:  # no SPI of its own to send to: no Delete, no rekey, no hint can mean it

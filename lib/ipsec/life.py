@@ -1,7 +1,7 @@
 """The life of a tunnel: attempts, one after the other for ever, traffic, liveness, replacement. No I/O, no asyncio.
 
-What a tunnel has is looked up in the node's table and its owners, after everything that happens and whenever a timer
-has run out (holdings.py); no event counts.
+What a tunnel has is looked up in the node's table and its owners, after everything that happens, whenever a timer of
+its own has run out, and each second (holdings.py); no event counts.
 
 A Life is in one of these states, and changes it where it is looked at, in _enter, which makes an event of it:
 
@@ -66,6 +66,7 @@ _LAST_NUMBERS = 0xFFFF0000  # of ESP packets: K5
 _LAST_IDS = 0xFFFFFF00
 _NUMBERS = 1 << 32
 _AGAIN_MS = const(1000)
+_UNTOLD_MS = const(1000)
 _ATTEMPT_MS = const(240000)  # K12: how long an attempt may take: N2 and N3 allow half of it
 _DENIED_MS = const(10000)  # R10
 _DENIED_MAX_MS = const(600000)
@@ -330,9 +331,11 @@ class Life:
             self.changed()
 
     def tick(self, now):
-        """Let time pass."""
+        """Let time pass. What nobody has told of is seen after a second (K12)."""
         self.stack.tick(now)
-        self.attend(now)
+        waited = now - self._looked_at
+        if not 0 <= waited < _UNTOLD_MS or 0 <= self.left_ms <= waited:
+            self.attend(now)
 
     def next_timer(self, now):
         """Milliseconds until `tick` has something to do; -1."""

@@ -121,7 +121,7 @@ class Acceptor:
         return wait
 
     def tick(self, now):
-        """Let time pass, and do a slice of the work."""
+        """Let time pass, and do a slice of the work; true if there is more of it to do."""
         self._cookies.tick(now)
         self._budget.tick(now)
         for responder in list(self.half_open):
@@ -133,6 +133,7 @@ class Acceptor:
             if elapsed(now, self._values[number].made_at) >= _VALUE_MS:
                 del self._values[number]
         self._step(now)
+        return self._work is not None
 
     # What a Responder asks.
 

@@ -119,7 +119,7 @@ class Initiator:
         return self._left(now) if self.waiting and not self._init.busy else 0
 
     def work(self, now):
-        """A slice of the key exchange."""
+        """A slice of the key exchange; true if there is more of it to do."""
         init = self._init
         try:
             if init.busy and init.step():
@@ -130,6 +130,7 @@ class Initiator:
         except Exception as error:  # K14; a wrong known answer is one
             self.code = reasons.NO_KEYS
             self._fail(because=": %s" % error)
+        return init.busy
 
     def outgoing(self, out, at, now):
         """Length of the message to send now, written to out[at:]; 0 if there is none. `out` needs `longest` octets."""

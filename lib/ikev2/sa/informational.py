@@ -195,8 +195,8 @@ class IkeSa:
         return self._window.outgoing(out, at, now)
 
     def work(self, now):
-        """A slice of an answer that takes long."""
-        self._window.work(now)
+        """A slice of an answer that takes long; true if there is more of it to do."""
+        return self._window.work(now)
 
     def be_patient(self):
         """The peer may be asleep: requests of ours wait until it is heard, for ever (H2)."""

@@ -186,9 +186,10 @@ class Window:
         return self.fresh(quiet_ms, now)
 
     def work(self, now):
-        """A slice of an answer that takes long."""
+        """A slice of an answer that takes long; true if there is more of it to do."""
         if self._state[_STATUS] & _MAKING:
             self._finish(self._handler.answer())
+        return self._state[_STATUS] & _MAKING
 
     def end(self, code):
         """The IKE SA is over."""
