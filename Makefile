@@ -32,6 +32,7 @@ deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0
 watch: venv;        @$(RUN) boards.watch $(given)           ## PORT=/dev/ttyUSB0: a board's log, counters and tunnel, as they change
 psk: ;              @PYTHONPATH=lib python3 -m ipsec psk      ## a good "psk" and "ppk" for ikev2.json: 128 and 256 random bits
 image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file
+release: venv;      @$(RUN) boards.release $(given)         ## [BOARD=ESP32_GENERIC FIRMWARE=file.bin]: build/release: wheel, tree for mip, an image for a board, hashes
 firmware: ;         @$(SETUP) firmware $(call quoted,BOARD) $(call quoted,MPY_DIR) ## [BOARD=…]: images of the emulated boards with the library frozen; of an ESP32 with your ESP-IDF and MPY_DIR=…
 board: unix qemu;   @$(RUN) boards.emulator $(given)        ## boots the emulated board and says how to reach its REPL and network
 mip: venv;          @$(RUN) boards.mip $(given)             ## lib/*.json anew: the pieces that `mpremote mip install` takes

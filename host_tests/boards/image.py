@@ -91,13 +91,17 @@ def romfs(files):
     return bytes(writer.finalise())
 
 
-def pieces(board, firmware, config=None, flash=""):
-    """[(offset in flash, octets)]: firmware, file system, and ROMFS if the partition table has one."""
+def pieces(board, firmware, config=None, flash="", everything=False):
+    """[(offset in flash, octets)]: firmware, file system, and ROMFS if the partition table has one.
+
+    Modules that the configuration does not ask for only with `everything`.
+    """
     chip, _, offset = board_files.chip_of(board)
     image = board_files.firmware_for(board, firmware)
     check_version(image, firmware)
     table = partitions(image, offset)
-    files = board_files.files(chip=chip, unused=board_files.unused(config or board_files.TEMPLATE))
+    unused = () if everything else board_files.unused(config or board_files.TEMPLATE)
+    files = board_files.files(chip=chip, unused=unused)
     made = [(offset, image)]
     top = {"/" + board_files.CONFIG: config or board_files.TEMPLATE}
     if "romfs" in table:
@@ -117,14 +121,11 @@ def pieces(board, firmware, config=None, flash=""):
     return made
 
 
-def main():
-    given = arguments(sys.argv[1:], BOARD="", FIRMWARE="", CONFIG="", FLASH="", WEAK_PSK="")
-    board, config = given["BOARD"], board_files.config_of(given["CONFIG"], given["WEAK_PSK"])
-    made = pieces(board, given["FIRMWARE"], config, given["FLASH"])
-    target = board_files.ROOT / f"build/{board}.bin"
-    target.parent.mkdir(exist_ok=True)
+def write(board, made, target):
+    """Put pieces of flash into one file, for its owner's eyes: psk and password may be in it."""
+    target.parent.mkdir(exist_ok=True, parents=True)
     target.touch()
-    target.chmod(0o600)  # psk and password are in it
+    target.chmod(0o600)
     with tempfile.TemporaryDirectory() as folder:
         parts = []
         for number, (offset, octets) in enumerate(made):
@@ -133,6 +134,14 @@ def main():
             parts += [hex(offset), part]
         esptool("--chip", board_files.chip_of(board)[0], "merge-bin", "-o", target, *parts)
     print(f"{target.relative_to(board_files.ROOT)}: {target.stat().st_size} octets")
+
+
+def main():
+    given = arguments(sys.argv[1:], BOARD="", FIRMWARE="", CONFIG="", FLASH="", WEAK_PSK="")
+    board, config = given["BOARD"], board_files.config_of(given["CONFIG"], given["WEAK_PSK"])
+    made = pieces(board, given["FIRMWARE"], config, given["FLASH"])
+    target = board_files.ROOT / f"build/{board}.bin"
+    write(board, made, target)
     print(
         "it replaces everything on the board: .venv/bin/esptool --port PORT write-flash 0 "
         + str(target.relative_to(board_files.ROOT))

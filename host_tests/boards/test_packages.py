@@ -8,9 +8,10 @@ import sys
 
 import ikev2
 import pytest
-from tools import ROOT, library
+from ipsec.tools import Refused
+from tools import BUILD, ROOT, library
 
-from boards import mip
+from boards import mip, release
 
 
 @pytest.mark.parametrize("name", mip.PIECES)
@@ -76,3 +77,19 @@ def test_the_version_stands_once():
     """Beside the pieces, which a command makes."""
     for path in ("pyproject.toml", "lib/manifest.py", "firmware/manifest.py"):
         assert ikev2.__version__ not in (ROOT / path).read_text()
+
+
+def test_a_release_is_made_by_one_command(monkeypatch):
+    """The wheel, what mip takes, and a hash of each file; not of a version that CHANGES.md does not have."""
+    monkeypatch.setattr(sys, "argv", ["release"])
+    release.main()
+    folder = BUILD / "release"
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    sums = {line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
+    assert sums == {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {"SHA256SUMS"}
+    wheel = f"micropython_ikev2-{ikev2.__version__}-py3-none-any.whl"
+    pieces = {f"mip/{name}.json" for name in mip.PIECES}
+    assert sums == {wheel, *pieces, *(f"mip/{path}" for path in library())}
+    monkeypatch.setattr(mip, "version", lambda: "9.9.9")
+    with pytest.raises(Refused, match="says nothing of 9"):
+        release.main()
