@@ -96,6 +96,8 @@ def blocked(socket):
             print("refused:", error.errno)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         datagrams.sendto(b"ping", ("server.example", 7))
+        while not datagrams.ioctl(3, 1):  # as select.poll and uselect ask
+            pass
         print("datagram:", datagrams.recvfrom(100))
         datagrams.connect((SERVER, 7))
         datagrams.send(b"pong")

@@ -57,19 +57,19 @@ class Socket:
         self.ready = None
         self.dropped = 0
         self._room = room
-        self._waiting = []
+        self.waiting = []
 
     def take(self):
         """(data, host, port) of the oldest datagram that waits; None if there is none."""
-        return self._waiting.pop(0) if self._waiting else None
+        return self.waiting.pop(0) if self.waiting else None
 
     def _put(self, packet, header):
-        if len(self._waiting) == self._room:
-            self._waiting.pop(0)
+        if len(self.waiting) == self._room:
+            self.waiting.pop(0)
             self.dropped += self.dropped < _SATURATED
         end = header + (packet[header + 4] << 8 | packet[header + 5])
         port = packet[header] << 8 | packet[header + 1]
-        self._waiting.append((packet[header + 8 : end], packet[_SOURCE:_DESTINATION], port))
+        self.waiting.append((packet[header + 8 : end], packet[_SOURCE:_DESTINATION], port))
         if self.ready:
             self.ready()
 
@@ -119,7 +119,7 @@ class Stack:
         """Datagrams for which every UDP socket has room, as long as there is one that waits (T4)."""
         most = 0
         for sock in self._sockets.values():
-            most = max(most, len(sock._waiting))
+            most = max(most, len(sock.waiting))
         return self._queue - most
 
     def wake(self):

@@ -18,24 +18,15 @@ from hashlib import sha256
 from portable import const, copy, equal, sooner
 
 from .tcp_connection import Connection
-from .tcp_segment import (
-    ACK,
-    FIN,
-    NXT,
-    RST,
-    SIZE,
-    SYN,
-    UNA,
-    add,
-    belongs,
-    distance,
-    fault,
-    new_numbers,
-    options,
-    quoted,
-    write,
-)  # fmt: skip
+from .tcp_segment import add, belongs, distance, fault, new_numbers, options, quoted, write
 
+_FIN = const(1)  # as tcp_segment has them
+_SYN = const(2)
+_RST = const(4)
+_ACK = const(16)
+_UNA = const(8)
+_NXT = const(12)
+_SIZE = const(16)
 _MSS = const(1360)
 _FIRST_PORT = const(49152)
 _PORTS = const(0x3FFF)
@@ -110,7 +101,7 @@ class Tcp:
             raise OSError(ENOBUFS, "too many connections")
         local_port = local_port or self._free_port()
         numbers = bytearray(host) + bytes((local_port >> 8, local_port & 0xFF, port >> 8, port & 0xFF)) + bytes(8)
-        if local_port in self.listeners or any(equal(one.numbers, 0, numbers, 0, UNA) for one in self.connections):
+        if local_port in self.listeners or any(equal(one.numbers, 0, numbers, 0, _UNA) for one in self.connections):
             raise OSError(EADDRINUSE, "port in use")
         self._initial(numbers, now)
         connection = Connection(self, numbers)
@@ -147,23 +138,23 @@ class Tcp:
         if why:  # V11
             return self.stack.drop(why)
         flags = packet[header + 13]
-        new = flags & (SYN | ACK | RST) == SYN and self.listeners.get(packet[header + 2] << 8 | packet[header + 3])
+        new = flags & (_SYN | _ACK | _RST) == _SYN and self.listeners.get(packet[header + 2] << 8 | packet[header + 3])
         if new and connection and connection.state == "TIME-WAIT":  # V8
-            if distance(packet, header + 4, numbers, NXT) >= 0:
+            if distance(packet, header + 4, numbers, _NXT) >= 0:
                 connection.end(None)
                 connection = None
         refused = False
         try:
             if connection:
-                seq = distance(packet, header + 4, numbers, NXT)
-                ack = distance(packet, header + 8, numbers, UNA)
+                seq = distance(packet, header + 4, numbers, _NXT)
+                ack = distance(packet, header + 8, numbers, _UNA)
                 refused = connection.receive(packet, header, seq, ack, found, now)
                 self.poke()
             elif new:
                 self._opening(new, packet, header, now)
             else:
                 self.stack.drop(_UNUSED_PORT)
-                refused = not flags & RST
+                refused = not flags & _RST
         except MemoryError:
             return self.stack.drop(_NO_MEMORY)
         return self._refusal(packet, header, flags, now) if refused else 0
@@ -220,7 +211,7 @@ class Tcp:
         """Idle connections as `keep` had them (V14)."""
         for at in range(0, len(octets), _KEPT):
             record = octets[at : at + _KEPT]
-            connection = Connection(self, bytearray(record[:SIZE]))
+            connection = Connection(self, bytearray(record[:_SIZE]))
             connection.take_buffers()
             connection.restored(record)
             self.connections.append(connection)
@@ -262,8 +253,8 @@ class Tcp:
 
     def _initial(self, numbers, now):
         """The initial sequence number: RFC 6528, with a clock of 1/256 ms that goes on where ours wraps (V1)."""
-        numbers[UNA:NXT] = sha256(self._secret + bytes(numbers[:UNA])).digest()[: NXT - UNA]
-        add(numbers, UNA, now & 0xFFFFFF, 3)
+        numbers[_UNA:_NXT] = sha256(self._secret + bytes(numbers[:_UNA])).digest()[: _NXT - _UNA]
+        add(numbers, _UNA, now & 0xFFFFFF, 3)
 
     def _opening(self, listener, packet, header, now):
         """A SYN for a port of ours (V9): a half-open connection, or nothing if there are enough."""
@@ -273,9 +264,9 @@ class Tcp:
         if waiting >= listener.backlog or self._count(True) >= self._limit:
             return
         numbers = new_numbers(packet, header)
-        copy(numbers, NXT, packet, header + 4, 4)
+        copy(numbers, _NXT, packet, header + 4, 4)
         self._initial(numbers, now)
-        add(numbers, NXT, 1, 4)
+        add(numbers, _NXT, 1, 4)
         connection = Connection(self, numbers, listener)
         connection.greet(self._found)
         self.connections.append(connection)
@@ -286,14 +277,14 @@ class Tcp:
         if not self.stack.allowed(packet, now):
             return 0
         numbers = new_numbers(packet, header)
-        if flags & ACK:
-            copy(numbers, UNA, packet, header + 8, 4)
-            flags = RST
+        if flags & _ACK:
+            copy(numbers, _UNA, packet, header + 8, 4)
+            flags = _RST
         else:
-            copy(numbers, NXT, packet, header + 4, 4)
+            copy(numbers, _NXT, packet, header + 4, 4)
             n = (packet[2] << 8 | packet[3]) - header - (packet[header + 12] >> 2 & 60)
-            add(numbers, NXT, n + bool(flags & SYN) + bool(flags & FIN), 4)
-            flags = RST | ACK
+            add(numbers, _NXT, n + bool(flags & _SYN) + bool(flags & _FIN), 4)
+            flags = _RST | _ACK
         self.number = (self.number + 1) & 0xFFFF
         write(packet, 0, self.number, self.stack.address, numbers, 0, flags, 0, 0, 0)
         return 40

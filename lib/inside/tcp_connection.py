@@ -19,7 +19,15 @@ from portable import const, elapsed, sooner
 
 from . import tcp_pace as pace
 from .tcp_ring import get, put, take
-from .tcp_segment import ACK, FIN, NXT, PSH, RST, SYN, SYN_OPTIONS, UNA, add, sack, write
+from .tcp_segment import SYN_OPTIONS, add, sack, write
+
+_FIN = const(1)  # as tcp_segment has them
+_SYN = const(2)
+_RST = const(4)
+_PSH = const(8)
+_ACK = const(16)
+_UNA = const(8)
+_NXT = const(12)
 
 _MSS = const(0)
 _CWND = const(1)
@@ -340,7 +348,7 @@ class Connection:
         w = self._words
         phase = w[_PHASE]
         place = w[_MAX]
-        flags = ACK
+        flags = _ACK
         n = optional = 0
         if phase >= _OPEN:
             again = w[_RESEND]
@@ -360,13 +368,13 @@ class Connection:
                 place = -1  # a keepalive
             w[_PROBE] = 0
         elif w[_RESET]:
-            flags = RST | ACK
+            flags = _RST | _ACK
             self._tcp.remove(self)
         elif w[_NEXT]:
             return 0
         else:
-            flags = SYN if phase == _SYN_SENT else SYN | ACK
-            optional = 8 if w[_SACK_OK] or flags == SYN else 4
+            flags = _SYN if phase == _SYN_SENT else _SYN | _ACK
+            optional = 8 if w[_SACK_OK] or flags == _SYN else 4
             out[at + _HEADERS : at + _HEADERS + optional] = SYN_OPTIONS[:optional]
             if not place:
                 self._arm(now)  # a repeated SYN does not put it off
@@ -374,7 +382,7 @@ class Connection:
             w[_NEXT] = w[_MAX] = 1
         w[_OWED] = 0
         tcp = self._tcp
-        tcp.asks = bool(n or flags & (SYN | FIN))  # V12
+        tcp.asks = bool(n or flags & (_SYN | _FIN))  # V12
         room = tcp.buffer - w[_UNREAD]
         if room - w[_WINDOW] >= tcp.step and phase == _OPEN and not w[_ENDED]:  # V6
             if w[_WINDOW] < tcp.step:  # V5: told once more, for the peer would wait for it
@@ -393,10 +401,10 @@ class Connection:
         if phase < _OPEN:
             if phase <= _SYN_SENT:
                 return bool(phase) and self._answered(packet, header, flags, ack, found, now)
-            if flags & (SYN | ACK) == SYN and seq == -1:
+            if flags & (_SYN | _ACK) == _SYN and seq == -1:
                 w[_NEXT] = 0  # the SYN-ACK again
                 return False
-        if flags & RST:  # V7
+        if flags & _RST:  # V7
             if not seq and phase != _TIME_WAIT:
                 self.end(OSError(ECONNRESET, "reset by the peer"))
             elif 0 < seq < w[_WINDOW]:
@@ -404,9 +412,9 @@ class Connection:
             return False
         data = header + (packet[header + 12] >> 2 & 60)
         n = (packet[2] << 8 | packet[3]) - data
-        length = n + (flags & FIN)
-        if flags & SYN or not flags & ACK:
-            if flags & SYN:
+        length = n + (flags & _FIN)
+        if flags & _SYN or not flags & _ACK:
+            if flags & _SYN:
                 self._challenge(now)
             return False
         if length and seq < 0 and seq + length <= 0:  # what we have already
@@ -431,7 +439,7 @@ class Connection:
         window = packet[header + 14] << 8 | packet[header + 15]
         changed = self._acknowledged(ack, seq, window, length, found, now)
         if length and w[_PHASE] == _OPEN and not w[_ENDED]:
-            changed = self._take(packet, data, n, seq, flags & FIN, now) or changed
+            changed = self._take(packet, data, n, seq, flags & _FIN, now) or changed
         if w[_IDLE_MS] and w[_PHASE] == _OPEN and self.sent and not w[_ORPHAN]:
             self._arm(now)
         if changed:
@@ -494,20 +502,20 @@ class Connection:
     def _establish(self, packet, header, now):
         """Our SYN is acknowledged."""
         w = self._words
-        add(self.numbers, UNA, 1, 4)
+        add(self.numbers, _UNA, 1, 4)
         window = packet[header + 14] << 8 | packet[header + 15]
         self._begin(window, 0 if w[_TRIES] else max(1, elapsed(now, w[_SINCE])))
 
     def _answered(self, packet, header, flags, ack, found, now):
         """An answer to our SYN; True if it is one to something else."""
-        if flags & ACK and ack != 1:
-            return not flags & RST
-        if flags & RST:
-            if flags & ACK:
+        if flags & _ACK and ack != 1:
+            return not flags & _RST
+        if flags & _RST:
+            if flags & _ACK:
                 self.end(OSError(ECONNREFUSED, "nobody listens there"))  # V2
-        elif flags & SYN and flags & ACK:
-            self.numbers[NXT : NXT + 4] = packet[header + 4 : header + 8]
-            add(self.numbers, NXT, 1, 4)
+        elif flags & _SYN and flags & _ACK:
+            self.numbers[_NXT : _NXT + 4] = packet[header + 4 : header + 8]
+            add(self.numbers, _NXT, 1, 4)
             self.greet(found)
             self._establish(packet, header, now)
             self._words[_OWED] = _AT_ONCE
@@ -532,7 +540,7 @@ class Connection:
                     pace.duplicate(w, w[_MAX] >= min(w[_QUEUED], window))
             return False
         queued = w[_QUEUED]
-        add(self.numbers, UNA, ack, 4)
+        add(self.numbers, _UNA, ack, 4)
         if ack > queued:
             w[_OUR_FIN] = _DONE
         n = min(ack, queued)
@@ -597,9 +605,9 @@ class Connection:
         flags = 0
         if n:
             get(out, at, self._out, (w[_OUT_AT] + place) % len(self._out), n)
-            flags = PSH if end == w[_QUEUED] else 0
+            flags = _PSH if end == w[_QUEUED] else 0
         if end == w[_QUEUED] and w[_OUR_FIN] == _WANTED:
-            flags |= FIN
+            flags |= _FIN
             end += 1
         sent = w[_MAX]
         if end > sent:
@@ -631,7 +639,7 @@ class Connection:
                 w[_OWED] = _AT_ONCE  # V5
             more = take(w, self._in, memoryview(packet)[data + start - seq : data + end - seq], start, end)
         if more > 0:
-            add(self.numbers, NXT, more, 4)
+            add(self.numbers, _NXT, more, 4)
             w[_TOLD_AT] -= more
             if w[_OWED]:
                 w[_OWED] = _AT_ONCE
@@ -648,7 +656,7 @@ class Connection:
     def _end_of_data(self, now):
         """Their FIN (V8)."""
         w = self._words
-        add(self.numbers, NXT, 1, 4)
+        add(self.numbers, _NXT, 1, 4)
         w[_TOLD_AT] -= 1
         w[_ENDED] = 1
         w[_PASSIVE] = w[_OUR_FIN] == 0 or (w[_OUR_FIN] == _WANTED and w[_MAX] <= w[_QUEUED])

@@ -1,7 +1,7 @@
 """Octets of TCP: segments read and written in place (RFC 9293 section 3.1), their options (RFC 2018, 6691).
 
 Sequence numbers are four octets and stay that (V13): as ints, half of them would be heap objects on a board. What a
-connection is known by, and its two numbers, lie in one bytearray of SIZE octets, as a segment of ours begins with them:
+connection is known by, and its two numbers, lie in one bytearray of 16 octets, as a segment of ours begins with them:
 
     host 4 | our port 2 | its port 2 | una 4: the first number that is not acknowledged | nxt 4: the next expected
 
@@ -12,14 +12,6 @@ from portable import const, copy, equal, micropython, ptr8
 
 from .ipv4 import head, summed
 
-SIZE = const(16)
-UNA = const(8)
-NXT = const(12)
-FIN = const(1)
-SYN = const(2)
-RST = const(4)
-PSH = const(8)
-ACK = const(16)
 SYN_OPTIONS = b"\x02\x04\x05\x50\x01\x01\x04\x02"  # V2: 1,360 octets, and SACK is understood
 
 _SIZE = const(16)
