@@ -22,9 +22,13 @@ NAME = "sensor-7"
 CONFIG = {
     "gateway": GATEWAY, "id": NAME, "psk": PSK, "gateway_id": "gateway.example", "inside": INSIDE,
     "remote": ["10.77.0.0/24"], "keep_keys": False, "lifetime_s": 10800,
-    "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"], "ppk": "", "ppk_id": "",
+    "groups": [31, 14], "ciphers": ["aes-cbc-256", "aes-cbc-128"],
 }  # fmt: skip
 _PLUGINS = "random nonce aes sha1 sha2 hmac kdf gmp curve25519 gcm openssl %s kernel-netlink socket-default vici updown"
+
+
+def _facts(config, pool):
+    return gateway.Facts({"ppk": "", "ppk_id": "", **config}, pool)
 
 
 def config(**changes):
@@ -43,7 +47,8 @@ class Strongswan(CharonProcess):
                  keys=False, secret=None, servers=(), authorities=()):  # fmt: skip
         super().__init__(folder)
         self._host = host
-        self.name = gateway.Facts(config).name
+        facts = _facts(config, pool)
+        self.name = facts.name
         level = 4 if keys else 1
         plugins = ["kernel-libipsec"] * esp + ["x509", "pem"] * bool(authorities)
         daemon = {
@@ -55,7 +60,7 @@ class Strongswan(CharonProcess):
             "retransmit_timeout": "0.5", "retransmit_base": "1.4", "retransmit_tries": "8", **dict(settings),
         }  # fmt: skip
         (folder / "strongswan.conf").write_text("\n".join(gateway.sections({"charon": daemon})) + "\n")
-        self._swanctl = gateway.swanctl(gateway.Facts(config, pool))
+        self._swanctl = gateway.swanctl(facts)
         if secret is not None:
             self._swanctl["secrets"][f"ike-{self.name}"]["secret"] = f'"{secret}"'
         if servers:
@@ -131,7 +136,7 @@ class Libreswan(PlutoProcess):
 
     def __init__(self, host, folder, config=CONFIG, conn=(), pool="10.9.0.0/24"):
         super().__init__(folder)
-        facts = gateway.Facts(config, pool)
+        facts = _facts(config, pool)
         self.name = facts.name
         lines = gateway.libreswan(facts)
         split = lines.index("")
