@@ -272,3 +272,52 @@ def test_no_address_has_more_than_half_of_the_answers_h4(rate):
     now = (now + 2000) % (1 << 30)
     shares.tick(now)
     assert not shares._debts and sum(shares.allow(flood + b"\1\1", 0, now) for _ in range(rate)) == rate // 2
+
+
+def test_packets_alone_are_no_reason_to_look_at_everybody_k12():
+    world = HubWorld(devices=3).up()
+    looks = []
+    look = world.members._look
+    world.members._look = lambda now: (looks.append(now), look(now))
+    assert echoes(world, 50, 20) == 50
+    assert len(looks) <= 2
+    world.devices[1].life.close(world.clock)
+    world.devices[1].speak()
+    world.run(100)
+    assert "sensor-2" not in world.members.members and 2 <= len(looks) <= 4
+
+
+def test_who_comes_is_seen_though_no_event_tells_of_it_k12():
+    """Lost events delay what follows by a second, no more."""
+    world = HubWorld(devices=2)
+    take = world.members.take
+    world.members.take = lambda *_: None
+    world.up()
+    for _ in range(20):
+        echoes(world, 1, 100)
+    assert world.members.members["sensor-1"].current and echoes(world) == 3
+    world.devices[1].life.close(world.clock)
+    world.devices[1].speak()
+    for _ in range(20):
+        echoes(world, 1, 100)
+    assert "sensor-2" not in world.members.members
+    world.members.take = take
+
+
+def test_a_half_open_ike_sa_that_goes_while_its_secret_is_made_a6():
+    """Nothing of it is established, in a slot that may be another's by then."""
+    world = HubWorld()
+    slices = []
+
+    def removes():
+        work = world.members.acceptor._work
+        if work and work[1] and not slices:
+            slices.append(1)
+            world.node.remove(work[1].slot, -26)
+
+    (device,) = world.devices
+    tick = world.node.tick
+    world.node.tick = lambda now: (removes(), tick(now))
+    world.run(3000)
+    assert slices and not device.life.up
+    world.up()

@@ -1,8 +1,9 @@
 """Who is there: the SAs of the peers that we have accepted, and which of them carries (rules A9, A11, H1 to H3).
 
-`Members` follows a node. What a peer has is what the table and its owners say whenever it is looked at: the IKE SAs
-whose policy it is, the Child SAs that belong to them. Each Acceptance begins a generation of IKE SAs, which rekeys
-continue (owner.rank). No I/O. Nothing is renewed here, and nobody is asked whether it lives: the caller does (H2, H3).
+`Members` follows a node. What a peer has is what the table and its owners say whenever it is looked at, which is after
+each event and each second: the IKE SAs whose policy it is, the Child SAs that belong to them. Each Acceptance begins a
+generation of IKE SAs, which rekeys continue (owner.rank). No I/O. Nothing is renewed here, and nobody is asked whether
+it lives: the caller does (H2, H3).
 """
 
 from errno import ECONNABORTED
@@ -24,6 +25,7 @@ _NO_CHILD_SA = const(-34)
 
 _GENERATIONS = const(2)  # of one id (A9)
 _LOOK_MS = const(10000)
+_UNTOLD_MS = const(1000)
 _CHILDLESS_MS = const(30000)  # A11
 _LIFETIME_MS = const(86400000)  # H3
 _AFTER_MS = const(3600000)
@@ -131,7 +133,7 @@ class Member:
         """Send and receive on that Child SA, too."""
         self._numbers += 1
         traffic = _Carried(self, child, now, number=self._numbers)
-        self.node.attach_child(child.slot, traffic)
+        traffic.install()
         self.current = self.current or traffic
 
     def seal(self, out, size, now):
@@ -174,6 +176,7 @@ class Members:
         self._why = {}  # of the IKE SAs that have gone, by slot: the code
         self._events = []
         self._looked_at = self._hour_at = -1
+        self._told = False  # of something that has happened since
         node.acceptor = self.acceptor
         node.follow(self.acceptor)
         node.follow(self)
@@ -213,13 +216,37 @@ class Members:
     # What a node asks of its follower.
 
     def take(self, kind, slot, detail, now):
-        """Events are news: why an SA has gone is all that they are read for."""
+        """Events are news: that there are any, and why an SA has gone, is all that they are read for."""
+        self._told = True
         if kind == GONE:
             self._why[slot] = detail
 
     def attend(self, now):
-        """Look at what there is."""
+        """Look at what there is, if that can have changed; where everybody is, always."""
+        if self._told or not 0 <= now - self._looked_at < _UNTOLD_MS:
+            self._look(now)
+        else:
+            for member in self.members.values():
+                member.settle()
+
+    def tick(self, now):
+        """Let time pass."""
+        self.stack.tick(now)
+        if self._looked_at < 0 or elapsed(now, self._looked_at) >= _LOOK_MS:
+            self._look(now)
+
+    def next_timer(self, now):
+        """Milliseconds until `tick` is due."""
+        look = max(0, _LOOK_MS - elapsed(now, self._looked_at)) if self._looked_at >= 0 else 0
+        return sooner(self.stack.next_timer(now), look)
+
+    # The rest is private.
+
+    def _look(self, now):
         self._looked_at = now
+        if self._hour_at < 0 or elapsed(now, self._hour_at) >= _HOUR_MS:
+            self._hour_at = now
+            self.peers.tick(now)
         node = self.node
         found = {}
         for owner in self._owners():
@@ -242,22 +269,7 @@ class Members:
                 del self.members[id]
                 self.peers.left(member.policy, now)
         self._why.clear()
-
-    def tick(self, now):
-        """Let time pass."""
-        self.stack.tick(now)
-        if self._hour_at < 0 or elapsed(now, self._hour_at) >= _HOUR_MS:
-            self._hour_at = now
-            self.peers.tick(now)
-        if self._looked_at < 0 or elapsed(now, self._looked_at) >= _LOOK_MS:
-            self.attend(now)
-
-    def next_timer(self, now):
-        """Milliseconds until `tick` is due."""
-        look = max(0, _LOOK_MS - elapsed(now, self._looked_at)) if self._looked_at >= 0 else 0
-        return sooner(self.stack.next_timer(now), look)
-
-    # The rest is private.
+        self._told = False
 
     def _owners(self):
         """Owners of the IKE SAs of ours that are established."""

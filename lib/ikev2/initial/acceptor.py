@@ -35,6 +35,7 @@ from .sa_init import (
 _SIZES = {31: 32, 14: 256}  # octets of a public value
 _SETTLED_MS = const(5000)  # from when on another may take a half-open IKE SA's place
 _VALUE_MS = const(60000)
+_LOOK_MS = const(200)  # so often, while there is work
 
 
 class _Value:
@@ -70,6 +71,7 @@ class Acceptor:
         self._cookies = Cookies(node.random)
         self._budget = Budget(answers_per_s, answers_per_s, 0, 1)
         self._values = {}  # by group
+        self._looked_at = -1
         self._work = None  # (a _Value, the Responder whose secret is made, None for the value itself)
 
     # What the node asks.
@@ -122,16 +124,8 @@ class Acceptor:
 
     def tick(self, now):
         """Let time pass, and do a slice of the work; true if there is more of it to do."""
-        self._cookies.tick(now)
-        self._budget.tick(now)
-        for responder in list(self.half_open):
-            if self.node.owners[responder.slot] is not responder:
-                self.half_open.remove(responder)
-            elif not responder.left(now):
-                self.drop(responder, reasons.AUTHENTICATION_FAILED if responder.refused else reasons.NO_RESPONSE_AUTH)
-        for number in list(self._values):
-            if elapsed(now, self._values[number].made_at) >= _VALUE_MS:
-                del self._values[number]
+        if not self._work or not 0 <= now - self._looked_at < _LOOK_MS:
+            self._look(now)
         self._step(now)
         return self._work is not None
 
@@ -151,6 +145,20 @@ class Acceptor:
         self.node.remove(responder.slot, reason)
 
     # The rest is private.
+
+    def _look(self, now):
+        """Whose time is over."""
+        self._looked_at = now
+        self._cookies.tick(now)
+        self._budget.tick(now)
+        for responder in list(self.half_open):
+            if self.node.owners[responder.slot] is not responder:
+                self.half_open.remove(responder)
+            elif not responder.left(now):
+                self.drop(responder, reasons.AUTHENTICATION_FAILED if responder.refused else reasons.NO_RESPONSE_AUTH)
+        for number in list(self._values):
+            if elapsed(now, self._values[number].made_at) >= _VALUE_MS:
+                del self._values[number]
 
     def _lives(self, spi_i, source):
         """True if an IKE SA is alive that has begun, or whose rekey was begun, with that SPI from there."""
@@ -267,6 +275,8 @@ class Acceptor:
             self._without(value)
             raise
         self._work = None
+        if responder and self.node.owners[responder.slot] is not responder:  # it has gone meanwhile
+            return
         if not responder:
             value.octets = value.dh.value
             for waiting in self.half_open:
