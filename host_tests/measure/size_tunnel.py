@@ -9,6 +9,25 @@ from boards.emulator import CLOCK_NS, Board
 from library.scripted_gateway import Gateway
 
 _PSK = b"of no value, but long enough"
+_PPK = """
+from ikev2.initial.ppk import Ppk
+from ikev2.sa.payloads import chained
+ppk = Ppk(b"", "sensor-7.ppk", bytes(range(32)))
+class Proof:
+    sk_d, ours, theirs = bytes(32), (b"", b"", bytes(32)), (b"", b"", bytes(32))
+parts = [(33, bytes(40)), (40, bytes(32)), (41, ppk.asked[1])]
+first, octets = chained([(36, bytes(15)), (39, bytes(36)), (33, bytes(44)), (44, bytes(40)), ppk.named])
+gc.collect()
+start = _ticks()
+parts.append(ppk.asked)
+asked = ppk.is_asked([(16388, 0, 0), (16389, 0, 0), (16435, 0, 0)])
+ppk.mix(Proof)
+parts.append(ppk.named)
+used = ppk.is_used(first, octets)
+spent_on_it = time.ticks_diff(_ticks(), start)
+assert asked and used and Proof.sk_d != bytes(32)
+print(spent_on_it)
+"""
 _HOST = ("198.51.100.1", 500)
 _DEVICE = ("192.0.2.1", 20001)
 _MEGA = 1000000
@@ -133,6 +152,7 @@ def made():
         device.spent()
         device.up()
         yield "a tunnel made again, known answers given", device.spent(), "instructions"
+        yield "a PPK asked for, mixed in and confirmed", int(device.board.exec(_PPK)) * CLOCK_NS, "instructions"
         sa = device.gateway.sas[-1]
         live = device.heap()
         for group, name in ((0, "without PFS"), (31, "with PFS")):

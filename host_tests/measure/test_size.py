@@ -49,6 +49,11 @@ def test_tcp(measured):
     assert measured["flash, TCP and streams as .mpy files"] <= 16 * 1024
 
 
+def test_ppk(measured):
+    """Q1, Q2: three prf, a payload more in each message and a look at both responses."""
+    assert 30000 < measured["a PPK asked for, mixed in and confirmed"] <= 300000
+
+
 def test_wake(measured):
     """From the first line of main.py, frozen, to the first ESP packet."""
     reading = measured["wake from reset to the first reading sent, keys kept"]
