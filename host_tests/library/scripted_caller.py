@@ -67,6 +67,7 @@ class Caller:
         self.contact = contact
         self.ppk, self.optional_ppk = ppk, optional_ppk
         self.mixed = False
+        self.said = {}  # the notifies of the hub's IKE_SA_INIT
         self.random = random
         self.changes = changes
         self.sa = IkeSa(random(8), bytes(8), None, 500, cipher, ours=True)
@@ -103,7 +104,7 @@ class Caller:
 
     def _init(self, message):
         parts = payloads(message[16], message[28:])
-        said = notifies(parts)
+        said = self.said = notifies(parts)
         if COOKIE in said:
             self.cookie = said[COOKIE][1]
             return self.first()

@@ -220,6 +220,7 @@ def test_table_1_q4(caller, theirs, what):
     made = called(theirs, ppk=PPK if caller else None, optional_ppk=caller == "optional")
     assert (made.mixed, bool(made.child)) == (what == "mixed", what != "no")
     assert made.refused == (24 if what == "no" else 0)
+    assert (USE_PPK in made.said) == bool(caller and theirs)
 
 
 @pytest.mark.parametrize("theirs", [{1: PPK}, {2: PPK}])
@@ -240,6 +241,16 @@ def test_no_ppk_auth_is_not_taken_where_the_ppk_is_required_or_wrong_q4():
 
         assert called({2: PPK}, ppk=PPK, optional_ppk=True, changes=changes).refused == 24
     assert called({1: ("other", PPK[1])}, ppk=PPK, optional_ppk=True).refused == 24
+    for change in (
+        lambda body: b"\1" + body[1:],
+        lambda body: b"",
+        lambda body: body[:3],
+    ):  # of AUTH: its method counts
+
+        def changes(what, parts, change=change):
+            return [(kind, change(body)) if kind == 39 else (kind, body) for kind, body in parts]
+
+        assert called({2: PPK}, ppk=PPK, optional_ppk=True, changes=changes).refused == 24
 
 
 @pytest.mark.parametrize("kind", [b"\1", b"\0", b"\3", b""])

@@ -67,15 +67,8 @@ def _digest(*parts):
 def _configuration(life):
     """Eight octets that another configuration does not have."""
     policy = life.policy
-    said = (
-        policy.id,
-        policy.gateway_id,
-        policy.inside,
-        policy.groups,
-        policy.ciphers,
-        life.settings,
-        policy.ppk and (policy.ppk.id, policy.ppk.octets),
-    )
+    ppk = policy.ppk and (policy.ppk.id, policy.ppk.octets)
+    said = policy.id, policy.gateway_id, policy.inside, policy.groups, policy.ciphers, life.settings, ppk
     return _digest(policy.psk, policy.remote, repr(said).encode())
 
 
