@@ -6,6 +6,7 @@ from ipsec import life
 from library.hub_world import HubWorld
 from library.test_members import echoes
 
+PC = {"half_open": 32, "of_address": 16, "cookies_from": 16, "answers_per_s": 500}
 MARKER = bytes(4)
 INVALID_IKE_SPI = bytes.fromhex("000000240000000800000004")
 
@@ -34,8 +35,7 @@ def test_a_hub_that_has_lost_power_has_its_devices_back_r5_r10_l1(every, within)
 
 
 def test_twenty_sensors_behind_one_address_come_and_come_back_h4():
-    pc = {"half_open": 32, "of_address": 16, "cookies_from": 16, "answers_per_s": 500}
-    world = HubWorld(devices=20, table=(192, 192), most=64, limits=pc, pc=True)
+    world = HubWorld(devices=20, table=(192, 192), most=64, limits=PC, pc=True)
     for number, device in enumerate(world.devices):
         device.host = world.devices[0].host
         device.ports = {500: 20000 + 2 * number, 4500: 20001 + 2 * number}
@@ -52,6 +52,34 @@ def test_twenty_sensors_behind_one_address_come_and_come_back_h4():
         assert world.now - back < 20000
     assert world.now - back < 3000
     assert all(device.begun <= 3 for device in world.devices)
+
+
+@pytest.mark.parametrize(("loss", "doubling", "delay"), [(0, 0, (5, 5)), (0.25, 0.2, (1, 300))])
+def test_forty_devices_call_at_once_and_again_a2_a5_a6_h4(loss, doubling, delay):
+    """All are there with one attempt each; a quarter lost, a fifth doubled, all out of order, none is left out."""
+    wire = {"loss": loss, "doubling": doubling, "delay": delay}
+    world = HubWorld(devices=40, table=(192, 192), most=64, limits=PC, pc=True, **wire)
+    for _ in range(2):
+        began, before = world.now, sum(device.begun for device in world.devices)
+        world.up()
+        begun = sum(device.begun for device in world.devices) - before
+        print(f"{world.now - began} ms, {begun} attempts")
+        assert begun == 40 if not loss else begun < 120
+        cookies = [octets for _, to_hub, _, _, octets in world.sent if not to_hub and octets[16:17] == b"\x29"]
+        assert cookies  # A5: more than 16 at once
+        world.loss = 0
+        answered = sum(device.answered for device in world.devices)
+        for _ in range(5):
+            for device in world.devices:
+                assert device.echo()
+            world.run(1000)
+        assert sum(device.answered for device in world.devices) - answered == 200
+        assert len(set(world.members.members)) == 40
+        assert len({world.members.members[device.id].current.child.remote for device in world.devices}) == 40
+        for device in world.devices:
+            device.power_on()
+        world.start_hub()
+        world.loss, world.sent = loss, []
 
 
 class Forger:

@@ -151,3 +151,22 @@ def test_twenty_sensors_behind_one_address_h4(tmp_path):
     assert set(attempts) <= {1, 2}, attempts
     print(f"{SENSORS} sensors behind one address: all have delivered {took} ms after the hub's return, {sum(attempts)} "
           "attempts")  # fmt: skip
+
+
+def test_forty_devices_at_once_a5_a6_h4(tmp_path):
+    """One attempt each."""
+    ids = [f"sensor-{number}" for number in range(1, 41)]
+
+    async def main():
+        tunnels = [Tunnel("127.0.0.1:14515", id, PSK.encode(), "hub.example") for id in ids]
+        began = now()
+        await asyncio.wait_for(asyncio.gather(*(tunnel.up() for tunnel in tunnels)), 120)
+        took = now() - began
+        events = [event for tunnel in tunnels for event in iter(tunnel.event, None)]
+        await asyncio.gather(*(tunnel.close() for tunnel in tunnels))
+        return took, [word for word, _ in events].count("attempting")
+
+    with hub(tmp_path, 14515, *ids):
+        took, attempts = asyncio.run(main())
+    assert attempts == 40
+    print(f"40 devices at once: all have a tunnel after {took} ms")
