@@ -50,5 +50,5 @@ class Acceptor(Protocol):
     """Who answers an IKE_SA_INIT request: Node.acceptor."""
 
     def receive(
-        self, via: int, source: bytes, datagram: bytes | bytearray, length: int, now: int
-    ) -> bytes | bytearray | None: ...
+        self, reply: Any, via: int, source: bytes, datagram: bytes | bytearray, length: int, now: int
+    ) -> None: ...

@@ -42,7 +42,7 @@ _NAT = b"\x11\x94"
 class Node(Owners):
     """A node over an SpiTable; random(n) gives n random octets; the limits are Budget's, or `budget` is one, and L4's.
 
-    acceptor -- its receive(via, source, datagram, length, now) gives the answer to an IKE_SA_INIT request, or None
+    acceptor -- its receive(reply, via, source, datagram, length, now) answers IKE_SA_INIT requests, as Acceptor has it
     """
 
     acceptor = None
@@ -88,15 +88,8 @@ class Node(Owners):
                 if int(self._notifier.slot) >= 0:
                     self._dispatch(verdict, via, source, datagram, length, now)
                 elif self.acceptor:  # N19
-                    self._accept(via, source, datagram, length, now)
+                    self.acceptor.receive(self._notifier, via, source, datagram, length, now)
         return verdict
-
-    def _accept(self, via, source, datagram, length, now):
-        """Somebody wants an IKE SA."""
-        decided = self._notifier
-        decided.out = self.acceptor.receive(via, source, datagram, length, now)
-        decided.via = via
-        decided.to = source
 
     def _dispatch(self, verdict, via, source, datagram, length, now):
         """Tell the owner of an SA what came for it."""

@@ -76,34 +76,11 @@ class Acceptor:
 
     # What the node asks.
 
-    def receive(self, via, source, datagram, length, now):
-        """The answer without state, as a datagram, to an IKE_SA_INIT request outside of any IKE SA; None."""
-        at = MARKER if via == PORT_NAT else 0
-        spi_i = bytes(datagram[at : at + 8])
-        if (
-            datagram[at + EXCHANGE] != IKE_SA_INIT  # A1
-            or datagram[at + FLAGS] & (RESPONSE | INITIATOR) != INITIATOR
-            or any(datagram[at + MESSAGE_ID : at + wire.LENGTH])
-            or any(datagram[at + wire.SPI_R : at + wire.NEXT_PAYLOAD])
-            or not any(spi_i)
-        ):
-            return None
-        for responder in self.half_open:  # A2
-            request = responder.accepted
-            if (
-                responder.source == source
-                and len(request) == length - at
-                and equal(request, 0, datagram, at, length - at)
-            ):
-                responder.retransmit()
-                return None
-        if self._lives(spi_i, source):
-            return None
-        answer = self._consider(via, source, datagram, at, length, spi_i, now)
-        if not answer:
-            return None
-        message = bytes(at) + composed(spi_i, b"", RESPONSE, [answer])
-        return message if len(message) <= length and self._budget.allow(source, 1, now) else None  # A12
+    def receive(self, reply, via, source, datagram, length, now):
+        """Answer an IKE_SA_INIT request outside of any IKE SA: without state by `out`, `via` and `to` of `reply`."""
+        reply.out = self._answer(via, source, datagram, length, now)
+        reply.via = via
+        reply.to = source
 
     def take(self, kind, slot, detail, now):
         """Events are nothing that `tick` does not see."""
@@ -145,6 +122,35 @@ class Acceptor:
         self.node.remove(responder.slot, reason)
 
     # The rest is private.
+
+    def _answer(self, via, source, datagram, length, now):
+        """The answer without state, as a datagram; None."""
+        at = MARKER if via == PORT_NAT else 0
+        spi_i = bytes(datagram[at : at + 8])
+        if (
+            datagram[at + EXCHANGE] != IKE_SA_INIT  # A1
+            or datagram[at + FLAGS] & (RESPONSE | INITIATOR) != INITIATOR
+            or any(datagram[at + MESSAGE_ID : at + wire.LENGTH])
+            or any(datagram[at + wire.SPI_R : at + wire.NEXT_PAYLOAD])
+            or not any(spi_i)
+        ):
+            return None
+        for responder in self.half_open:  # A2
+            request = responder.accepted
+            if (
+                responder.source == source
+                and len(request) == length - at
+                and equal(request, 0, datagram, at, length - at)
+            ):
+                responder.retransmit()
+                return None
+        if self._lives(spi_i, source):
+            return None
+        answer = self._consider(via, source, datagram, at, length, spi_i, now)
+        if not answer:
+            return None
+        message = bytes(at) + composed(spi_i, b"", RESPONSE, [answer])
+        return message if len(message) <= length and self._budget.allow(source, 1, now) else None  # A12
 
     def _look(self, now):
         """Whose time is over."""
