@@ -105,6 +105,8 @@ def within(selectors, bounds):
 
 def covers(selectors, held):
     """True if everything in `held` is in one or another of the selectors, in pieces perhaps, sixteen at most."""
+    if selectors == held:  # as rekeys have it, and 90,000 instructions less
+        return True
     wanted = list(each(held))
     pieces = list(each(selectors[: _PIECES * SELECTOR]))
     while wanted:
