@@ -392,8 +392,9 @@ def test_who_accepts_is_asked_for_an_answer_to_ike_sa_init_of_nobodys_n19():
     assert not node.outgoing(7)
 
     class Acceptor:
-        def receive(self, via, source, datagram, length, now):
-            return bytes((via & 255, now)) + source + datagram[:length]
+        def receive(self, reply, via, source, datagram, length, now):
+            reply.out = bytes((via & 255, now)) + source + datagram[:length]
+            reply.via, reply.to = via, source
 
     node.acceptor = Acceptor()
     node.receive(500, PEER, request, len(request), 7)
