@@ -250,16 +250,17 @@ def left_over(device):
 
 
 def spent_twice(device):
-    """A number of ESP or a Message ID under which two different messages have left."""
+    """A number of ESP, a Message ID or an IV of AES-CBC with which two different messages have left."""
     known = {}
     for _, via, octets in device.sent:
+        keys = ()
+        at = 4 * (via == 4500)
         if via == 4500 and octets[:4] != bytes(4):
-            key = octets[:8] if len(octets) > 1 else None
-        else:
-            at = 4 * (via == 4500)
-            key = (octets[at : at + 16], octets[at + 18 : at + 24])
-            if octets[at + 18] == 34:
-                key = None
-        if key and known.setdefault(key, octets) != octets:
-            return f"spent twice: {key}"
+            keys = (octets[:8], (octets[:4], octets[8:24])) if len(octets) > 1 else ()
+        elif octets[at + 16] == 46:
+            spis = octets[at : at + 16]
+            keys = (spis, octets[at + 18 : at + 24]), (spis, octets[at + 32 : at + 48])
+        for key in keys:
+            if known.setdefault(key, octets) != octets:
+                return f"spent twice: {key}"
     return ""

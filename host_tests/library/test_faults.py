@@ -107,8 +107,11 @@ def asleep(device):
     device.now += 600000
     try:
         device.power_on()
-        if table and device.node.table.restore(table):
-            sleep.wake(device.life, octets, 600000, device.clock)
+        try:
+            if table and device.node.table.restore(table):
+                sleep.wake(device.life, octets, 600000, device.clock)
+        except MemoryError:
+            pass  # Tunnel.wake
         sleep.clear(device.node)
     except (MemoryError, OSError, ValueError):
         device.power_on()  # main.py ends, the watchdog bites, and RTC memory was cleared

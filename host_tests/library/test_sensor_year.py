@@ -22,7 +22,19 @@ AWAKE_MS = 400
 SETTLE_MS = 1000
 UP_MS = 120000
 COST_MS = {14: 2400, 31: 400}
-GATEWAYS = {"never": Gateway, "replace": Replacing, "keep": Keeping}
+
+
+class Never(Gateway):
+    """`unique = never`: it is told INITIAL_CONTACT, and keeps what it has."""
+
+    def _auth(self, sa, parts):
+        others = [other for other in self.sas if other is not sa]
+        answer = super()._auth(sa, parts)
+        self.sas[:] = [*[other for other in others if other not in self.sas], *self.sas]
+        return answer
+
+
+GATEWAYS = {"no": Gateway, "never": Never, "replace": Replacing, "keep": Keeping}
 
 
 def costly(board):

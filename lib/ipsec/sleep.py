@@ -189,14 +189,14 @@ def wake(life, octets, slept_ms, now):
     traffic.verified = True
     rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
     owner = IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys)
+    life.stack.address = address
+    life.stack.servers = bytes(octets[at + 1 : end])
+    life.connections = bytes(octets[end:])
     table.update_ike(slot, established=True)
     life.node.attach(slot, owner)
     life.node.attach_child(child_slot, traffic)
     owner.alive((now - _NOT_FRESH_MS) & _WRAP)
     owner.attended = True
-    life.stack.address = address
-    life.stack.servers = bytes(octets[at + 1 : end])
-    life.connections = bytes(octets[end:])
     life.resume(owner, lived, due, limit, now)  # Z3
     return True
 

@@ -256,7 +256,10 @@ class Tunnel:
 
         SAs in the table for which nobody speaks go (Z7), so all that has outlived sleep in one node wakes before.
         """
-        woken = sleep.wake(self.life, octets, slept_ms, ticks_ms())
+        try:
+            woken = sleep.wake(self.life, octets, slept_ms, ticks_ms())
+        except MemoryError:  # Z7: what there is of it is mended, or made anew
+            woken = False
         sleep.clear(self.node)
         if self.life.connections:
             self.streams.restore(self.life.connections)
