@@ -321,6 +321,9 @@ def test_a_reading_after_sleep_by_a_kept_connection(device):
             assert len(packets[0].ip) == _PUBLISH and not any(packet.octets[:4] == bytes(4) for packet in packets)
     assert costs[0][2] > costs[2][2] > costs[1][2] and costs[1][1] <= 3 and costs[1][2] <= 370, costs
     assert "| all kept | {} | {} |".format(*costs[1][1:]) in README
+    for what, datagrams, octets in costs:  # ACKs go alone or with data, as time has it
+        said = re.search(rf"\| {what} \| (\d+) \| (\d+) \|", README)
+        assert abs(int(said[1]) - datagrams) <= 2 and abs(int(said[2]) - octets) <= 250, costs
 
 
 def test_the_broker_has_restarted_meanwhile(device):
