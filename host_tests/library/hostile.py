@@ -56,7 +56,7 @@ class Peer:
         connections = self.tcp.connections
         assert len(connections) <= 2 + 2 + 3 + 3 and len(self.listener.waiting) <= 3
         for one in connections:
-            queued, next, sent, _, unread, _, _, window = one._words[37:45]
+            queued, next, sent, _, unread, _, _, window = one.words[37:45]
             assert 0 <= unread + window <= BUFFER
             assert (0 <= queued <= BUFFER and 0 <= next <= sent <= BUFFER + 1) or one.state == "CLOSED"
 
@@ -123,7 +123,7 @@ class Peer:
             elif what == 10:
                 connection.keepalive(1000)
         except OSError as error:
-            orphan = connection._words[18]  # closed by the user: FIN-WAIT-2 ends without an error
+            orphan = connection.words[18]  # closed by the user: FIN-WAIT-2 ends without an error
             assert connection.error or orphan or error.args[0] == 32
         self.drain()
 

@@ -1,6 +1,7 @@
 """TCP inside a tunnel, with scapy as the peer: connections, data, what ends them, what is dropped (V)."""
 
 import errno
+import re
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from ikev2.budget import Budget
 from inside.tcp import Tcp
 from scapy.layers.inet import ICMP, IP, TCP
+from tools import ROOT
 
 from library.tcp_peer import BUFFER, HOST, MSS, OURS, THEIRS, Peer, Said
 
@@ -586,7 +588,7 @@ def test_close():
     peer.ack = 5
     assert peer.says(b"more") == [] and peer.read() == b"more"
     assert peer.says(flags="FA") == [Said("A", 5, 6, window=BUFFER - 4)]
-    assert connection.state == "TIME-WAIT" and peer.read() == b"" and connection._in is connection._out is None
+    assert connection.state == "TIME-WAIT" and peer.read() == b"" and connection.ring_in is connection.ring_out is None
     peer.now += 30000
     assert [said.flags for said in peer.says(flags="FA", seq=5)] == ["A"]
     assert peer.later(59999) == [] and len(peer.tcp.connections) == 1
@@ -796,7 +798,7 @@ def test_accepted():
     segment = peer.first()[TCP]
     assert segment.options == [("MSS", 1360), ("NOP", None), ("NOP", None), ("SAckOK", b"")] and not heard
     assert listener.accept() is None and peer.tcp.connections[0].state == "SYN-RECEIVED"
-    assert peer.tcp.connections[0]._in is None
+    assert peer.tcp.connections[0].ring_in is None
     peer.seq = peer.ack = 1
     assert peer.says(b"GET /") == [] and heard == [1]
     peer.connection = listener.accept()
@@ -851,7 +853,7 @@ def test_backlog():
     for own in range(4000, 4100):
         peer.ports, peer.seq, peer.ack = (80, own), 0, 0
         peer.receive(peer.packet(flags="S"))
-    assert len(peer.tcp.connections) == 3 and all(one._in is one._out is None for one in peer.tcp.connections)
+    assert len(peer.tcp.connections) == 3 and all(one.ring_in is one.ring_out is None for one in peer.tcp.connections)
     peer.start = 0
     assert [(at, said.flags) for at, said in peer.later(5000)] == [(0, "SA")] * 3 + [(1000, "SA")] * 3
     assert peer.tcp.connections == []
@@ -1063,7 +1065,7 @@ def test_kept_over_a_sleep():
     awake.tcp.restore(kept, 0)
     (awake.connection,) = awake.tcp.connections
     assert awake.connection.local_port == connection.local_port and awake.tcp.next_timer(0) == -1
-    assert awake.connection.mss == 1360 and awake.connection._words[3] == connection._words[3]
+    assert awake.connection.mss == 1360 and awake.connection.words[3] == connection.words[3]
     awake.connection.write(b"after")
     assert awake.later(5) == [(5, Said("PA", 7, 4, b"after"))]
     awake.says(b"puback", ack=12)
@@ -1095,3 +1097,14 @@ def test_room():
     peer.says(ack=1 + 3 * 560)
     peer.connection.write(bytes(BUFFER))
     assert [len(said.data) for said in peer.outgoing(room=600)][:2] == [548, 548]
+
+
+def test_a_name_has_one_meaning_in_all_parts():
+    """V13: each module has the constants that it needs, as MicroPython wants it."""
+    found = {}
+    for path in (ROOT / "lib/inside").glob("tcp*.py"):
+        for name, value in re.findall(r"^(_[A-Z_]+) = const\((.+?)\)", path.read_text(), re.MULTILINE):
+            found.setdefault(name, set()).add(value)
+    # Numbers of a segment, and the words of a connection with the same names.
+    del found["_ACK"], found["_SIZE"], found["_MSS"], found["_TCP"]
+    assert {name: values for name, values in found.items() if len(values) > 1} == {}

@@ -46,7 +46,7 @@ def test_tcp(measured):
     assert measured["TCP inside, 1,360 octets made"] <= 50000 * MARGIN
     assert measured["TCP inside, 1,360 octets taken"] <= 53000 * MARGIN
     assert 0 < measured["RAM, a TCP connection beside its buffers"] <= 600
-    assert measured["flash, TCP and streams as .mpy files"] <= 16 * 1024
+    assert measured["flash, TCP and streams as deployed"] <= 16 * 1024
 
 
 def test_ppk(measured):

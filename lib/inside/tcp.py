@@ -15,10 +15,12 @@ from array import array
 from errno import EADDRINUSE, ECONNABORTED, ENOBUFS
 from hashlib import sha256
 
-from portable import const, copy, equal, sooner
+from portable import const, copy, sooner
 
 from .tcp_connection import Connection
+from .tcp_receiving import greet, receive
 from .tcp_segment import add, belongs, distance, fault, new_numbers, options, quoted, write
+from .tcp_sending import due, outgoing
 
 _FIN = const(1)  # as tcp_segment has them
 _SYN = const(2)
@@ -78,7 +80,7 @@ class Tcp:
 
     def __init__(self, stack, random, connections=8, buffer=2720):
         if connections < 1 or not 128 <= buffer <= 0xFFFF:
-            raise ValueError("Tcp(connections=%r, buffer=%r)" % (connections, buffer))
+            raise ValueError("Tcp(%r, %r)" % (connections, buffer))
         self.buffer = buffer
         self.step = min(_MSS, buffer >> 1)  # by which a window is opened
         self.connections = []
@@ -101,7 +103,7 @@ class Tcp:
             raise OSError(ENOBUFS, "too many connections")
         local_port = local_port or self._free_port()
         numbers = bytearray(host) + bytes((local_port >> 8, local_port & 0xFF, port >> 8, port & 0xFF)) + bytes(8)
-        if local_port in self.listeners or any(equal(one.numbers, 0, numbers, 0, _UNA) for one in self.connections):
+        if local_port in self.listeners or numbers[:_UNA] in [one.numbers[:_UNA] for one in self.connections]:
             raise OSError(EADDRINUSE, "port in use")
         self._initial(numbers, now)
         connection = Connection(self, numbers)
@@ -148,7 +150,7 @@ class Tcp:
             if connection:
                 seq = distance(packet, header + 4, numbers, _NXT)
                 ack = distance(packet, header + 8, numbers, _UNA)
-                refused = connection.receive(packet, header, seq, ack, found, now)
+                refused = receive(connection, packet, header, seq, ack, found, now)
                 self.poke()
             elif new:
                 self._opening(new, packet, header, now)
@@ -171,7 +173,7 @@ class Tcp:
         `room` is the octets that a packet may have, 1,400 if possible, 104 at least.
         """
         for one in self.connections:
-            size = one.outgoing(out, at, room, now)
+            size = outgoing(one, out, at, room, now)
             if size:
                 return size
         return 0
@@ -180,7 +182,7 @@ class Tcp:
         """Milliseconds until `tick` and `outgoing` have something to do; -1 if there is no hurry."""
         wait = -1
         for one in self.connections:
-            wait = sooner(wait, one.due(now))
+            wait = sooner(wait, due(one, now))
         return wait
 
     def tick(self, now):
@@ -195,7 +197,7 @@ class Tcp:
 
     def address_changed(self):
         """The connections of the old address are over (V10)."""
-        self.end(OSError(ECONNABORTED, "the address inside the tunnel has changed"))
+        self.end(OSError(ECONNABORTED, "the address inside has changed"))
 
     def keep(self, now):
         """24 octets for each idle connection, good for one `restore`; the others are aborted (V14)."""
@@ -268,7 +270,7 @@ class Tcp:
         self._initial(numbers, now)
         add(numbers, _NXT, 1, 4)
         connection = Connection(self, numbers, listener)
-        connection.greet(self._found)
+        greet(connection.words, self._found)
         self.connections.append(connection)
         self.poke()
 

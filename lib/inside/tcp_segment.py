@@ -5,14 +5,12 @@ connection is known by, and its two numbers, lie in one bytearray of 16 octets, 
 
     host 4 | our port 2 | its port 2 | una 4: the first number that is not acknowledged | nxt 4: the next expected
 
-All else is a distance from una or nxt, a small int: `read` gives those of a segment that has come, `write` takes them.
+All else is a distance from una or nxt, a small int. Data waits in rings, which `put` and `get` go around.
 """
 
 from portable import const, copy, equal, micropython, ptr8
 
 from .ipv4 import head, summed
-
-SYN_OPTIONS = b"\x02\x04\x05\x50\x01\x01\x04\x02"  # V2: 1,360 octets, and SACK is understood
 
 _SIZE = const(16)
 _OURS = const(4)
@@ -146,3 +144,22 @@ def write(out, at: int, number: int, address, numbers, place: int, flags: int, w
     n = int(summed(out, at - 8, _TCP + n, n + 8)) ^ 0xFFFF  # the addresses stand in front
     octets[at + 16] = n >> 8
     octets[at + 17] = n & 0xFF
+
+
+def put(ring, at, data, n):
+    """ring[at:at+n] is data[:n], around its end."""
+    part = len(ring) - at
+    if part < n:
+        ring[at:] = data[:part]
+        ring[: n - part] = data[part:n]
+    else:
+        ring[at : at + n] = data[:n]
+
+
+def get(out, start, ring, at, n):
+    """out[start:start+n] is ring[at:at+n], around its end."""
+    part = min(n, len(ring) - at)
+    ring = memoryview(ring)
+    out[start : start + part] = ring[at : at + part]
+    if part < n:
+        out[start + part : start + n] = ring[: n - part]
