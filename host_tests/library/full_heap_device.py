@@ -27,12 +27,16 @@ octets = table = b""
 result = met = 0
 
 
-def build():
+def build(ike=4, child=8, **settings):
     global node, life
     policy = Policy("sensor-7", PSK)
     policy.keep_keys = True
-    node = Node(SpiTable(4, 8), os.urandom)
-    life = Life(node, policy, Stack(bytes(4), Budget(10, 20, 0, 1)))
+    node = Node(SpiTable(ike, child), os.urandom)
+    life = Life(node, policy, stack(), **settings)
+
+
+def stack():
+    return Stack(bytes(4), Budget(10, 20, 0, 1))
 
 
 def fill(seed, left):
@@ -87,12 +91,14 @@ def wake(slept_ms, now):
     """As the firmware and Tunnel.wake do."""
     global octets, table, met
     kept, octets = octets, b""
+    woken = False
     try:
         if table and node.table.restore(table):
-            sleep.wake(life, kept, slept_ms, now)
+            woken = sleep.wake(life, kept, slept_ms, now)
     except MemoryError:
         met += 1
     sleep.clear(node)
+    return woken
 
 
 def main():

@@ -85,12 +85,12 @@ class FarDevice(faults.Device):
     rests_until = 0
     filled = raised = 0
 
-    def __init__(self, seed):
+    def __init__(self, seed, **more):
         command = [micropython(), "-X", f"heapsize={HEAP}", str(HERE / "library/full_heap_device.py")]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=device_environment()
         )
-        super().__init__(seed=seed, echo_ms=0, delay=(5, 30))
+        super().__init__(seed=seed, echo_ms=0, delay=(5, 30), **more)
 
     def ask(self, do, said="result", filled=False):
         """What the device says once it has done that; MemoryError, FarError."""
@@ -121,7 +121,7 @@ class FarDevice(faults.Device):
         self.ticks -= self.ask("node._busy")
 
     def power_on(self):
-        self.ask("build()", "None")
+        self.ask(f"build(*{self.table!r}, **{self.settings!r})", "None")
         self.node, self.life = _Node(self, "node"), _Life(self, "life")
 
     def echo(self):

@@ -37,9 +37,14 @@ def test_a_users_program(interpreter):
     assert said["no server"].startswith(f"{errno.EHOSTUNREACH} no address for 'other.example'")
     assert said["port"] == str(errno.EADDRINUSE)
     assert said["closing"] == f"{errno.EBADF} the socket is closed"
+    for ms in (-1, 1 << 40, 30000):  # Z8: and it goes on
+        assert said[f"no sleep of {ms}"] == "ok"
+    assert said["check of a dead gateway"] == str(errno.ETIMEDOUT) and said["not given up"] == "True"
+    assert said["silent, closed"] == "False"
     for what in ("waiting", "late", "again"):
         assert said[what] == f"{errno.EBADF} the tunnel is closed"
     assert said["over"] == "True False"
     assert said["full heap"].startswith(f"{errno.EHOSTUNREACH} no room in the heap")  # K13: and it is tried on
     assert said["full heap again"] == "True 2"
-    assert serving.gateway.sas == [] and serving.gateway.said.count("deleted by the peer") == 2
+    assert [sa.id[4:] for sa in serving.gateway.sas] == [b"sensor-8"]  # which could not say so
+    assert serving.gateway.said.count("deleted by the peer") == 2

@@ -84,6 +84,26 @@ async def main():
     except OSError as error:
         print("port:", error.errno)
     await met("check", asyncio.wait_for(tunnel.check(), 20))
+    ipsec.tunnel.Tunnel.sleeper = print
+    for ms in (-1, 1 << 40, 0.5 * 60000):
+        try:
+            await tunnel.sleep(ms)
+        except (TypeError, ValueError):
+            print("no sleep of %d: ok" % ms)
+    await echoes(one, 1)
+    mute = Tunnel("127.0.0.1", "sensor-8", PSK, remote=("10.0.0.0/24",))
+    await mute.up()
+    mute.udp.send = lambda *more: True
+    await asyncio.sleep(0.05)  # what proved the gateway is past
+    try:
+        await mute.check()
+    except OSError as error:
+        print("check of a dead gateway:", error.errno)
+    print("not given up:", mute.is_up)
+    closing = asyncio.create_task(mute.close())
+    await asyncio.sleep(0.01)
+    print("silent, closed:", mute.is_up)
+    await closing
     waiting = asyncio.create_task(met("waiting", two.recvfrom()))
     closing = asyncio.create_task(met("closing", one.recvfrom()))
     await asyncio.sleep(0.05)
