@@ -24,8 +24,10 @@ _know("time", "os", "io", "errno", "struct", "array", "select", "socket", "hashl
 
 import asyncio
 import os
+from errno import ENOMEM
 
 import ikev2_network
+from ikev2.net.memory import in_words, octets_free
 from ikev2.net.sockets import readable
 from ikev2.net.udp import Udp
 from ikev2.node import Node
@@ -45,6 +47,8 @@ except ImportError:
 _LAST = 8
 _LOOK_S = 0.02
 _KEY = 115  # s
+_ROOM_S = 10  # between two looks whether there is more room than there was for a tunnel
+_MORE = 8192  # octets; with less it would end as before, and leave the network less each time
 _LIMITS = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
 
 node = None
@@ -59,6 +63,7 @@ _kept_tunnel = None  # its octets, and how long it slept
 _kept = ikev2_sleep.taken() if ikev2_sleep else b""  # by sleep(), before anything can go wrong
 _is_online = _was_online = False
 _moved = False
+_no_tunnel = ""  # why, if it could not even be made
 _address = ""
 _others = []  # tasks beside the node's
 _users = []  # the user's tasks
@@ -66,19 +71,21 @@ _failed = []  # errors that ended a task of the node
 
 
 def status():
-    """Print the counters that are not zero and the last verdicts."""
+    """Print the counters that are not zero, tunnels while they are served, and the last verdicts."""
     print("counters:")
-    for number, name in enumerate(VERDICTS):
-        if node and node.counters[number]:
-            print("%-28s %d" % (name, node.counters[number]))
+    shown = [(name, node.counters[number]) for number, name in enumerate(VERDICTS) if node and node.counters[number]]
     if _udp and _udp.errors:
-        print("%-28s %d, the last: %r" % ("socket errors", _udp.errors, _udp.error))
-    if tunnel:
-        for line in ikev2_tunnel.lines(tunnel):
-            print("%-28s %s" % line)
-    if hub:
-        for line in ikev2_hub.lines(hub):
-            print("%-28s %s" % line)
+        shown.append(("socket errors", "%d, the last: %r" % (_udp.errors, _udp.error)))
+    if _udp and not _udp.serves:
+        shown.append(("node", "stopped: nothing is received or sent; run() goes on"))
+    elif tunnel:
+        shown += ikev2_tunnel.lines(tunnel)
+    elif _no_tunnel:
+        shown.append(("tunnel", _no_tunnel))
+    if hub and _udp.serves:
+        shown += ikev2_hub.lines(hub)
+    for line in shown:
+        print("%-27s  %s" % line)  # two blanks at least, by which a PC reads it
     print("last:", ", ".join([VERDICTS[verdict] for verdict in last]))
 
 
@@ -103,6 +110,8 @@ async def up():
         await asyncio.sleep(_LOOK_S)
     if tunnel:
         await tunnel.up()
+    elif _no_tunnel:
+        raise OSError(ENOMEM, "no tunnel: " + _no_tunnel)
     return tunnel
 
 
@@ -242,40 +251,91 @@ def _reset():
 
 
 def _make_tunnel(config, old):
-    """The tunnel; it begins once the network is up. Without it the node answers everybody as before."""
-    global tunnel, ikev2_tunnel, _kept_tunnel
-    import ikev2_tunnel
+    """The tunnel; it begins once the network is up. Without it the node answers everybody as before.
 
-    kept, _kept_tunnel = _kept_tunnel, None
+    False: there is no room for it now, and nothing of it is left.
+    """
+    global tunnel, ikev2_tunnel, _no_tunnel, _kept_tunnel
+    before = set(sys.modules)
     try:
-        tunnel = ikev2_tunnel.made(config, _udp, old)
-        if ikev2_sleep:
-            tunnel.sleeper = _sleep
-        if kept and not tunnel.wake(*kept):
-            print("the tunnel of before deep sleep does not fit: it begins anew")
-    except ValueError as error:
-        print("no tunnel: %s" % error)
-        return
-    if _is_online:
-        _begin()
-    _others.append(asyncio.create_task(ikev2_tunnel.tell(tunnel, print)))
-    if config["reset_s"]:
-        _others.append(asyncio.create_task(ikev2_tunnel.guard(tunnel, config["reset_s"], lambda: _is_online, _reset)))
+        if tunnel is None:
+            import ikev2_tunnel
+
+            tunnel = ikev2_tunnel.made(config, _udp, old)
+            _wake()
+        if _is_online:
+            _begin()
+        tasks = [ikev2_tunnel.tell(tunnel, print)]
+        if config["reset_s"]:
+            tasks.append(ikev2_tunnel.guard(tunnel, config["reset_s"], lambda: _is_online, _reset))
+        _others.extend([asyncio.create_task(task) for task in tasks])
+        _no_tunnel = ""
+        return True
+    except (ValueError, MemoryError) as error:
+        if tunnel is None:
+            ikev2_tunnel = None
+            _forget(before)
+            _kept_tunnel = _kept_tunnel and (b"", 0)  # too late for it
+        _no_tunnel = in_words(error)
+        return _is_vain(error, "no tunnel: " + _no_tunnel)
+
+
+def _is_vain(error, why):
+    """True unless there may be room for it later."""
+    is_full = isinstance(error, MemoryError)
+    print(why + "; tried again when there is more" * is_full)
+    return not is_full
+
+
+def _wake():
+    """What the tunnel was before deep sleep, once."""
+    global _kept_tunnel
+    kept, _kept_tunnel = _kept_tunnel, None
+    if ikev2_sleep:
+        tunnel.sleeper = _sleep
+    if kept and not tunnel.wake(*kept):
+        print("the tunnel of before deep sleep does not fit: it begins anew")
+
+
+def _forget(before):
+    """The node has the room of what has been imported since; machine code has its own until a reset, and stays."""
+    for name in set(sys.modules) - before:
+        if not hasattr(sys.modules[name], "micropython"):
+            del sys.modules[name]
+            package, _, last = name.rpartition(".")
+            if hasattr(sys.modules.get(package), last):
+                delattr(sys.modules[package], last)
+
+
+async def _find_room(make, config, old):
+    """Try again whenever there is more room than there was, until it is enough."""
+    had = octets_free()
+    while True:
+        await asyncio.sleep(_ROOM_S)
+        if octets_free() - had >= _MORE:
+            if make(config, old):
+                return
+            had = octets_free()
 
 
 def _make_hub(config, old):
-    """Who accepts; without it nobody is answered who wants a tunnel."""
+    """Who accepts; without it nobody is answered who wants a tunnel. False: there is no room for it now."""
     global hub, ikev2_hub
-    import ikev2_hub
-
+    before = set(sys.modules)
     try:
-        hub = ikev2_hub.made(config, _udp, old)
-    except ValueError as error:
-        print("nobody is accepted: %s" % error)
-        return
-    if tunnel and config["gateway_id"] in config["accept"]:
-        ikev2_hub.crossed(tunnel, hub, config["gateway_id"])
-    _others.append(asyncio.create_task(ikev2_hub.tell(hub, print)))
+        if hub is None:
+            import ikev2_hub
+
+            hub = ikev2_hub.made(config, _udp, old)
+        if tunnel and config["gateway_id"] in config["accept"]:
+            ikev2_hub.crossed(tunnel, hub, config["gateway_id"])
+        _others.append(asyncio.create_task(ikev2_hub.tell(hub, print)))
+        return True
+    except (ValueError, MemoryError) as error:
+        if hub is None:
+            ikev2_hub = None
+            _forget(before)
+        return _is_vain(error, "nobody is accepted: " + in_words(error))
 
 
 async def _serve(config, tasks):
@@ -290,10 +350,9 @@ async def _serve(config, tasks):
     _udp = udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
     for protocol in udp.unavailable:
         print("no raw socket for protocol %d: left out" % protocol)
-    if config["gateway"]:
-        _make_tunnel(config, old)
-    if config["accept"]:
-        _make_hub(config, old_hub)
+    for key, make, before in (("gateway", _make_tunnel, old), ("accept", _make_hub, old_hub)):
+        if config[key] and not make(config, before):
+            _others.append(asyncio.create_task(_find_room(make, config, before)))
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
     if _watchdog:

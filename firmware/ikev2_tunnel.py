@@ -16,7 +16,7 @@ _NEWS = {
     "down": "no tunnel: %s",
     "failed": "no tunnel: %s; trying again",
     "replacing": "another tunnel is made beside this one: %s",
-    "replaced": "the tunnel has new keys%s",
+    "replaced": "the tunnel is a new one: %s",
     "yielding": "the tunnel has to go before there can be another one%s",
 }
 
@@ -62,12 +62,17 @@ async def guard(tunnel, seconds, is_online, reset):
 
 def lines(tunnel):
     """(name, value) of what status() shows."""
-    child = tunnel.child
+    life, child = tunnel.life, tunnel.child
+    why = life.because if child else life.reason
+    state = life.word + (": " + why if why else "")
     if not child:
-        return [("tunnel", "down: %s" % (tunnel.reason or "not up yet"))]
-    esp = tunnel.life.current.esp
-    shown = [("tunnel", "up, %s inside, %s" % (tunnel.address, child.cipher)), ("ESP sent", esp.next - 1)]
+        return [("tunnel", state)]
+    esp = life.current.esp
+    shown = [("tunnel", "%s, %s inside, %s" % (state, tunnel.address, child.cipher)), ("ESP sent", esp.next - 1)]
     for number, reason in enumerate(REASONS):
         if esp.counters[number]:
             shown.append(("ESP dropped: " + reason if reason else "ESP received", esp.counters[number]))
+    tcp = tunnel.stack.tcp
+    for one in tcp.connections if tcp else ():
+        shown.append(("stream %d.%d.%d.%d:%d" % (tuple(one.host) + (one.port,)), one.state))
     return shown

@@ -1,14 +1,15 @@
 """make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer.
 
 PORT, [CONFIG, WEAK_PSK=1]. Each file is written beside its place, verified by hash and only then renamed over what is
-there, so that a cable or the power pulled out at any moment leaves the old one or the new one. An old configuration,
-and a main.py that does not start the node, are copied to other names before. A board whose firmware holds the library
-gets its configuration only.
+there, so that a cable or the power pulled out at any moment leaves the old one or the new one. A main.py that does not
+start the node is copied to another name before; so is an old configuration, once and without its secrets. A board
+whose firmware holds the library gets its configuration only. The exit status is 0 once what is configured is up.
 """
 
 import ast
 import base64
 import hashlib
+import json
 import re
 import sys
 
@@ -20,6 +21,8 @@ from boards import board_files, watch
 from boards.board_files import Refused
 
 _KEPT_CONFIG = "/ikev2_before.json"
+_MORE_KEPT = "import os\nprint([n for n in os.listdir('/') if n[:12]=='ikev2_before' and n[-5:]=='.json'])"
+_SECRETS = ("password", "psk", "ppk")
 _CHUNK = 1024
 _START_S = 60  # until the network and the tunnel are up, or a reason is said
 # Prints where on sys.path the library is: frozen and ROMFS answer to import alone.
@@ -112,11 +115,16 @@ def places(board):
     return held, [folder for folder, there in path[:first] if there]
 
 
+def octets_free(board):
+    """Of the board's file system."""
+    return board.eval("(lambda s:s[0]*s[3])(__import__('os').statvfs('/'))")
+
+
 def room(board, needed):
     """Refuse a board without a sound file system, or without room in it."""
     try:
         board.exec("import os\nf=open('/ikev2.try','w')\nf.write('try')\nf.close()\nos.remove('/ikev2.try')")
-        free = board.eval("(lambda s:s[0]*s[3])(__import__('os').statvfs('/'))")
+        free = octets_free(board)
     except TransportExecError as error:
         what = str(error.error_output).strip().splitlines()[-1:]
         raise Refused(
@@ -149,8 +157,8 @@ def rename(board, old, new):
     board.exec(f"import os\ntry:\n {move}\nexcept OSError:\n os.remove({new!r})\n {move}")
 
 
-def put(board, path, octets, keeping=False):
-    """Write a file and verify it; False if it was there already. What it replaces stays under another name, or not."""
+def put(board, path, octets, keep=None):
+    """Write a file and verify it; False if it was there already. keep(board, path), before it takes its place."""
     if digest(board, path) == hashlib.sha256(octets).digest():
         return False
     folder = ""
@@ -159,12 +167,50 @@ def put(board, path, octets, keeping=False):
         if not board.fs_exists(folder):
             board.fs_mkdir(folder)
     write(board, path + ".new", octets)
-    if keeping and board.fs_exists(path):
-        name = free_name(board, path)
-        write(board, name, bytes(board.fs_readfile(path)))
-        print(f"{path} of the board is kept as {name}")
+    if keep and board.fs_exists(path):
+        keep(board, path)
     rename(board, path + ".new", path)
     return True
+
+
+def keep_program(board, path):
+    """Copy it to a name that is free."""
+    name = free_name(board, path)
+    write(board, name, bytes(board.fs_readfile(path)))
+    print(f"{path} of the board is kept as {name}")
+
+
+def keep_config(board, path):
+    """Copy it in the place of the one before it, without its secrets."""
+    plain = without_secrets(bytes(board.fs_readfile(path)))
+    if plain is None:
+        print(f"{path} of the board is no JSON: it is replaced, and not kept")
+        return
+    put(board, _KEPT_CONFIG, plain)
+    print(f"{path} of the board is kept as {_KEPT_CONFIG}, without its secrets")
+
+
+def without_secrets(octets):
+    """A configuration whose secrets are empty; None if it cannot be read."""
+    try:
+        config = json.loads(octets)
+        emptied = {name: "" for name in _SECRETS if name in config}
+        if "accept" in config:
+            emptied["accept"] = dict.fromkeys(config["accept"], "")
+        return json.dumps({**config, **emptied}, indent=2).encode() + b"\n"
+    except (ValueError, TypeError):
+        return None
+
+
+def empty_kept(board):
+    """What deploys before this one have left of configurations: one, without secrets."""
+    for name in ast.literal_eval(board.exec(_MORE_KEPT).decode()):
+        plain = without_secrets(bytes(board.fs_readfile("/" + name))) if "/" + name == _KEPT_CONFIG else None
+        if plain is None:
+            board.fs_rmfile("/" + name)
+            print(f"/{name} had secrets: it is gone")
+        elif put(board, _KEPT_CONFIG, plain):
+            print(f"/{name} had secrets: they are gone")
 
 
 def send(board, path, octets):
@@ -235,20 +281,22 @@ def deploy(board, config=None):
     missing = {path: octets for path, octets in files.items() if found[path] != hashlib.sha256(octets).digest()}
     room(board, sum(map(len, missing.values())) + 4096)
     for path, octets in missing.items():
-        put(board, path, octets, path in ("/main.py", "/" + board_files.CONFIG))
+        put(board, path, octets, {"/main.py": keep_program, "/" + board_files.CONFIG: keep_config}.get(path))
         print(f"{path}: {len(octets)} octets, verified")
     in_the_way = [swapped(path) for path in files if path.startswith("/lib/")]
     names = sorted({name.split("/")[0] for name in board_files.modules()})
     in_the_way += [f"{folder}/{name}{kind}" for folder in before for name in names for kind in ("", ".py", ".mpy")]
     for path in present(board, in_the_way):
         put_aside(board, path)
-    print(f"{len(files) - len(missing)} of {len(files)} files were there already")
+    empty_kept(board)
+    there_already = f"{len(files) - len(missing)} of {len(files)} files were there already"
+    print(f"{there_already}; {octets_free(board)} octets are free")
     if config is None and not there:
         print("no CONFIG given: ssid and password are empty in the board's ikev2.json")
 
 
 def start(board, config_changed, seconds=_START_S):
-    """Reset the board into main.py and show its lines until all is up, or clear why not; what to do next."""
+    """Reset the board into main.py and show its lines until all is up, and say what is next. Refused: why not."""
     try:
         gateway = parse(bytes(board.fs_readfile("/" + board_files.CONFIG)))["gateway"]
     except ConfigError:
@@ -264,7 +312,7 @@ def start(board, config_changed, seconds=_START_S):
             continue
         began |= "soft reboot" in line
         if began and line.startswith(">>> "):
-            return "the program has ended; the lines above say why"
+            raise Refused("the program has ended; the lines above say why")
         print(line, flush=True)
         address = (re.match("network up, address (.*)", line) or ["", address])[1]
         tunnel = (re.match("(tunnel up.*|no tunnel.*)", line) or ["", tunnel])[1]
@@ -276,12 +324,16 @@ def start(board, config_changed, seconds=_START_S):
         if serving and address and (tunnel or not gateway):
             break
     if not serving:
-        return f"no node has started within {seconds} s: is it in main.py? from ikev2_main import run; run()"
+        raise Refused(f"no node has started within {seconds} s: is it in main.py? from ikev2_main import run; run()")
+    watching = f"make watch PORT={board.device_name}"
     if not address:
-        return f"no network within {seconds} s; next: make watch PORT={board.device_name}"
-    if gateway:
-        return f"network: {address}; {tunnel or 'no tunnel yet'}; next: make watch PORT={board.device_name}"
-    return f"network: {address}; next: make probe HOST={address}, make watch PORT={board.device_name}"
+        raise Refused(f"no network within {seconds} s; next: {watching}")
+    if not gateway:
+        return f"network: {address}; next: make probe HOST={address}, {watching}"
+    said = f"network: {address}; {tunnel or 'no tunnel yet'}; next: {watching}"
+    if tunnel.startswith("tunnel up"):
+        return said
+    raise Refused(said)
 
 
 def main():

@@ -2,11 +2,12 @@
 
 import socket
 import sys
+from errno import ENOMEM
 
 from ikev2.net.sockets import readable
 from ikev2.spi_table import SpiTable
 
-from boards.fake_esp32 import Reset, Rtc, Station
+from boards.fake_esp32 import Reset, Rtc, Station, Watchdog
 from boards.pc_firmware import REQUEST, PcUdp, configure, run_case, until, woken
 
 GATEWAY = {"ssid": "home", "gateway": "127.0.0.1", "id": "sensor-7", "psk": "0123456789abcdef", "raw": []}
@@ -33,25 +34,71 @@ async def _told(tunnel):
     await until(lambda: not tunnel.life._events)
 
 
+async def _is_answered():
+    """Everybody else is, as before."""
+    client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.setblocking(False)
+    client.sendto(REQUEST, socket.getaddrinfo("127.0.0.1", 45500)[0][-1])
+    await readable(client)
+    assert client.recv(100)[18:20] == bytes((37, 0x20))
+
+
 def tunnel_comes_up():
     async def user(main):
         tunnel = await main.up()
         assert tunnel is main.tunnel and tunnel.address == "10.77.0.2"
-        # Everybody else is answered as before.
-        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        client.setblocking(False)
-        client.sendto(REQUEST, socket.getaddrinfo("127.0.0.1", 45500)[0][-1])
-        await readable(client)
-        assert client.recv(100)[18:20] == bytes((37, 0x20))
+        await _is_answered()
 
     async def again(main):
         tunnel = await main.up()
         tunnel.ping("10.77.0.1", 1)
         await _told(tunnel)
+        tunnel.streams.connect(bytes((10, 77, 0, 9)), 1883)
         main.status()
 
     _run(user)
     _run(again)  # run() goes on after Ctrl-C with a tunnel of its own
+    sys.modules["ikev2_main"].status()
+
+
+def tunnel_has_no_room_at_first():
+    """K13: said, and tried again; meanwhile everybody is answered, the watchdog is fed, and nothing is left of it."""
+    import os
+
+    os.mkdir("full")
+    with open("full/ikev2_tunnel.py", "w") as file:
+        file.write("import ikev2.sa.policy, ikev2.crypto.hmac, ipsec.spd, ikev2_tunnel_tried\nraise MemoryError\n")
+    with open("full/ikev2_tunnel_tried.py", "w") as file:
+        file.write("import sys\nsys.modules['ikev2_main'].last.append(0)\n")
+    sys.path.insert(0, "full")
+    before = set(sys.modules)
+
+    async def user(main):
+        fed = Watchdog.fed
+        await until(lambda: len(main.last) >= 3)  # tried so often
+        try:
+            await main.up()
+            raise AssertionError
+        except OSError as error:
+            assert error.args[0] == ENOMEM and "no tunnel: no room" in error.args[1], error
+        assert main.tunnel is None
+        more = set(sys.modules) - before
+        assert "ikev2.crypto.hmac" in more, more  # machine code
+        for name in more:
+            assert not name.startswith("ikev2_tunnel") and name not in ("ipsec", "ikev2.sa.policy", "ikev2.sa"), name
+        import ikev2
+
+        assert not hasattr(ikev2, "sa")
+        main.status()
+        await _is_answered()
+        await until(lambda: Watchdog.fed > fed)
+        sys.path.remove("full")
+        await until(lambda: main.tunnel)
+        await main.up()
+
+    main = sys.modules["ikev2_main"]
+    main._ROOM_S, main._MORE = 0.01, -(1 << 29)
+    _run(user, watchdog_s=1)
 
 
 def board_is_reset_after_reset_s_without_a_tunnel():

@@ -55,6 +55,7 @@ class Status:
 
     def __init__(self):
         self._values = {}
+        self._now = {}  # what this one has said so far
         self._inside = False
 
     def feed(self, line):
@@ -64,11 +65,18 @@ class Status:
             return True, None
         if not self._inside:
             return False, None
-        name, value = line.split(": ", 1) if ": " in line else re.match(r"(.*\S) +(\S.*)$", line).groups()
-        self._inside = name != "last"
+        if line.startswith("last:"):
+            self._inside = False
+            gone = [name for name in self._values if name not in self._now and not self._values[name].isdigit()]
+            self._values, self._now = self._now, {}
+            return True, ", ".join(f"{name}: gone" for name in gone)
+        found = re.match(r"(.*?\S)  +(\S.*)$", line)
+        if not found:
+            return False, None
+        name, value = found.groups()
         before = self._values.get(name)
-        self._values[name] = value
-        if before == value or name == "last":
+        self._now[name] = value
+        if before == value:
             return True, None
         more = f" (+{int(value) - int(before)})" if before and value.isdigit() and before.isdigit() else ""
         return True, f"{name} {value}{more}"

@@ -313,6 +313,39 @@ def test_names(interpreter):
         assert line.startswith(f"OSError no address for {name!r}: "), line
 
 
+_FULL = """
+import asyncio, errno, gc, socket, sys
+class esp32:
+    HEAP_DATA = 4
+    free = 0
+    def idf_heap_info(of):
+        return [(10, esp32.free - 500, 7, 1), (20, 500, 17, 2)]
+if not hasattr(gc, "mem_free"):
+    gc.mem_free = lambda: 100000
+sys.modules["esp32"] = esp32
+from ikev2.net import addresses
+class fails:
+    AF_INET = 2
+    def getaddrinfo(*given, **named):
+        raise OSError(-202)
+addresses.socket = fails
+addresses._MICROPYTHON = True
+for esp32.free in (548, 60000):
+    try:
+        asyncio.run(addresses.resolve("vpn.example.org"))
+    except OSError as error:
+        print(error.args[0] == errno.ENOMEM, error.args[-1])
+"""
+
+
+def test_a_name_for_which_an_esp32_has_no_room_is_not_blamed(interpreter):
+    """-202 is what lwIP says for both."""
+    ran = subprocess.run([*interpreter, "-c", _FULL], capture_output=True, text=True, env=device_environment())
+    assert ran.stdout.splitlines() == [
+        "True no room, 548 octets free", "False no address for 'vpn.example.org': -202",
+    ], ran  # fmt: skip
+
+
 def test_a_name_is_looked_up_each_time():
     async def both():
         loop = asyncio.get_running_loop()

@@ -22,6 +22,7 @@ at their end (K5); the gateway does not answer (K6); it says that it has no such
 given up for a suspicion: a new one is made beside it, and whichever proves itself stays.
 """
 
+from ikev2.net.memory import in_words
 from portable import const, elapsed, sooner
 
 from .attempts import NO_ROOM, Clock, no_address, taken
@@ -135,6 +136,16 @@ class Life:
         from ikev2.sa.reasons import reason
 
         return reason(self._why) if self._why else ""
+
+    @property
+    def word(self):
+        """Its state, by name."""
+        return _STATES[self.state][0]
+
+    @property
+    def because(self):
+        """Why another IKE SA is being made beside the one that there is, in words; "" for no reason."""
+        return "".join([why for cause, why in _WHY if self.causes & cause])
 
     @property
     def sas(self):
@@ -280,7 +291,7 @@ class Life:
             if slot >= 0:
                 self.node.remove(slot, _NOT_BEGUN)
             room = isinstance(error, ValueError)
-            self._fail(None, str(error) or "no room in the heap", NO_ROOM if room else 0, now)
+            self._fail(None, in_words(error), NO_ROOM if room else 0, now)
         self.attend(now)
 
     def unresolved(self, reason, now):
@@ -386,10 +397,11 @@ class Life:
         self._age = 0
         self.life_ms = max(_SHORTEST_MS, lifetime_ms - lifetime_ms * self.node.random(1)[0] // 2560)
         self.limit_ms = lifetime_ms + lifetime_ms // 10
+        old = self.sas[-2] if len(self.sas) > 1 else None
         if carried:
-            self._emit("replaced", "")
-        before = self.sas[-2].rank if len(self.sas) > 1 else 0
-        owner.rank = (before >> 16) + 1 << 16
+            since = elapsed(now, old.verified_at) // 1000 if old and self.causes & SILENT else 0
+            self._emit("replaced", "the gateway has not answered for %d s" % since if since else self.because)
+        owner.rank = ((old.rank if old else 0) >> 16) + 1 << 16
 
     def inside(self, child):
         """What the gateway has given with a first Child SA: our address in the tunnel, name servers."""
@@ -542,7 +554,7 @@ class Life:
             elif carries and not carried:
                 self._emit("up", _text(self.stack.address))
             if state != UP and state != DOWN:
-                self._emit(_STATES[state][0], "".join([why for cause, why in _WHY if self.causes & cause]))
+                self._emit(self.word, self.because)
         if state == CLOSED:
             self.node.unfollow(self)
 

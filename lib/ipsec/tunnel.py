@@ -17,6 +17,7 @@ from errno import EBADF, ECONNREFUSED, EHOSTUNREACH, ENOTCONN, ETIMEDOUT
 
 from ikev2.budget import Budget
 from ikev2.net.addresses import port_of, resolve
+from ikev2.net.memory import in_words
 from ikev2.net.sockets import sleep_ms, ticks_ms
 from ikev2.net.udp import Udp
 from ikev2.node import Node
@@ -82,10 +83,7 @@ class Tunnel:
         self._local = local or {PORT: 0, PORT_NAT: 0}
         self.udp = udp or Udp(self.node, raw=(), local=self._local)
         self.stack = Stack(policy.inside or bytes(4), Budget(10, 20, 0, 1), queue)
-        self.udp.sinks.append(self.stack)
         *times, self._settle_ms = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s, settle_s)]
-        self.life = Life(self.node, policy, self.stack, contact, *times, gateway=gateway)
-        self.life.changed = self._changed
         self._inside = b"".join([octets_of(text) for text in dns]), connections, stream_buffer
         self._own = udp is None
         self._out = bytearray(_BUFFER)
@@ -93,6 +91,10 @@ class Tunnel:
         self._work = asyncio.Event()  # for the task that looks names up
         self._tasks = {}
         self.error = None  # the last one that a task of ours met
+        # K14: what node and sockets know of it comes last, so that one without room for all leaves nothing there.
+        self.life = Life(self.node, policy, self.stack, contact, *times, gateway=gateway)
+        self.life.changed = self._changed
+        self.udp.sinks.append(self.stack)
 
     @property
     def address(self):
@@ -322,7 +324,7 @@ class Tunnel:
                     host = await resolve(self.gateway)
                     self.life.begin(host + self.port, ticks_ms())
                 except Exception as error:
-                    self.life.unresolved(str(error.args[-1]) if error.args else "no room in the heap", ticks_ms())
+                    self.life.unresolved(in_words(error), ticks_ms())
                 self.udp.wake()
             self._work.clear()
             if not self.life.wanted:

@@ -11,6 +11,7 @@ import struct
 from portable import const, elapsed
 
 from .. import wire
+from ..net.memory import in_words
 from ..owners import ESTABLISHED, FAILED
 from ..sa import reasons
 from ..sa.informational import IkeSa
@@ -129,7 +130,7 @@ class Initiator:
                     self._request(init.message)
         except Exception as error:  # K14; a wrong known answer is one
             self.code = reasons.NO_KEYS
-            self._fail(because=": %s" % error)
+            self._fail(because=": " + in_words(error))
         return init.busy
 
     def outgoing(self, out, at, now):

@@ -8,11 +8,15 @@ the number of the interface stands in octets 2 to 5 of the endpoint, which are z
 import asyncio
 import socket
 import sys
+from errno import ENOMEM
 
 from portable import const, ipv4
 
+from .memory import in_words, octets_free
+
 _IPV4_HEADER = const(20)
 MAPPED = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"  # RFC 4291 section 2.5.5.2
+_QUERY = const(2048)  # octets that a query to a name server takes: lwIP's, and the Wi-Fi driver's
 _MICROPYTHON = sys.implementation.name == "micropython"
 
 
@@ -79,7 +83,7 @@ def port_of(host, otherwise):
 async def resolve(host):
     """The 4 address octets that a name, or an address in text, has now; OSError in words if it has none.
 
-    A port behind a colon, as `port_of` reads it, is left out.
+    ENOMEM: there was no memory to ask for it. A port behind a colon, as `port_of` reads it, is left out.
     On MicroPython nothing else runs meanwhile, on an ESP32 for seconds if no name server answers.
     """
     why = "none of IPv4"
@@ -90,6 +94,8 @@ async def resolve(host):
         else:
             found = await asyncio.get_running_loop().getaddrinfo(name, 0, family=socket.AF_INET)
     except (OSError, UnicodeError) as error:
+        if 0 <= octets_free() < _QUERY:  # lwIP has one number for that and for a name that there is not
+            raise OSError(ENOMEM, in_words(MemoryError())) from None
         found = ()
         why = error
     for entry in found:
