@@ -1,7 +1,8 @@
 """Coverage-guided fuzzing of who accepts: octet 0 chooses what comes, the rest is octets of the caller's.
 
 0: any datagram by 500, 1: any by 4500, behind the marker, 2: the first octet is a type, the rest payloads in IKE_AUTH
-of a caller that has the keys. Key exchanges are as good as none, for speed; all else is as it is.
+of a caller that has the keys, 3: the same of one that must have a PPK, 4: of one without where another has one, after
+USE_PPK. Key exchanges are as good as none, for speed; all else is as it is.
 """
 
 import sys
@@ -12,13 +13,15 @@ with atheris.instrument_imports(include=["ikev2"]):
     from ikev2.initial import acceptor
     from ikev2.sa import rekey
     from library import scripted_caller, scripted_gateway
-    from library.accepting import PSK, Accepting, address
+    from library.accepting import PSK, Accepting, address, peers
 
     from measure import fuzz
     from measure.fuzz_attempt import Group, random
 
 acceptor.group = rekey.group = scripted_gateway.Group = scripted_caller.Group = Group
 _FROM = address(7)
+_PPK = "sensor-1.ppk", b"of no value, but 32 octets long or more"
+_WITH = {2: {}, 3: {1: _PPK}, 4: {2: _PPK}}  # by kind: who has one
 
 
 def random_of_caller(n):
@@ -26,11 +29,12 @@ def random_of_caller(n):
 
 
 class Hub(Accepting):
-    """Who accepts sensor-1, from which `caller` calls."""
+    """Who accepts sensor-1, from which `caller` calls, with those PPKs."""
 
-    def __init__(self):
-        super().__init__(random=random, cookies_from=9)
-        self.caller = scripted_caller.Caller(PSK, "sensor-1", random=random_of_caller)
+    def __init__(self, ppks=()):
+        super().__init__(peers=peers(2, ppks), random=random, cookies_from=9)
+        ppk = {"ppk": _PPK, "optional_ppk": True} if ppks else {}
+        self.caller = scripted_caller.Caller(PSK, "sensor-1", random=random_of_caller, **ppk)
 
     def hears(self, octets, via):
         """What it says to a datagram."""
@@ -51,7 +55,7 @@ _hub = []  # one that nothing has changed yet
 
 def one(octets):
     """No exception, at most one answer, none that is longer but to IKE_SA_INIT, and nobody in without AUTH."""
-    if len(octets) < 2 or octets[0] > 2:
+    if len(octets) < 2 or octets[0] > 4:
         return
     if octets[0] < 2:
         hub = _hub.pop() if _hub else Hub()
@@ -62,7 +66,7 @@ def one(octets):
         if not hub.acceptor.half_open:
             _hub.append(hub)
         return
-    hub = Hub()
+    hub = Hub(_WITH[octets[0]])
     hub.opens()
     original, scripted_gateway.chain = scripted_gateway.chain, lambda parts: (octets[1], octets[2:])
     try:
@@ -72,13 +76,13 @@ def one(octets):
     said = hub.hears(bytes(4) + message, 4500)
     assert len(said) == 1 and len(hub.admitted) <= 1
     if hub.admitted:
-        assert VOUCHED[4:] in octets
+        assert PAYLOADS[octets[0]][1][4:] in octets
     hub.idle(60000)
     assert len(hub.node.table.ike_sas()) == len(hub.admitted)
 
 
-def payloads():
-    """The payloads of IKE_AUTH, the type of the first in front; and the AUTH among them."""
+def payloads(ppks):
+    """The payloads of IKE_AUTH, the type of the first in front; and what proves who it is among them."""
     found = []
 
     def changes(what, parts):
@@ -86,14 +90,15 @@ def payloads():
             found.append(parts)
         return parts
 
-    hub = Hub()
+    hub = Hub(ppks)
     hub.caller.changes = changes
     hub.opens()
     first, octets = scripted_gateway.chain(found[0])
-    return bytes((first,)) + octets, scripted_gateway.of(found[0], scripted_gateway.AUTH)
+    plain = [body for _, body in found[0] if body[2:4] == b"\x40\x35"] if 2 in ppks else []
+    return bytes((first,)) + octets, (plain or [scripted_gateway.of(found[0], scripted_gateway.AUTH)])[0]
 
 
-IN_AUTH, VOUCHED = payloads()
+PAYLOADS = {kind: payloads(ppks) for kind, ppks in _WITH.items()}
 
 
 def corpus():
@@ -103,7 +108,8 @@ def corpus():
     caller = Hub().caller
     (folder / "init").write_bytes(b"\0" + caller.first())
     (folder / "init-4500").write_bytes(b"\1" + caller.first())
-    (folder / "auth").write_bytes(b"\2" + IN_AUTH)
+    for kind, (octets, _) in PAYLOADS.items():
+        (folder / f"auth-{kind}").write_bytes(bytes((kind,)) + octets)
     return folder
 
 

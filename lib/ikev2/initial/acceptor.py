@@ -35,6 +35,8 @@ from .sa_init import (
 _SIZES = {31: 32, 14: 256}  # octets of a public value
 _SETTLED_MS = const(5000)  # from when on another may take a half-open IKE SA's place
 _VALUE_MS = const(60000)
+# A12: with 20 answers a second, repetitions at multiples of 500 ms (N2) would always find the same others before them.
+_OUT_OF_STEP = 0.965
 _LOOK_MS = const(200)  # so often, while there is work
 
 
@@ -69,7 +71,7 @@ class Acceptor:
         self._of_address = of_address
         self._cookies_from = cookies_from
         self._cookies = Cookies(node.random)
-        self._budget = Budget(answers_per_s, answers_per_s, 0, 1)
+        self._budget = Budget(answers_per_s * _OUT_OF_STEP, answers_per_s, 0, 1)
         self._values = {}  # by group
         self._looked_at = -1
         self._work = None  # (a _Value, the Responder whose secret is made, None for the value itself)
