@@ -81,25 +81,27 @@ class Budget:
         size = int(_len(source)) - 2
         count = words[_SOURCES]
         spare = words[_HAND]
+        pause = words[_PAUSE]
         refused = False
         mine = 0
         while mine < count:
             at = mine * _ENTRY
-            n = size
-            past = (now - words[_TIMES + 2 * mine]) & _WRAP
-            other = (now - words[_TIMES + 2 * mine + 1]) & _WRAP
-            pause = words[_PAUSE]
-            waits = past < pause or past >= _HALF or other < pause or other >= _HALF
-            if sources[at] == n:
-                while n and sources[at + n] == address[n - 1]:
-                    n -= 1
-            if not n:
-                if kind:
-                    past = other
-                refused = past < pause or past >= _HALF
-                break
-            if not (sources[at] and waits):
+            if not sources[at]:
                 spare = mine
+            else:
+                n = size
+                past = (now - words[_TIMES + 2 * mine]) & _WRAP
+                other = (now - words[_TIMES + 2 * mine + 1]) & _WRAP
+                if sources[at] == n:
+                    while n and sources[at + n] == address[n - 1]:
+                        n -= 1
+                if not n:
+                    if kind:
+                        past = other
+                    refused = past < pause or past >= _HALF
+                    break
+                if not (past < pause or past >= _HALF or other < pause or other >= _HALF):
+                    spare = mine
             mine += 1
         if not refused:
             if words[_CREDIT] < words[_FULL]:

@@ -54,6 +54,7 @@ class Node(Owners):
         lengths = array("H", [0] * table.size[0])
         self._budget = budget or Budget(answers_per_s, burst, per_source_ms, sources)
         self._notifier = notifier.Notifier(table, self._budget, lengths)
+        self._decide = self._notifier.decide
         super().__init__(table, lengths, self._notifier.hints)
         self.random = random
         self.counters = array("I", [0] * len(notifier.VERDICTS))
@@ -70,39 +71,44 @@ class Node(Owners):
         self._turn = 0  # place in `owned` of the last one that was asked
         self._busy = False  # long work goes on, and nobody has anything new to send
         self._asked_at = 0  # when all have last been asked what they have to send
-        self.via = 0  # port of ours, and endpoint, of the last datagram that an owner was told of
+        # Of the last verdict from invalid-spi-protected to deliver-ah: our port, the endpoint, and the slot of the IKE
+        # SA that it is about, for deliver-esp and deliver-ah the Child SA's; -1: none.
+        self.via = 0
         self.source = None
+        self.slot = -1
 
     @micropython.viper
     def receive(self, via, source, datagram, length, now) -> int:
         """Verdict, an index into VERDICTS, over datagram[:length] from endpoint `source`; see Notifier.decide."""
-        verdict = int(self._notifier.decide(via, source, datagram, length, now))
+        verdict = int(self._decide(via, source, datagram, length, now))
         counters = ptr32(self.counters)
         if counters[verdict] < _SATURATED:
             counters[verdict] += 1  # L6
-        if verdict >= _INVALID_SPI_PROTECTED:
-            if verdict <= _DELIVER_AH:
-                self.source = source
-                self.via = via
-                self._busy = False
-                if int(self._notifier.slot) >= 0:
-                    self._dispatch(verdict, via, source, datagram, length, now)
-                elif self.acceptor:  # N19
-                    self.acceptor.receive(self._notifier, via, source, datagram, length, now)
+        if _INVALID_SPI_PROTECTED <= verdict <= _DELIVER_AH:
+            self._dispatch(verdict, via, source, datagram, length, now)
         return verdict
 
     def _dispatch(self, verdict, via, source, datagram, length, now):
-        """Tell the owner of an SA what came for it."""
-        slot = self._notifier.slot
+        """Tell whoever is concerned what came: the owner of an SA, or who accepts."""
+        self.via = via
+        self.source = source
+        self._busy = False
+        self.slot = slot = self._notifier.slot
         if verdict >= _DELIVER_ESP:
             owner = self.child_owners.get(slot)
             if owner and owner.receive(datagram, 0, length, now):
                 self._unattended = True
                 self.alive(self.table.owner_of(slot), now)
             return
+        if slot < 0:
+            if self.acceptor:  # N19
+                self.acceptor.receive(self._notifier, via, source, datagram, length, now)
+            return
         owner = self.owners[slot]
+        if not owner:
+            return
         if verdict == _DELIVER_IKE or verdict == _DELIVER_INIT:
-            received = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now) if owner else 0
+            received = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now)
             if received:
                 self._reply_slot = slot
                 self._unattended = True
@@ -111,18 +117,12 @@ class Node(Owners):
                     if verdict == _DELIVER_IKE and owner.follows and not self.table.is_at(slot, source, via):
                         self._moved = slot  # P6
         elif verdict == _INVALID_SPI_PROTECTED:
-            if owner:
-                owner.report_unknown_spi(datagram, wire.AH_SPI if via == wire.AH else 0)
-        elif owner:
+            owner.report_unknown_spi(datagram, wire.AH_SPI if via == wire.AH else 0)
+        else:
             if owner.hint(now, verdict == _HINT_INVALID_IKE_SPI):  # R3
                 self._hint = verdict  # R2
                 self._hint_slot = slot
             self._unattended = True
-
-    @property
-    def slot(self):
-        """The IKE SA that the last verdict is about; for deliver-esp and deliver-ah the Child SA; -1: none."""
-        return self._notifier.slot
 
     def alive(self, slot, now):
         """Protected traffic of IKE SA `slot` was verified, an ESP packet perhaps: checks and hints can wait (2.4)."""

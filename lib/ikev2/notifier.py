@@ -210,20 +210,22 @@ class Notifier:
             return _DROP_LIMITED  # L1
         if verdict == INVALID_SPI_PROTECTED:
             return verdict
+        self.via = via  # S2.4
+        self.to = source  # F3
         if verdict == INVALID_SPI:
             out = self.invalid_spi_templates[via]
             self.template_to_renew = out
             copy(out, size - 4, datagram, at, 4)  # S1.2
-            if via <= _AH:  # S1.5
-                via = _PORT
-                size = int(len(source))
-                to = self._to[size]
-                copy(to, 0, source, 0, size - 2)
-                source = to
+            if via <= _AH:
+                self._to_500(source)
         else:
             out = self.answers[at]
             answer(out, datagram, at, _TYPES[verdict])
         self.out = out
-        self.via = via  # S2.4
-        self.to = source  # F3
         return verdict
+
+    def _to_500(self, source):
+        to = self._to[len(source)]
+        copy(to, 0, source, 0, len(to) - 2)
+        self.to = to
+        self.via = _PORT  # S1.5

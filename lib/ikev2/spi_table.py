@@ -13,7 +13,7 @@ import hashlib
 
 from portable import const, copy, equal
 
-from .slots import BUCKET, USED, VARIANT, Slots
+from .slots import Slots
 from .wire import AH, ESP, IKE_SA_INIT, PORT, PORT_NAT
 
 # IKE record: flags, our SPI, the peer's SPI, three links, the peer's endpoint. VARIANT: we are the original initiator.
@@ -41,6 +41,11 @@ _ZERO = bytes(4)
 _LAYOUT = const(2)  # raised whenever a record means something else
 _SHAPE = const(4)
 _PORT_500 = b"\x01\xf4"
+# As slots.py has them.
+_USED = const(0x01)
+_VARIANT = const(0x02)
+_BUCKET = const(0x40)
+
 _PREFIX = const(12)  # layout and sizes, then eight octets of SHA-256
 
 
@@ -79,17 +84,19 @@ class SpiTable:
         the 0 of bare ESP and AH are the host itself.
         """
         slots = self.ike
-        octets = self._octets
         here = slots.start + endpoint[-3] % slots.count * slots.width  # as _bucket has it, without the call
-        if not octets[here] & BUCKET:
-            return -1
-        slot = octets[here + _BUCKET_FIRST]
+        if self._octets[here] & _BUCKET:
+            return self._newest(endpoint, self._octets[here + _BUCKET_FIRST])
+        return -1
+
+    def _newest(self, endpoint, slot):
+        octets = self._octets
         port = len(endpoint) - 2
         found = -1
         while slot >= 0:
-            here = slots.start + slot * slots.width
-            if octets[here] & _ESTABLISHED and self._is_at(here, endpoint):
-                at = here + _ENDPOINT + port
+            at = self.ike.start + slot * self.ike.width
+            if octets[at] & _ESTABLISHED and self._is_at(at, endpoint):
+                at += _ENDPOINT + port
                 if equal(octets, at, endpoint, port, 2):
                     return slot
                 if found < 0 and (
@@ -97,12 +104,12 @@ class SpiTable:
                     or (_host_port(endpoint, port) and _host_port(octets, at))
                 ):
                     found = slot
-            slot = slots.following(slot, _BUCKET_NEXT)
+            slot = self.ike.following(slot, _BUCKET_NEXT)
         return found
 
     def find_outbound(self, endpoint, octets, at):
         """Slot of the IKE SA with that peer address under which we send to the SPI octets[at:at+4]; -1."""
-        slot = self.ike.first(self._bucket(endpoint), BUCKET, _BUCKET_FIRST)
+        slot = self.ike.first(self._bucket(endpoint), _BUCKET, _BUCKET_FIRST)
         while slot >= 0:
             here = self.ike.start + slot * self.ike.width
             if self._is_at(here, endpoint):
@@ -117,7 +124,7 @@ class SpiTable:
     def matches(self, slot, octets, at, endpoint):
         """True if the IKE header at octets[at:] has both SPIs of that IKE SA and the endpoint its peer's address."""
         here = self.ike.at(slot)
-        own = 0 if self._octets[here] & VARIANT else 8
+        own = 0 if self._octets[here] & _VARIANT else 8
         return (
             equal(self._octets, here + 1, octets, at + own, 8)
             and equal(self._octets, here + _SPI_PEER, octets, at + 8 - own, 8)
@@ -162,7 +169,7 @@ class SpiTable:
             raise ValueError("IKE SPIs %r, %r" % (spi_i, spi_r))
         peer = self._endpoint(peer)
         from_500 = peer[-2:] == _PORT_500
-        slot = self.ike.claim(USED | VARIANT if initiator else USED, own)
+        slot = self.ike.claim(_USED | _VARIANT if initiator else _USED, own)
         self._set(slot, spi_peer, peer, established, from_500)  # K14: nothing here and below takes any heap
         return slot
 
@@ -207,7 +214,7 @@ class SpiTable:
         spi_in, spi_out = _octets(spi_in, 4, "inbound SPI"), _octets(spi_out, 4, "outbound SPI")
         if not any(spi_in[:3]):
             raise ValueError("Child SA SPIs %r, %r" % (spi_in, spi_out))
-        slot = self.child.claim(USED if protocol == ESP else USED | VARIANT, spi_in)
+        slot = self.child.claim(_USED if protocol == ESP else _USED | _VARIANT, spi_in)
         here = self.child.at(slot)
         copy(self._octets, here + _SPI_OUT, spi_out, 0, 4)
         self._octets[here + _IKE_SA] = ike
@@ -236,7 +243,7 @@ class SpiTable:
     def ike_sas(self):
         """Slots of all IKE SAs."""
         slots = self.ike
-        return [i for i in range(slots.count) if self._octets[slots.start + i * slots.width] & USED]
+        return [i for i in range(slots.count) if self._octets[slots.start + i * slots.width] & _USED]
 
     def ike_sa(self, slot):
         """(spi_i, spi_r, initiator, peer, established) of an IKE SA."""
@@ -245,13 +252,13 @@ class SpiTable:
         own = bytes(self._octets[here + 1 : here + _SPI_PEER])
         other = bytes(self._octets[here + _SPI_PEER : here + _BUCKET_FIRST])
         peer = bytes(self._octets[here + _ENDPOINT : here + _ENDPOINT + (18 if flags & _IPV6 else 6)])
-        spi_i, spi_r = (own, other) if flags & VARIANT else (other, own)
-        return spi_i, spi_r, bool(flags & VARIANT), peer, bool(flags & _ESTABLISHED)
+        spi_i, spi_r = (own, other) if flags & _VARIANT else (other, own)
+        return spi_i, spi_r, bool(flags & _VARIANT), peer, bool(flags & _ESTABLISHED)
 
     def write_spis(self, slot, out, at):
         """Write both SPIs of an IKE SA to out[at:at+16], as its messages begin; True if we are its initiator."""
         here = self.ike.at(slot)
-        own = 0 if self._octets[here] & VARIANT else 8
+        own = 0 if self._octets[here] & _VARIANT else 8
         copy(out, at + own, self._octets, here + 1, 8)
         copy(out, at + 8 - own, self._octets, here + _SPI_PEER, 8)
         return not own
@@ -273,7 +280,7 @@ class SpiTable:
         """(ike, protocol, spi_in, spi_out) of a Child SA."""
         here = self.child.at(slot)
         spis = bytes(self._octets[here + 1 : here + _IKE_SA])
-        return self._octets[here + _IKE_SA], AH if self._octets[here] & VARIANT else ESP, spis[:4], spis[4:]
+        return self._octets[here + _IKE_SA], AH if self._octets[here] & _VARIANT else ESP, spis[:4], spis[4:]
 
     def owner_of(self, slot):
         """Slot of the IKE SA that a Child SA belongs to."""
@@ -322,13 +329,13 @@ class SpiTable:
         self._octets[here] = flags | (_IPV6 if len(peer) == 18 else 0)
         copy(self._octets, here + _SPI_PEER, spi_peer, 0, 8)
         copy(self._octets, here + _ENDPOINT, peer, 0, len(peer))
-        self.ike.push(self._bucket(peer), BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+        self.ike.push(self._bucket(peer), _BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
 
     def _unhang(self, slot):
         here = self.ike.at(slot)
         last = self._octets[here + _ENDPOINT + (15 if self._octets[here] & _IPV6 else 3)]  # of the address
         bucket = self.ike.start + last % self.ike.count * self.ike.width
-        self.ike.unlink(bucket, BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
+        self.ike.unlink(bucket, _BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
 
     def _is_at(self, here, endpoint):
         octets = self._octets

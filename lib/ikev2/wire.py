@@ -9,7 +9,7 @@ unprotected message.
 
 from struct import pack_into
 
-from portable import const, copy, micropython, ptr8
+from portable import const, micropython, ptr8
 
 PORT = const(500)
 PORT_NAT = const(4500)
@@ -84,12 +84,16 @@ def blank_answer(at):
     return bytearray(at + LENGTH) + bytes((0, 0, 0, ANSWER, 0, 0, 0, _NOTIFY_HEADER, 0, 0, 0, 0))
 
 
-def answer(blank, request, at, notify):
+@micropython.viper
+def answer(blank: ptr8, request: ptr8, at: int, notify: int):
     """Compose the answer to the IKE request at request[at:] in what blank_answer(at) made.
 
     Sections 1.5, 2.21.4. The request's first octets, edited: response flag set, I inverted, one Notify without data.
     """
-    copy(blank, at, request, at, LENGTH)  # S2.5
+    n = int(LENGTH)
+    while n:  # S2.5
+        n -= 1
+        blank[at + n] = request[at + n]
     blank[at + NEXT_PAYLOAD] = NOTIFY
     blank[at + VERSION] = VERSION_2  # S2.6
     blank[at + FLAGS] = RESPONSE | INITIATOR ^ request[at + FLAGS] & INITIATOR  # S2.7
