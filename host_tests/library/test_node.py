@@ -198,7 +198,7 @@ class Random:
 
 
 def test_constants_repeated_for_the_compiler_are_those_of_wire():
-    for module in (notifier, hints, spi_table):
+    for module in (notifier, hints, spi_table, node_module):
         for name in vars(module):
             public = name.lstrip("_")
             for whose in (wire, slots):

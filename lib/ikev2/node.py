@@ -20,10 +20,9 @@ from array import array
 
 from portable import const, elapsed, micropython, ptr32, sooner
 
-from . import notifier, wire
+from . import notifier
 from .budget import Budget
 from .owners import HINT, Owners
-from .wire import MARKER, PORT_NAT
 
 _SATURATED = const(0x3FFFFFFF)
 _INVALID_SPI_PROTECTED = const(3)
@@ -34,7 +33,20 @@ _DELIVER_ESP = const(9)
 _DELIVER_AH = const(10)
 _PATIENT_MS = const(20)  # so long the others may have to wait for who works long
 _FRESH = const(1)  # as sa/window.py has it
-_NO_MARKER = bytes(MARKER)
+
+# As wire.py has them, whose they are: MicroPython folds only the constants of the same file.
+_AH = const(51)
+_AH_SPI = const(4)
+_EXCHANGE = const(18)
+_FLAGS = const(19)
+_MESSAGE_ID = const(20)
+_LENGTH = const(24)
+_RESPONSE = const(0x20)
+_INVALID_SPI_MESSAGE = const(40)
+_PORT_NAT = const(4500)
+_MARKER = const(4)
+
+_NO_MARKER = bytes(_MARKER)
 _IKE = b"\x01\xf4"  # ports 500 and 4500
 _NAT = b"\x11\x94"
 
@@ -108,7 +120,7 @@ class Node(Owners):
         if not owner:
             return
         if verdict == _DELIVER_IKE or verdict == _DELIVER_INIT:
-            received = owner.receive(datagram, MARKER if via == PORT_NAT else 0, length, now)
+            received = owner.receive(datagram, _MARKER if via == _PORT_NAT else 0, length, now)
             if received:
                 self._reply_slot = slot
                 self._unattended = True
@@ -117,7 +129,7 @@ class Node(Owners):
                     if verdict == _DELIVER_IKE and owner.follows and not self.table.is_at(slot, source, via):
                         self._moved = slot  # P6
         elif verdict == _INVALID_SPI_PROTECTED:
-            owner.report_unknown_spi(datagram, wire.AH_SPI if via == wire.AH else 0)
+            owner.report_unknown_spi(datagram, _AH_SPI if via == _AH else 0)
         else:
             if owner.hint(now, verdict == _HINT_INVALID_IKE_SPI):  # R3
                 self._hint = verdict  # R2
@@ -180,13 +192,13 @@ class Node(Owners):
             length = self.child_owners[slot].outgoing(self._out, 0, now)
             if length:
                 to = self.table.ike_sa(self.table.owner_of(slot))[3]
-                self._address(self._out, to[:-2] + _NAT if to[-2:] == _IKE else to, PORT_NAT)  # N10
+                self._address(self._out, to[:-2] + _NAT if to[-2:] == _IKE else to, _PORT_NAT)  # N10
                 return length
         return 0
 
     def _renew(self, template):
         """Fresh random SPIs in what will be an INVALID_SPI; the first octet is not zero, lest it pass for a marker."""
-        at = len(template) - wire.INVALID_SPI_MESSAGE
+        at = len(template) - _INVALID_SPI_MESSAGE
         template[at : at + 16] = self.random(16)  # S1.6
         template[at] |= 1
 
@@ -198,23 +210,23 @@ class Node(Owners):
     def _outgoing(self, slot, owner, now):
         """What the owner of an IKE SA has to send: responses go where the request came from, requests to the peer."""
         out = self._out
-        length = owner.outgoing(out, MARKER, now)
+        length = owner.outgoing(out, _MARKER, now)
         if length:
-            response = out[MARKER + wire.FLAGS] & wire.RESPONSE
+            response = out[_MARKER + _FLAGS] & _RESPONSE
             if response and slot == self._reply_slot:
                 self._address(out, self.source, self.via)
             else:
                 self._address(out, self.table.ike_sa(slot)[3], self.table.via(slot))
             if not response:
                 self.hints.answered(slot)
-                message_id = out[MARKER + wire.MESSAGE_ID : MARKER + wire.LENGTH]
-                self.hints.expect(slot, out[MARKER + wire.EXCHANGE], message_id)
+                message_id = out[_MARKER + _MESSAGE_ID : _MARKER + _LENGTH]
+                self.hints.expect(slot, out[_MARKER + _EXCHANGE], message_id)
                 self._unattended = True  # K6: it waits
-            if self.out_via == PORT_NAT:  # F2
-                out[:MARKER] = _NO_MARKER
-                length += MARKER
+            if self.out_via == _PORT_NAT:  # F2
+                out[:_MARKER] = _NO_MARKER
+                length += _MARKER
             else:
-                out[:length] = out[MARKER : MARKER + length]
+                out[:length] = out[_MARKER : _MARKER + length]
         if owner.failed:
             self.remove(slot, owner.code)
         elif not owner.waiting and self.hints.outstanding:

@@ -181,14 +181,14 @@ class Notifier:
                 else:
                     slot = int(find(self._ike, USED | VARIANT, datagram, at))
                 if slot >= 0:
+                    verdict = DELIVER_IKE
                     if starts and flags & (_RESPONSE | _INITIATOR) == _RESPONSE:
                         if self._awaits_init(slot, datagram, at, source):
-                            self.slot = slot
-                            return DELIVER_INIT
-                    if not encrypted:
+                            verdict = DELIVER_INIT
+                    if not encrypted and verdict == DELIVER_IKE:
                         return _DROP_UNENCRYPTED
                     self.slot = slot
-                    return DELIVER_IKE
+                    return verdict
                 if not flags & _RESPONSE:
                     if starts:
                         return DELIVER_INIT  # S2.1
