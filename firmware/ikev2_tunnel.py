@@ -17,6 +17,7 @@ _NEWS = {
     "failed": "no tunnel: %s; trying again",
     "replacing": "another tunnel is made beside this one: %s",
     "replaced": "the tunnel is a new one: %s",
+    "answered": "the gateway has answered, and the tunnel stays%s",
     "yielding": "the tunnel has to go before there can be another one%s",
 }
 

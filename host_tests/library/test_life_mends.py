@@ -7,7 +7,7 @@ from ikev2.sa.informational import IkeSa
 from ikev2.sa.policy import Policy
 from ipsec.life import Life
 
-from library.scripted_gateway import notify
+from library.scripted_gateway import Gateway, notify
 from library.simulation import PERIOD, PSK, Simulation
 from library.test_life import MINUTE, Keeping, living, one_pair, replace_now
 from library.test_year import QuickGroup
@@ -256,6 +256,51 @@ def test_an_answer_in_clear_that_the_sa_is_unknown_begins_an_attempt_beside_it_r
     assert not world.life.attempt and len(world.begun) == 2
     world.run(1200)
     assert world.life.attempt and len(world.begun) == 3 and 20000 <= world.begun[-1] - began <= 20200
+
+
+def test_each_transition_is_said_once_by_its_name_k12():
+    """lib/README.md's diagram, edge by edge: what is due, what comes of it."""
+
+    def said():
+        found = [(when, word) for when, word, _ in world.events + world.transitions]
+        world.events.clear()
+        world.transitions.clear()
+        return [word for _, word in sorted(found, key=lambda event: event[0])]
+
+    world = Simulation(gateway=Keeping, echo_ms=0)
+    world.there = False
+    world.run(20000)
+    assert said()[:3] == ["attempting", "failed", "attempting"]
+    world.there = True
+    world.until(lambda: world.life.up)
+    assert said() == ["up"]
+    world.there = False
+    world.echo()
+    world.run(17500)
+    world.there = True
+    world.life.check(world.clock)
+    world.until(lambda: not world.life.attempt)
+    assert said() == ["replacing", "answered"]
+    world.life.life_ms = world.life.lived(world.clock)
+    world.until(lambda: not world.life.attempt and world.life.failures == 2)
+    assert said() == ["replacing", "failed"]
+    world.life.limit_ms = world.life.life_ms
+    world.until(lambda: world.life.life_ms > MINUTE and world.life.up)
+    heard = said()
+    heard = heard[heard.index("yielding") :]
+    assert sorted(heard[:2]) == ["down", "yielding"] and heard[2:] == ["attempting", "up"]
+    world.says(world.gateway.delete(world.sa))
+    world.run(15000)
+    world.until(lambda: world.life.up)
+    assert said() == ["down", "attempting", "up"]
+    world.gateway.sas.clear()
+    world.gateway.__class__ = Gateway
+    world.life.life_ms = 0
+    world.until(lambda: world.life.life_ms and not world.life.attempt)
+    assert said() == ["replacing", "replaced"]
+    world.life.close(world.clock)
+    world.run(11000)
+    assert said() == ["leaving", "closed"]
 
 
 def counted(patch, cls, name):

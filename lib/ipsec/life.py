@@ -194,7 +194,7 @@ class Life:
         return self.closed and not self.ours
 
     def event(self):
-        """The oldest of (word, text) that nobody has read, or None: the states, and moved, replaced, failed."""
+        """The oldest of (word, text) that nobody has read, or None: the states, moved, replaced, failed, answered."""
         return self._events.pop(0) if self._events else None
 
     def lived(self, now):
@@ -494,6 +494,8 @@ class Life:
             if self._denied_at == self._begun_at:
                 self._denied_ms = min(2 * self._denied_ms, _DENIED_MAX_MS)
             self._end_attempt(_RESPONDED)
+            if not self.closed:
+                self._emit("answered", "")
         elif elapsed(now, self._begun_at) >= _ATTEMPT_MS:  # K12
             self._end_attempt(_REMOVED)
             self._fail(attempt, _REMOVED, 0, now)

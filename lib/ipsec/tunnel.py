@@ -122,7 +122,10 @@ class Tunnel:
         return self.life.reason
 
     def event(self):
-        """The oldest of (word, text) that nobody has read: up, moved, down, failed; or None."""
+        """The oldest of (word, text) that nobody has read, or None: up, moved, down, failed, and what leads to them:
+
+        attempting; replacing, and replaced or answered (the old one stays); yielding; leaving, closed.
+        """
         return self.life.event()
 
     def __getattr__(self, name):
