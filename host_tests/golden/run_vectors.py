@@ -39,13 +39,20 @@ def conversation(tell):
 
 @contextmanager
 def machine(target):
-    """What runs a case on a machine, or puts it to a live node at udp://HOST."""
+    """What runs a case on a machine."""
+    with MACHINES[target]("vector_machine") as tell:
+        yield conversation(tell)
+
+
+@contextmanager
+def running(target, cases):
+    """(case, result) of each case, as they come, on a machine or from a live node at udp://HOST."""
     if target.startswith("udp://"):
         with Live(target.removeprefix("udp://")) as live:
-            yield live.run
+            yield live.run_all(cases)
     else:
-        with MACHINES[target]("vector_machine") as tell:
-            yield conversation(tell)
+        with machine(target) as run:
+            yield ((case, run(case)) for case in cases)
 
 
 def main(target=None, names=()):
@@ -61,19 +68,21 @@ def main(target=None, names=()):
     for name in targets:
         if name in NEEDS:
             setup(*NEEDS[name])
-        with machine(name) as run:
-            for case in cases:
-                result = run(case)
+        with running(name, cases) as results:
+            for number, (case, result) in enumerate(results, 1):
                 verdicts = ", ".join(verdict or "tick" for verdict, _ in case["expected"])
                 if "skipped" in result:
                     skipped += 1
-                    print(f"skip  {name}  {case['name']}: {result['skipped']}")
+                    print(f"skip  {name}  {case['name']}: {result['skipped']}", flush=True)
                     continue
                 wrong = differences(case, result)
                 failed += bool(wrong)
                 passed += not wrong
                 print(
-                    f"{'FAIL' if wrong else 'ok  '}  {name}  {case['name']}: {verdicts}", *wrong, sep="\n", flush=True
+                    f"{'FAIL' if wrong else 'ok  '}  {number}/{len(cases)}  {name}  {case['name']}: {verdicts}",
+                    *wrong,
+                    sep="\n",
+                    flush=True,
                 )
         if name in MACHINES and not names:
             for others in (run_exchanges, run_segments):
