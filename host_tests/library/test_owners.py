@@ -7,7 +7,8 @@ from ikev2 import owners
 from ikev2.node import Node
 from ikev2.owners import CHILD_GONE, GONE, HINT
 from ikev2.sa import reasons
-from ikev2.sa.informational import IkeSa
+from ikev2.sa.informational import IkeSa, answer_informational
+from ikev2.sa.policy import Child
 from ikev2.spi_table import SpiTable
 from tools import ROOT
 
@@ -95,11 +96,60 @@ def test_a_hint_is_an_event_r3(node):
     assert sent(node) == [] and events(node) == [(HINT, node.table.ike_sas()[0], "hint-invalid-spi")]
 
 
+@pytest.mark.parametrize("asked, gone", [(0, [0, 1]), (2, [2]), (3, [3])])
+def test_a_peer_disowns_child_sas_of_its_tunnel_and_of_no_other_k10(asked, gone):
+    node = Node(SpiTable(4, 8), Random())
+    one, other = object(), object()
+    children = []
+    for number, policy in enumerate((one, one, other, None)):
+        slot = node.table.adopt_ike(bytes((9,) * 7 + (number,)), bytes((8,) * 8), True, PEER, True)
+        owner = Owner()
+        owner.policy = policy
+        node.attach(slot, owner)
+        for spi_out in (b"same", b"else"):
+            children.append(Child("", b"", spi_out, b"", b"", b"", b""))
+            spi_in = bytes((7, 7, len(spi_out), len(children)))
+            node.attach_child(node.table.adopt_child(slot, 50, spi_in, spi_out), children[-1])
+    answer_informational(node, asked, [(41, 0, 8)], b"\0\0\0\x0b" + b"same")
+    assert [i // 2 for i, child in enumerate(children) if child.disowned] == gone
+    assert not any(child.disowned for child in children if child.spi_out == b"else")
+
+
+@pytest.mark.parametrize("count, all_are", [(8, True), (9, False)])
+def test_a_node_remembers_eight_sources_by_default_l1(count, all_are):
+    node = Node(SpiTable(3, 3), Random(), 1000, 1000)
+    places = [bytes((192, 0, 2, number)) + b"\1\xf4" for number in range(1, count + 1)]
+    assert {ask(node, message(), 0, source=place) for place in places} == {"invalid-ike-spi"}
+    assert ({ask(node, message(), 1, source=place) for place in places} == {"drop-limited"}) == all_are
+
+
+def test_an_owner_of_an_ah_sa_is_told_of_its_packets(node):
+    (slot,) = node.table.ike_sas()
+    heard = []
+    child = Child("", b"", b"", b"", b"", b"", b"")
+    child.receive = lambda packet, at, length, now: heard.append(bytes(packet)) or True
+    node.attach_child(node.table.adopt_child(slot, 51, b"abcd", OUTBOUND), child)
+    packet = bytes(4) + b"abcd" + bytes(20)
+    assert ask(node, packet, via=51, source=PEER[:4] + bytes(2)) == "deliver-ah" and heard == [packet]
+    assert node.slot in node.child_owners and node.via == 51
+
+
 def test_nobody_reads_and_nothing_grows(node):
     for number in range(100):
         node.emit(HINT, 0, number)
     found = events(node)
     assert [detail for _, _, detail in found] == list(range(84, 100)) and node.missed == 84
+
+
+def test_an_event_for_which_there_is_no_room_is_missed_k12(node):
+    class Full(list):
+        def append(self, event):
+            raise MemoryError
+
+    node._events = Full()
+    node.emit(HINT, 0)
+    node.emit(HINT, 0)
+    assert node.missed == 2 and node.event() is None
 
 
 def test_a_message_id_has_four_octets(node):
