@@ -139,13 +139,14 @@ class Hour:
                 self.step()
 
     def tidy(self):
-        """The gateway deletes what it has replaced."""
+        """The gateway deletes what it has replaced, and what receives for two seconds more has gone (K11)."""
         sa = self.gateway.sas[-1]
         if len(sa.children) > 1:
             self.says(self.gateway.delete_child(sa, sa.children[0]))
         elif len(self.gateway.sas) > 1:
             self.says(self.gateway.delete(self.gateway.sas[0]))
         self.settle()
+        self.run(2100)
 
     def rekey(self, what):
         sa = self.gateway.sas[-1]
@@ -203,6 +204,6 @@ def test_an_hour_of_the_boards_clock_and_the_heap_is_level(hour):
             hour.tidy()
     late = hour.used()
     print(f"after 5 minutes {early}, after {(hour.now - began) // MINUTE} {late}; {hour.pongs} echoes")
-    assert hour.now - began == 60 * MINUTE and hour.up and hour.sas == hour.pairs == 1 and hour.pongs >= 119
+    assert hour.now - began >= 60 * MINUTE and hour.up and hour.sas == hour.pairs == 1 and hour.pongs >= 119
     assert hour.gateway.said.count("established") >= 3
     assert abs(late - early) <= 64
