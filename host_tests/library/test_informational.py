@@ -5,12 +5,13 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ikev2 import notifier
+from ikev2 import notifier, owners
 from ikev2.node import Node
-from ikev2.sa import informational, payloads, window
+from ikev2.sa import informational, payloads, reasons, rekey, window
 from ikev2.sa.informational import IkeSa
 from ikev2.sa.window import FRESH, IGNORED, RETRANSMITTED
 from ikev2.spi_table import SpiTable
+from ipsec import attempts, holdings, life, members, sleep
 
 from library.test_sk import CIPHERS, SPI_I, SPI_R, header, iv_of, keys_of, make, octets, sealed
 
@@ -631,7 +632,7 @@ def test_message_ids_of_ours_never_wrap_p1(end, last):
         assert end.opened(end.says())[2] == message_id
         assert end.hears(end.of_peer(message_id, response=True)) == FRESH
     end.sa.report_unknown_spi(WAYWARD, 0)
-    assert end.sa.failed and end.says() is None and not end.sa.waiting
+    assert end.sa.failed and end.says() is None and not end.sa.waiting and end.sa.code == reasons.NO_MESSAGE_ID
 
 
 @pytest.mark.parametrize("last", [LAST, LAST - 1])
@@ -642,6 +643,14 @@ def test_message_ids_of_the_peer_never_wrap_p4(last):
         assert end.hears(end.of_peer(message_id)) == FRESH
         assert end.opened(end.says())[2] == message_id
     assert end.sa.failed and end.hears(end.of_peer(0)) == IGNORED and end.says() is None
+
+
+def test_codes_repeated_for_a_board_are_those_of_reasons():
+    for module in (informational, window, rekey, owners, attempts, holdings, life, members, sleep):
+        for name, number in vars(module).items():
+            public = name.lstrip("_")
+            if isinstance(number, int) and number < -1 and hasattr(reasons, public):
+                assert number == getattr(reasons, public), (module.__name__, name)
 
 
 def test_bad_arguments():
