@@ -28,6 +28,7 @@ class Sleeper(Sensor):
     def __init__(self, seed, unique, group):
         super().__init__(group, unique, seed=seed)
         self.did = []
+        self.unanswered = []  # requests of the gateway, and their IKE SAs
 
     def tick(self):
         """Slices of long work let time pass."""
@@ -42,6 +43,10 @@ class Sleeper(Sensor):
         self.delay = (1, dice.choice((5, 60, 700)))
 
     def calm(self):
+        """Good wires. A gateway gives up an SA on which a request from before sleep has had no answer (Z6)."""
+        for sa, request in self.unanswered:
+            if sa in self.gateway.sas and sa.pending is request:
+                self.gateway.sas.remove(sa)
         self.loss, self.doubling, self.delay, self.there = 0.0, 0.0, (5, 40), True
 
     def happens(self):
@@ -92,6 +97,7 @@ class Sleeper(Sensor):
             self.now += ms
             self.power_on()
         self.there = self.there or self.dice.random() < 0.5
+        self.unanswered += [(sa, sa.pending) for sa in self.gateway.sas if sa.pending]
 
     def lives(self):
         """A few rounds of it; what is wrong afterwards."""
