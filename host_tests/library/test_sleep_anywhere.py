@@ -47,6 +47,7 @@ class Sleeper(Sensor):
         for sa, request in self.unanswered:
             if sa in self.gateway.sas and sa.pending is request:
                 self.gateway.sas.remove(sa)
+                self.flying.clear()
         self.loss, self.doubling, self.delay, self.there = 0.0, 0.0, (5, 40), True
 
     def happens(self):
