@@ -134,6 +134,14 @@ def test_an_owner_of_an_ah_sa_is_told_of_its_packets(node):
     assert node.slot in node.child_owners and node.via == 51
 
 
+def test_two_owners_take_turns(node):
+    other = node.table.adopt_ike(bytes(range(8)), bytes(range(8, 16)), True, STRANGER, True)
+    node.attach(other, Owner())
+    for slot in node.owned:
+        node.owners[slot].to_send.append(message())
+    assert {bytes(to) for _, to, _ in sent(node)} == {PEER, STRANGER}
+
+
 def test_nobody_reads_and_nothing_grows(node):
     for number in range(100):
         node.emit(HINT, 0, number)
