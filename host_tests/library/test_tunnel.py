@@ -46,5 +46,6 @@ def test_a_users_program(interpreter):
     assert said["over"] == "True False"
     assert said["full heap"].startswith(f"{errno.EHOSTUNREACH} no room")  # K13: and it is tried on
     assert said["full heap again"] == "True 2"
+    assert said["sockets anew"] == "ok None" and said["its sockets are counted"] == "True"  # K13, T4
     assert [sa.id[4:] for sa in serving.gateway.sas] == [b"sensor-8"]  # which could not say so
     assert serving.gateway.said.count("deleted by the peer") == 2

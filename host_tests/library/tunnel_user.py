@@ -129,6 +129,12 @@ async def main():
     while not short.is_up:
         await asyncio.sleep(0.05)
     print("full heap again:", short.is_up, len(tried))
+    lost = short.udp
+    lost.close()
+    while short.udp is lost:
+        await asyncio.sleep(0.05)
+    await met("sockets anew", short.check())
+    print("its sockets are counted:", short.stack in short.udp.sinks)
     await short.close()
 
 

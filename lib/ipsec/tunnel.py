@@ -317,6 +317,7 @@ class Tunnel:
         """The sockets; those that have been closed are opened anew."""
         if not self.udp.serves:
             self.udp = Udp(self.node, raw=(), local=self._local)
+            self.udp.sinks.append(self.stack)
         await self.udp.run()
 
     async def _attempt(self):
