@@ -14,7 +14,7 @@ from tools import ROOT, device_environment
 CONFIG = {
     "gateway": "192.0.2.1", "id": "sensor-7", "psk": "of no value, but long enough", "gateway_id": "", "inside": "",
     "remote": ["0.0.0.0/0"], "groups": [31, 14], "ciphers": ["aes-cbc-256"], "liveness_s": 10, "keepalive_s": 20,
-    "lifetime_s": 10800,
+    "lifetime_s": 10800, "ppk": "", "ppk_id": "",
 }  # fmt: skip
 ALL = b"\0\0\0\xff\xff"
 

@@ -816,11 +816,14 @@ class Failing:
         raise self.error
 
 
-@pytest.mark.parametrize("error", [MemoryError("full"), NotImplementedError("X25519: wrong answers on this machine")])
-def test_keys_that_cannot_be_made(monkeypatch, error):
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(MemoryError("full"), "no room"), (NotImplementedError("X25519: wrong answers on this machine"), "wrong answers")],
+)
+def test_keys_that_cannot_be_made(monkeypatch, error, words):
     monkeypatch.setattr(initial, "group", lambda number, random: Failing(error))
     made = failed(attempt(), "no keys could be made: ")
-    assert str(error) in made.initiator.reason and not made.sent
+    assert words in made.initiator.reason and not made.sent
 
 
 def test_a_group_that_this_machine_has_not_n4(monkeypatch):

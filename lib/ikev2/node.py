@@ -66,7 +66,6 @@ class Node(Owners):
         lengths = array("H", [0] * table.size[0])
         self._budget = budget or Budget(answers_per_s, burst, per_source_ms, sources)
         self._notifier = notifier.Notifier(table, self._budget, lengths)
-        self._decide = self._notifier.decide
         super().__init__(table, lengths, self._notifier.hints)
         self.random = random
         self.counters = array("I", [0] * len(notifier.VERDICTS))
@@ -76,8 +75,7 @@ class Node(Owners):
         for template in self._notifier.invalid_spi_templates.values():
             self._renew(template)
         self.hint_ms = hint_ms
-        self._hint = 0  # verdict of a hint that is not among the events yet
-        self._hint_slot = -1
+        self._hint = 0  # slot and verdict, an octet, of a hint that is not among the events yet
         self._moved = -1  # slot whose peer has moved, to where its reply goes
         self._reply_slot = -1  # whose peer waits for a response
         self._turn = 0  # place in `owned` of the last one that was asked
@@ -92,7 +90,7 @@ class Node(Owners):
     @micropython.viper
     def receive(self, via, source, datagram, length, now) -> int:
         """Verdict, an index into VERDICTS, over datagram[:length] from endpoint `source`; see Notifier.decide."""
-        verdict = int(self._decide(via, source, datagram, length, now))
+        verdict = int(self._notifier.decide(via, source, datagram, length, now))
         counters = ptr32(self.counters)
         if counters[verdict] < _SATURATED:
             counters[verdict] += 1  # L6
@@ -132,8 +130,7 @@ class Node(Owners):
             owner.report_unknown_spi(datagram, _AH_SPI if via == _AH else 0)
         else:
             if owner.hint(now, verdict == _HINT_INVALID_IKE_SPI):  # R3
-                self._hint = verdict  # R2
-                self._hint_slot = slot
+                self._hint = slot << 8 | verdict  # R2
             self._unattended = True
 
     def alive(self, slot, now):
@@ -165,7 +162,7 @@ class Node(Owners):
         """Do what `receive` has put off, because it allocates."""
         decided = self._notifier
         if self._hint:
-            self.emit(HINT, self._hint_slot, notifier.VERDICTS[self._hint])
+            self.emit(HINT, self._hint >> 8, notifier.VERDICTS[self._hint & 0xFF])
             self._hint = 0
         if self._moved >= 0:
             slot, self._moved = self._moved, -1

@@ -167,15 +167,17 @@ class Tcp:
             one.unreachable(packet[header + 1], quoted(packet, header + 8, one.numbers))
         self.poke()
 
-    def outgoing(self, out, at, room, now):
+    def outgoing(self, out, at, room, now, reaches=None):
         """Length of the IPv4 packet that is to be sent now, written to out[at:]; 0 if there is none.
 
-        `room` is the octets that a packet may have, 1,400 if possible, 104 at least.
+        `room` is the octets that a packet may have, 1,400 if possible, 104 at least; reaches(host) says of which
+        connections, all of them by default.
         """
         for one in self.connections:
-            size = outgoing(one, out, at, room, now)
-            if size:
-                return size
+            if reaches is None or reaches(one.host):
+                size = outgoing(one, out, at, room, now)
+                if size:
+                    return size
         return 0
 
     def next_timer(self, now):

@@ -66,12 +66,7 @@ class _Share:
         return self._stack.receive(packet, size, now)
 
     def outgoing(self, out, at, room, now):
-        for connection in self._stack.tcp.connections:
-            if self._member.reaches(connection.host):
-                size = connection.outgoing(out, at, room, now)
-                if size:
-                    return size
-        return 0
+        return self._stack.tcp.outgoing(out, at, room, now, self._member.reaches)
 
 
 class Member:
