@@ -47,6 +47,7 @@ except ImportError:
 _LAST = 8
 _LOOK_S = 0.02
 _KEY = 115  # s
+_GUARD_S = 10
 _ROOM_S = 10  # between two looks whether there is more room than there was for a tunnel
 _MORE = 8192  # octets; with less it would end as before, and leave the network less each time
 _LIMITS = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
@@ -265,10 +266,7 @@ def _make_tunnel(config, old):
             _wake()
         if _is_online:
             _begin()
-        tasks = [ikev2_tunnel.tell(tunnel, print)]
-        if config["reset_s"]:
-            tasks.append(ikev2_tunnel.guard(tunnel, config["reset_s"], lambda: _is_online, _reset))
-        _others.extend([asyncio.create_task(task) for task in tasks])
+        _others.append(asyncio.create_task(ikev2_tunnel.tell(tunnel, print)))
         _no_tunnel = ""
         return True
     except (ValueError, MemoryError) as error:
@@ -305,6 +303,16 @@ def _forget(before):
             package, _, last = name.rpartition(".")
             if hasattr(sys.modules.get(package), last):
                 delattr(sys.modules[package], last)
+
+
+async def guard(seconds, reset):
+    """Reset the board when for so long there was a network and no tunnel (K13), for want of room perhaps."""
+    without = 0
+    while without < seconds:
+        await asyncio.sleep(_GUARD_S)
+        without = without + _GUARD_S if _is_online and not (tunnel and tunnel.is_up) else 0
+    print("a network and no tunnel for %d s: reset" % seconds)
+    reset()
 
 
 async def _find_room(make, config, old):
@@ -350,9 +358,13 @@ async def _serve(config, tasks):
     _udp = udp = Udp(node, ports=config["ports"], raw=config["raw"], seen=_seen)
     for protocol in udp.unavailable:
         print("no raw socket for protocol %d: left out" % protocol)
+    lacks_room = False
     for key, make, before in (("gateway", _make_tunnel, old), ("accept", _make_hub, old_hub)):
         if config[key] and not make(config, before):
             _others.append(asyncio.create_task(_find_room(make, config, before)))
+            lacks_room |= key == "gateway"
+    if config["reset_s"] and (tunnel or lacks_room):
+        _others.append(asyncio.create_task(guard(config["reset_s"], _reset)))
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
     if _watchdog:

@@ -9,7 +9,6 @@ from ipsec.esp import REASONS
 _SETTINGS = ("gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s",
              "keep_keys", "settle_s", "dns", "connections", "stream_buffer")  # fmt: skip
 _LOOK_S = 0.5
-_GUARD_S = 10
 _NEWS = {
     "up": "tunnel up, %s inside",
     "moved": "tunnel moved, %s inside from now on",
@@ -49,16 +48,6 @@ async def tell(tunnel, say):
                 say(_NEWS[event[0]] % event[1])
         else:
             await asyncio.sleep(_LOOK_S)
-
-
-async def guard(tunnel, seconds, is_online, reset):
-    """Reset the board when for so long there was a network and no tunnel (K13)."""
-    without = 0
-    while without < seconds:
-        await asyncio.sleep(_GUARD_S)
-        without = without + _GUARD_S if is_online() and not tunnel.is_up else 0
-    print("a network and no tunnel for %d s: reset" % seconds)
-    reset()
 
 
 def lines(tunnel):

@@ -103,12 +103,25 @@ def tunnel_has_no_room_at_first():
 
 def board_is_reset_after_reset_s_without_a_tunnel():
     """K13: a network is there, the gateway is not; what RTC memory has is gone, too."""
-    import ikev2_tunnel
+    _is_reset()
 
-    ikev2_tunnel._GUARD_S = 0.01
+
+def board_without_room_for_a_tunnel_is_reset_too():
+    """K13: what an import that failed has taken may not come back before."""
+    import os
+
+    os.mkdir("full")
+    with open("full/ikev2_tunnel.py", "w") as file:
+        file.write("raise MemoryError\n")
+    sys.path.insert(0, "full")
+    _is_reset()
+
+
+def _is_reset():
+    main = sys.modules["ikev2_main"]
+    main._GUARD_S = 0.01
     configure(**dict(GATEWAY, reset_s=1))
     Station.joins_after = 1
-    main = sys.modules["ikev2_main"]
     main.Udp = PcUdp
 
     async def task():
@@ -149,19 +162,19 @@ def guard_waits_for_the_network_and_begins_anew_with_each_tunnel():
     """K13: neither a board without a network is reset, nor one that has had a tunnel since."""
     import asyncio
 
-    import ikev2_tunnel
-
     class Tunnel:
         is_up = False
 
-    ikev2_tunnel._GUARD_S = 0.001
-    resets, tunnel, online = [], Tunnel(), []
+    main = sys.modules["ikev2_main"]
+    main._GUARD_S = 0.001
+    main.tunnel = tunnel = Tunnel()
+    resets = []
 
     async def story():
-        guarding = asyncio.create_task(ikev2_tunnel.guard(tunnel, 0.02, lambda: online, lambda: resets.append(1)))
+        guarding = asyncio.create_task(main.guard(0.02, lambda: resets.append(1)))
         for _ in range(100):
             await asyncio.sleep(0.001)
-        online.append(1)
+        main._is_online = True
         for _ in range(20):
             tunnel.is_up = not tunnel.is_up
             await asyncio.sleep(0.002)
