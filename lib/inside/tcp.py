@@ -167,17 +167,15 @@ class Tcp:
             one.unreachable(packet[header + 1], quoted(packet, header + 8, one.numbers))
         self.poke()
 
-    def outgoing(self, out, at, room, now, reaches=None):
+    def outgoing(self, out, at, room, now):
         """Length of the IPv4 packet that is to be sent now, written to out[at:]; 0 if there is none.
 
-        `room` is the octets that a packet may have, 1,400 if possible, 104 at least; reaches(host) says of which
-        connections, all of them by default.
+        `room` is the octets that a packet may have, 1,400 if possible, 104 at least.
         """
         for one in self.connections:
-            if reaches is None or reaches(one.host):
-                size = outgoing(one, out, at, room, now)
-                if size:
-                    return size
+            size = outgoing(one, out, at, room, now)
+            if size:
+                return size
         return 0
 
     def next_timer(self, now):
@@ -199,7 +197,7 @@ class Tcp:
 
     def address_changed(self):
         """The connections of the old address are over (V10)."""
-        self.end(OSError(ECONNABORTED, "the address inside has changed"))
+        self.end(OSError(ECONNABORTED, "another address inside"))
 
     def keep(self, now):
         """24 octets for each idle connection, good for one `restore`; the others are aborted (V14)."""
