@@ -180,8 +180,8 @@ firmware() {
     *) esp32 "$board" "${2:-}" && return ;;
     esac
     board "$board"
-    # make does not see that a new configuration makes old names and frozen modules wrong.
-    if [ -n "$(find "$here/boards/$board" "$here/boards/qemu_common" -name '*.[hm]*' -newer "$build/$board/firmware.elf" 2>&1)" ]; then
+    # make does not see that a new configuration makes old names and frozen modules wrong; one board is made of another's.
+    if [ -n "$(find "$here"/boards/QEMU_* "$here/boards/qemu_common" -name '*.[hm]*' -newer "$build/$board/firmware.elf" 2>&1)" ]; then
         say "building the firmware of $board"
         rm -rf "${build:?}/$board"
     fi
