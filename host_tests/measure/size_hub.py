@@ -8,6 +8,8 @@ import os
 from boards.emulator import CLOCK_NS, Board
 from library.scripted_caller import Caller
 
+from measure.size_tunnel import TIMED
+
 _PSK = b"of no value, but long enough"
 _PEERS = 8
 
@@ -24,7 +26,7 @@ from ikev2.sa.selectors import network
 from ikev2.spi_table import SpiTable
 from inside.stack import Stack
 from ipsec.members import Members
-spent = keys = 0
+keys = 0
 _step = Slices.step
 def step(self):
     global keys
@@ -38,12 +40,6 @@ for i in range(PEERS):
     peers.add("sensor-%d" % i, b"of no value, but long enough")
 node = Node(SpiTable(24, 24), os.urandom)
 members = Members(node, peers, Stack(peers.inside, Budget(10, 20, 0, 1)), PEERS, cookies_from=COOKIES)
-def timed(call, *arguments):
-    global spent
-    start = _ticks()
-    value = call(*arguments)
-    spent += time.ticks_diff(_ticks(), start)
-    return value
 def said():
     found = []
     length = timed(node.outgoing, 1000)
@@ -69,7 +65,7 @@ class Hub:
 
     def __init__(self, board, cookies_from=99):
         self.board = board
-        board.exec(_HUB_CODE.replace("PEERS", str(_PEERS)).replace("COOKIES", str(cookies_from)))
+        board.exec(TIMED + _HUB_CODE.replace("PEERS", str(_PEERS)).replace("COOKIES", str(cookies_from)))
 
     def ask(self, number, octets, via):
         """What it says to a datagram of caller `number`."""

@@ -31,6 +31,16 @@ print(spent_on_it)
 _HOST = ("198.51.100.1", 500)
 _DEVICE = ("192.0.2.1", 20001)
 
+# Adds the ticks of a call to `spent`.
+TIMED = """
+spent = 0
+def timed(call, *arguments):
+    global spent
+    start = _ticks()
+    value = call(*arguments)
+    spent += time.ticks_diff(_ticks(), start)
+    return value
+"""
 # What the board is told once. `now` moves only where it is said: nothing here waits.
 _DEVICE_CODE = """
 import gc, os, time
@@ -43,7 +53,6 @@ from ikev2.spi_table import SpiTable
 from inside.stack import Stack
 from ipsec.life import Life
 from ipsec import esp, sleep
-spent = 0
 now = 1000
 def build(keep=True):
     global node, life
@@ -51,12 +60,6 @@ def build(keep=True):
     policy.keep_keys = keep
     node = Node(SpiTable(4, 8), os.urandom)
     life = Life(node, policy, Stack(bytes(4), Budget(10, 20, 0, 1)))
-def timed(call, *arguments):
-    global spent
-    start = _ticks()
-    value = call(*arguments)
-    spent += time.ticks_diff(_ticks(), start)
-    return value
 def said():
     found = []
     length = timed(node.outgoing, now)
@@ -90,7 +93,7 @@ class Device:
     def __init__(self, board, groups=(31,), ciphers=("aes-cbc-256",), free=None):
         self.board = board
         self.gateway = Gateway(_PSK, ciphers=ciphers, groups=groups)
-        code = _DEVICE_CODE.replace("GROUPS", repr(groups)).replace("CIPHERS", repr(ciphers))
+        code = TIMED + _DEVICE_CODE.replace("GROUPS", repr(groups)).replace("CIPHERS", repr(ciphers))
         if free:  # at the heap's beginning, where the library of an application would lie
             self.board.exec(f"ballast = bytearray({self._free_after(board, code) - free})")
         self.board.exec(code + "build()\n")

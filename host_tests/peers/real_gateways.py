@@ -154,10 +154,39 @@ class Libreswan(PlutoProcess):
             raise
 
 
+def restart(hosts, gateway):
+    """The gateway ends as one does, and is there again."""
+    gateway.stop()
+    gateway.start()
+
+
+def killed(hosts, gateway):
+    """Power cut at the gateway."""
+    gateway.kill()
+    gateway.start()
+
+
+def address(hosts, gateway):
+    """Another lease for the device."""
+    hosts.move_device()
+
+
 @contextlib.contextmanager
 def echo(host, address=INNER, port=ECHO):
     """A UDP server there that answers each datagram with itself; what it heard, [(octets, source)]."""
     heard = []
+
+    def answer(octets, source):
+        heard.append((octets, source))
+        return octets
+
+    with answering(host, address, port, answer):
+        yield heard
+
+
+@contextlib.contextmanager
+def answering(host, address, port, answer):
+    """A UDP server there: answer(octets, source) goes back. An empty datagram from its own address ends it."""
     sock = host.socket(address, port)
     sock.settimeout(None)
 
@@ -167,13 +196,12 @@ def echo(host, address=INNER, port=ECHO):
                 octets, source = sock.recvfrom(4096)
                 if not octets and source[0] == address:
                     return
-                heard.append((octets, source))
-                sock.sendto(octets, source)
+                sock.sendto(answer(octets, source), source)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
-        yield heard
+        yield
     finally:
         with host.socket(address) as last:
             last.sendto(b"", (address, port))

@@ -3,7 +3,6 @@
 import contextlib
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 from library import certificates
@@ -11,6 +10,7 @@ from scapy.layers.dns import DNS, DNSRR
 from tools import HERE, device_environment
 
 from peers.namespaces import until
+from peers.real_gateways import answering
 from peers.router import INNER
 
 MQTT, MQTTS, HTTP, HTTPS, STREAMS, _DNS = 1883, 8883, 80, 443, 9000, 53
@@ -32,30 +32,16 @@ user root
 def name_server(host):
     """It knows NAME; the names that it was asked for."""
     asked = []
-    sock = host.socket(INNER, _DNS)
-    sock.settimeout(None)
 
-    def serve():
-        with contextlib.suppress(OSError):
-            while True:
-                octets, source = sock.recvfrom(1000)
-                if not octets:
-                    return
-                question = DNS(octets)
-                asked.append(question.qd[0].qname.decode())
-                known = asked[-1] == NAME + "."
-                answer = {"an": DNSRR(rrname=NAME, rdata=INNER, ttl=60)} if known else {"rcode": 3}
-                sock.sendto(bytes(DNS(id=question.id, qr=1, ra=1, qd=question.qd, **answer)), source)
+    def answer(octets, source):
+        question = DNS(octets)
+        asked.append(question.qd[0].qname.decode())
+        known = asked[-1] == NAME + "."
+        found = {"an": DNSRR(rrname=NAME, rdata=INNER, ttl=60)} if known else {"rcode": 3}
+        return bytes(DNS(id=question.id, qr=1, ra=1, qd=question.qd, **found))
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
+    with answering(host, INNER, _DNS, answer):
         yield asked
-    finally:
-        with host.socket(INNER) as last:
-            last.sendto(b"", (INNER, _DNS))
-        thread.join()
-        sock.close()
 
 
 class Broker:

@@ -11,33 +11,16 @@ from commands.try_process import TryProcess
 
 from peers.device import sent
 from peers.parallel import in_parallel
-from peers.real_gateways import PPK, Strongswan, config, echo
+from peers.real_gateways import PPK, Strongswan, address, config, echo, killed, restart
 from peers.router import INNER, INSIDE, routed_hosts
 
 _EVERY = 0.2
 _REKEYS = {"rand_time": "0s"}
 
 
-def restart(hosts, gateway):
-    """The gateway ends as one does, and is there again."""
-    gateway.stop()
-    gateway.start()
-
-
-def killed(hosts, gateway):
-    """Power cut at the gateway."""
-    gateway.kill()
-    gateway.start()
-
-
 def nat(hosts, gateway):
     """The NAT forgets, and maps to another port."""
     hosts.router.move()
-
-
-def address(hosts, gateway):
-    """Another lease."""
-    hosts.move_device()
 
 
 class Play(NamedTuple):

@@ -12,7 +12,7 @@ import pytest
 
 from peers.device import told
 from peers.parallel import in_parallel
-from peers.real_gateways import Strongswan, config
+from peers.real_gateways import Strongswan, address, config, killed, restart
 from peers.router import INNER, routed_hosts
 from peers.services import STREAMS, stream_server
 
@@ -36,23 +36,6 @@ def rekey_ike(hosts, gateway):
     for times in (1, 2):
         gateway.swanctl("--rekey", "--ike", gateway.name)
         gateway.logged("IKE_SA deleted", times)
-
-
-def restart(hosts, gateway):
-    """The gateway ends as one does, and is there again."""
-    gateway.stop()
-    gateway.start()
-
-
-def killed(hosts, gateway):
-    """Power cut at the gateway."""
-    gateway.kill()
-    gateway.start()
-
-
-def address(hosts, gateway):
-    """Another lease for the device."""
-    hosts.move_device()
 
 
 def outage(hosts, gateway):

@@ -66,11 +66,10 @@ class _Share:
         return self._stack.receive(packet, size, now)
 
     def outgoing(self, out, at, room, now):
-        from inside.tcp_sending import outgoing  # which is there, since there are connections
-
-        for connection in self._stack.tcp.connections:
+        tcp = self._stack.tcp
+        for connection in tcp.connections:
             if self._member.reaches(connection.host):
-                size = outgoing(connection, out, at, room, now)
+                size = tcp.send(connection, out, at, room, now)
                 if size:
                     return size
         return 0
