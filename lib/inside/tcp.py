@@ -78,8 +78,6 @@ class Listener:
 class Tcp:
     """The connections of a Stack; random(n) gives n random octets; `buffer` octets each way for each of them."""
 
-    send = staticmethod(outgoing)  # of one connection, as of all
-
     def __init__(self, stack, random, connections=8, buffer=2720):
         if connections < 1 or not 128 <= buffer <= 0xFFFF:
             raise ValueError("Tcp(%r, %r)" % (connections, buffer))

@@ -53,6 +53,7 @@ class _Share:
     """What a Member has of the stack that all share: of TCP the connections to it."""
 
     asks = False  # nobody is asked whether it lives (H3)
+    _send = None
 
     def __init__(self, stack, member):
         self._stack = stack
@@ -66,10 +67,13 @@ class _Share:
         return self._stack.receive(packet, size, now)
 
     def outgoing(self, out, at, room, now):
-        tcp = self._stack.tcp
-        for connection in tcp.connections:
+        if not self._send:
+            from inside.tcp_sending import outgoing  # which is there, since there is TCP
+
+            self._send = outgoing
+        for connection in self._stack.tcp.connections:
             if self._member.reaches(connection.host):
-                size = tcp.send(connection, out, at, room, now)
+                size = self._send(connection, out, at, room, now)
                 if size:
                     return size
         return 0
