@@ -1,10 +1,11 @@
-"""The emulated board: QEMU, its REPL by mpremote, and its network, SLIP on a pty, as IP packets or a TUN device."""
+"""The emulated board: QEMU, its REPL by mpremote, and its network, SLIP on a socket, as IP packets or a TUN device."""
 
 import contextlib
 import fcntl
 import os
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -41,29 +42,28 @@ def ipv4(source, to, protocol, payload):
 
 
 class Machine:
-    """A running emulated board with a REPL, until this thread ends at the latest."""
+    """A running emulated board with a REPL, until this thread ends at the latest.
 
-    def __init__(self, board, emulator, *options):
+    Its terminal is ours and is held open: to one of QEMU's own, nothing is said while nobody has opened it.
+    """
+
+    def __init__(self, board, emulator, *options, sockets=()):
+        end, self._terminal = os.openpty()
+        tty.setraw(self._terminal)
+        self.repl_device = os.ttyname(self._terminal)
         command = [
             "setpriv", "--pdeathsig", "KILL", emulator, "-nographic", "-monitor", "null", "-semihosting",
-            "-kernel", str(BUILD / board / "firmware.elf"), "-serial", "pty", *options,
+            "-kernel", str(BUILD / board / "firmware.elf"), "-add-fd", f"fd={end},set=1",
+            "-chardev", "serial,id=repl,path=/dev/fdset/1", "-serial", "chardev:repl", *options,
         ]  # fmt: skip
         # A session of its own: Ctrl-C on our terminal is for us.
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
+            start_new_session=True, pass_fds=(end, *sockets),
         )  # fmt: skip
-        self.repl_device = self._pty()
+        os.close(end)
         self._printed = b""
         self._transport = None
-
-    def _pty(self):
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if "redirected to" in line:
-                return line.split("redirected to ")[1].split()[0]
-        raise RuntimeError("qemu ended: " + "".join(said))
 
     def __enter__(self):
         return self
@@ -72,6 +72,7 @@ class Machine:
         if self._transport:
             with contextlib.suppress(Exception):
                 self._transport.close()
+        os.close(self._terminal)
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
@@ -82,11 +83,8 @@ class Machine:
         if not self._serial.in_raw_repl:
             try:
                 self._serial.enter_raw_repl(soft_reset=False)
-            except SerialException:
-                if self.process.poll() is not None:
-                    raise
-                self._transport = None  # QEMU lives, and its terminal hung up once: it is opened anew
-                self._serial.enter_raw_repl(soft_reset=False)
+            except SerialException as error:  # the other end is closed
+                raise RuntimeError(f"qemu ended, {self.process.wait()}: {self.process.stdout.read()}") from error
             self._printed = b""
         return self._serial
 
@@ -132,17 +130,20 @@ class Board(Machine):
     """A Cortex-M3 with a network. `icount` makes its clock count instructions: 1 ns each."""
 
     def __init__(self, icount=False, *options, folder="QEMU_MPS2"):
-        super().__init__(
-            folder, "qemu-system-arm", "-machine", "mps2-an385", "-serial", "pty",
-            *(["-icount", "shift=0"] if icount else []), *options,
-        )  # fmt: skip
-        self.link = os.open(self._pty(), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
-        tty.setraw(self.link)
+        self._socket, its_end = socket.socketpair()
+        with its_end:
+            super().__init__(
+                folder, "qemu-system-arm", "-machine", "mps2-an385",
+                "-chardev", f"socket,id=link,fd={its_end.fileno()}", "-serial", "chardev:link",
+                *(["-icount", "shift=0"] if icount else []), *options, sockets=(its_end.fileno(),),
+            )  # fmt: skip
+        self._socket.setblocking(False)
+        self.link = self._socket.fileno()
         self._frames = b""
 
     def __exit__(self, *_):
         super().__exit__()
-        os.close(self.link)
+        self._socket.close()
 
     def send(self, packet):
         """An IP packet to the board."""
