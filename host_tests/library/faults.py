@@ -1,11 +1,12 @@
 """An error at one line of the library, once: where it can be, and what becomes of a device that drives its node as Udp.
 
-`lines(phase)` are the lines of lib that a phase of a tunnel's life comes by and that may allocate on MicroPython. Each
-trial begins at the same moment (a fork of it), raises the error before that line is run for the first time, and then
-has two minutes in which the gateway is reachable and nothing else goes wrong.
+`trials` are at the lines of lib that a phase of a tunnel's life comes by and that may allocate on MicroPython. Each is
+a fork of the phase at that line, before it is run for the first time: there the error is raised, and then there are two
+minutes in which the gateway is reachable and nothing else goes wrong.
 """
 
 import ast
+import gc
 import os
 import sys
 import traceback
@@ -136,83 +137,81 @@ class Device(Simulation):
         self._tried(super().echo)
 
 
-class _Armed:
-    """Raises an error at a line, the first time that it is come by."""
+class _Trials:
+    """A tracer that lets a fork meet the error at each line that may allocate, when that is first come by."""
 
-    def __init__(self, place, error):
-        self.place = place
+    def __init__(self, error, every):
         self.error = error
-        self.raised = False
+        self.every = every
+        self.seen = set()
+        self.tried = 0
+        self.found = {}  # place: what is wrong
+        self.pipe = None  # of the fork that has met the error
 
     def __call__(self, frame, event, argument):
-        if frame.f_code.co_filename != self.place[0]:
-            return None
-        return self._line
+        return self._line if frame.f_code.co_filename.startswith(_LIB) else None
 
     def _line(self, frame, event, argument):
-        if event == "line" and not self.raised and frame.f_lineno == self.place[1]:
-            self.raised = True
-            sys.settrace(None)
-            raise self.error
+        place = frame.f_code.co_filename, frame.f_lineno
+        if event == "line" and place not in self.seen:
+            self.seen.add(place)
+            if place[1] in allocating(place[0]):
+                if self.tried % self.every == 0:
+                    self._try(place)
+                self.tried += 1
         return self._line
 
+    def _try(self, place):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if not child:
+            sys.settrace(None)
+            self.pipe = writing
+            raise self.error
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            said = pipe.read().decode()
+        if os.waitpid(child, 0)[1] or said:
+            self.found["%s:%d" % place] = said or "died"
 
-def lines(device, phase):
-    """[(file, line)] that the phase comes by in lib, where MicroPython's heap may end; the device is used up."""
-    seen = {}
 
-    def line(frame, event, argument):
-        if event == "line":
-            seen[frame.f_code.co_filename, frame.f_lineno] = None
-        return line
+def trials(device, phase, error, every=1):
+    """(number of lines, {line: what is wrong after an error at it}) of lib, where MicroPython's heap may end.
 
-    def call(frame, event, argument):
-        return line if frame.f_code.co_filename.startswith(_LIB) else None
+    The device is used up. Only lines that the phase comes by, and each nth of them.
+    """
+    tracer = _Trials(error, every)
+    gc.freeze()  # a collection in a fork would copy what it looks at
+    try:
+        _phase(device, phase, tracer)
+        if tracer.pipe is not None:
+            said = after(device)
+    except BaseException:
+        if tracer.pipe is None:
+            raise
+        said = traceback.format_exc(limit=-4)
+    finally:
+        gc.unfreeze()
+    if tracer.pipe is not None:
+        _write(tracer.pipe, said.encode())
+        os._exit(0)
+    return tracer.tried, tracer.found
 
-    sys.settrace(call)
+
+def _phase(device, phase, tracer):
+    sys.settrace(tracer)
     try:
         phase(device)
-    finally:
+    except (MemoryError, OSError, ValueError):
+        if tracer.pipe is None:
+            raise
+    finally:  # otherwise it was the phase's own call: whoever called knows
         sys.settrace(None)
-    return [(path, number) for path, number in seen if number in allocating(path)]
 
 
 def _write(pipe, octets):
     while octets:
         octets = octets[os.write(pipe, octets) :]
-
-
-def in_a_fork(work):
-    """What `work` says in words, "" for nothing, in a process of its own."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        said = "died"
-        try:
-            said = work() or ""
-        except BaseException:
-            said = traceback.format_exc(limit=-4)
-        finally:
-            _write(writing, said.encode())
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as pipe:
-        said = pipe.read().decode()
-    os.waitpid(child, 0)
-    return said
-
-
-def trial(device, phase, place, error):
-    """What is wrong after this one error at that place; "" if nothing is."""
-    armed = _Armed(place, error)
-    sys.settrace(armed)
-    try:
-        phase(device)
-    except (MemoryError, OSError, ValueError):
-        pass  # it was the phase's own call: whoever called knows
-    finally:
-        sys.settrace(None)
-    return after(device)
 
 
 def after(device):
