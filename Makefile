@@ -1,6 +1,7 @@
 # Every command; `make` alone lists them. A new one is a line here and a file: host_tests/README.md says how.
 # What is given as NAME=value goes to the command as an argument; it knows its names.
-RUN := PYTHONPATH=lib:host_tests PYTHONUNBUFFERED=1 .venv/bin/python -m
+# Bytecode is kept, whatever the environment says: a run compiles nothing twice.
+RUN := PYTHONPATH=lib:host_tests PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CURDIR)/build/pycache .venv/bin/python -m
 SETUP := host_tests/setup.sh
 # As it was given, one word for the shell: nothing in it is expanded, also not on its way into an environment. A line
 # break would end the recipe's line.

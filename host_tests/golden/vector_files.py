@@ -205,6 +205,7 @@ def paths(names=()):
     return found or sorted(FOLDER.glob("*.json"))
 
 
+@cache
 def all_cases():
     """Every case of the repository."""
     return [case for path in paths() for case in read(path)]

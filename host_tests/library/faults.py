@@ -13,9 +13,11 @@ import traceback
 from functools import cache
 from pathlib import Path
 
+from ikev2.initial import sa_init
+from ikev2.sa import rekey
 from tools import ROOT
 
-from library.simulation import Simulation
+from library.simulation import QuickGroup, Simulation
 
 _LIB = str(ROOT / "lib") + os.sep
 MINUTE = 60000
@@ -167,6 +169,7 @@ class _Trials:
         if not child:
             sys.settrace(None)
             self.pipe = writing
+            sa_init.group = rekey.group = QuickGroup  # of the key exchanges that follow
             raise self.error
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:

@@ -8,9 +8,8 @@ from ikev2.sa.policy import Policy
 from ipsec.life import Life
 
 from library.scripted_gateway import Gateway, notify
-from library.simulation import PERIOD, PSK, Simulation
+from library.simulation import PERIOD, PSK, QuickGroup, Simulation
 from library.test_life import MINUTE, Keeping, living, one_pair, replace_now
-from library.test_year import QuickGroup
 
 
 def mended(world, ms=2 * MINUTE, gateway_too=True):

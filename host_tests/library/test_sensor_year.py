@@ -12,9 +12,9 @@ from ikev2.sa import rekey
 from ipsec import sleep
 
 from library.scripted_gateway import Gateway
+from library.simulation import QuickGroup
 from library.test_life import Keeping, Replacing
 from library.test_sleep import Board
-from library.test_year import QuickGroup
 
 DAY = 144  # cycles
 CYCLE_MS = 600000

@@ -11,29 +11,13 @@ from ikev2.initial import sa_init as initial
 from ikev2.sa import rekey
 from ipsec import life
 
-from library.scripted_gateway import Group
-from library.simulation import Simulation
+from library.simulation import QuickGroup, Simulation
 
 MINUTE = 60000
 HOUR = 60 * MINUTE
 MONTH = 730  # hours
 BACK = 3 * MINUTE  # a pause of a minute, half as long again, and an attempt or two with losses
 TWO_AT_MOST = MINUTE
-
-
-class QuickGroup(Group):
-    """The interface of crypto.group, in one slice."""
-
-    def __init__(self, number, random):
-        super().__init__(number, random)
-        self.size, self._own, self._peer = len(self.value), self.value, None
-
-    def begin(self, peer=None):
-        self._peer = peer
-
-    def step(self):
-        self.value = self.secret(self._peer) if self._peer else self._own
-        return True
 
 
 class Year(Simulation):
