@@ -69,6 +69,7 @@ def plain(source):
     return re.sub("^ *@micropython.viper\n", "", source, flags=re.MULTILINE)
 
 
+@cache
 def library(desk=False):
     """{path below lib: the file} of every module of the library, without those that are for a PC only unless wanted."""
     paths = sorted(path for package in PACKAGES for path in (ROOT / "lib" / package).rglob("*.py"))

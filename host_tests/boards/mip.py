@@ -8,6 +8,7 @@ import ast
 import json
 import re
 import sys
+from functools import cache
 
 from tools import ROOT, arguments, library
 
@@ -42,16 +43,18 @@ def path_of(module):
     return None
 
 
+@cache
 def imported(path):
     """Names that a file of lib imports, wherever in it: of modules, and of what may be one."""
+    found = []
     for node in ast.walk(ast.parse((LIB / path).read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             package = path.split("/")[: -node.level] if node.level else []
             base = ".".join([*package, *filter(None, [node.module])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    return tuple(found)
 
 
 def files(*roots):

@@ -143,19 +143,19 @@ def mapping(sources, kept):
     for path, source in sources.items():
         for name in source.names & set(places):
             places[name].add(family[path])
+    known = used | said
     free = [
         name
         for name in of_firmware()
-        if name not in used | said | _MEANT and not name.startswith("_") and not keyword.iskeyword(name)
+        if not (name in known or name in _MEANT or name.startswith("_") or keyword.iskeyword(name))
     ]
     short = (
         "".join(letters)
         for size in (1, 2, 3)
         for letters in itertools.product("abcdefghijklmnopqrstuvwxyz", repeat=size)
     )
-    free += [
-        name for name in itertools.islice(short, 2000) if name not in held | used | said and not keyword.iskeyword(name)
-    ]
+    known |= held
+    free += [name for name in itertools.islice(short, 2000) if not (name in known or keyword.iskeyword(name))]
     taken = {}
     found = {}
     for name in sorted(places, key=lambda name: (-len(places[name]), name)):
