@@ -6,8 +6,10 @@
 #include "lwip/init.h"
 #include "lwip/ip.h"
 #include "lwip/netif.h"
+#include "lwip/raw.h"
 #include "lwip/sio.h"
 #include "lwip/timeouts.h"
+#include "lwip/udp.h"
 #include "netif/slipif.h"
 
 #define UART1_DATA (*(volatile uint32_t *)0x40005000)
@@ -35,8 +37,68 @@ void sio_send(u8_t octet, sio_fd_t fd) {
     UART1_DATA = octet;
 }
 
+// A socket of MicroPython's has room for one datagram, and what comes meanwhile would be lost, on a busy machine more of
+// it than here. So the UART is left alone until the last one has been read; a program that looks so many times without
+// reading it has to lose the next.
+#define PATIENCE 20000
+static struct pbuf *unread;
+static unsigned looks;
+static udp_recv_fn udp_socket;
+static raw_recv_fn raw_socket;
+
+static void delivered(struct pbuf *p) {
+    if (p->ref == 1 || unread) {
+        pbuf_free(p);
+    } else {
+        unread = p;
+        looks = 0;
+    }
+}
+
+static bool waits(void) {
+    if (unread && (unread->ref == 1 || ++looks > PATIENCE)) {
+        pbuf_free(unread);
+        unread = NULL;
+    }
+    return unread != NULL;
+}
+
+static void udp_incoming(void *arg, struct udp_pcb *pcb, struct pbuf *p, const ip_addr_t *from, u16_t port) {
+    pbuf_ref(p);
+    udp_socket(arg, pcb, p, from, port);
+    delivered(p);
+}
+
+void __real_udp_recv(struct udp_pcb *pcb, udp_recv_fn recv, void *arg);
+void __wrap_udp_recv(struct udp_pcb *pcb, udp_recv_fn recv, void *arg) {
+    if (arg) { // lwIP's own have none
+        udp_socket = recv;
+        recv = udp_incoming;
+    }
+    __real_udp_recv(pcb, recv, arg);
+}
+
+static u8_t raw_incoming(void *arg, struct raw_pcb *pcb, struct pbuf *p, const ip_addr_t *from) {
+    pbuf_ref(p);
+    u8_t eaten = raw_socket(arg, pcb, p, from);
+    delivered(p);
+    return eaten;
+}
+
+void __real_raw_recv(struct raw_pcb *pcb, raw_recv_fn recv, void *arg);
+void __wrap_raw_recv(struct raw_pcb *pcb, raw_recv_fn recv, void *arg) {
+    if (arg) {
+        raw_socket = recv;
+        recv = raw_incoming;
+    }
+    __real_raw_recv(pcb, recv, arg);
+}
+
 u32_t sio_tryread(sio_fd_t fd, u8_t *octets, u32_t size) {
     u32_t count = 0;
+    if (waits()) {
+        return 0;
+    }
     while (count < size && (UART1_STATE & 2)) {
         octets[count++] = UART1_DATA;
     }

@@ -12,6 +12,7 @@ MPY_CROSS_FLAGS += -march=armv7m
 
 LDSCRIPT = $(MPS2_DIR)/mps2.ld
 LDFLAGS += -Wl,--wrap=uart_rx_chr -Wl,--wrap=mp_hal_stdio_poll -Wl,--wrap=pyexec_friendly_repl
+LDFLAGS += -Wl,--wrap=udp_recv -Wl,--wrap=raw_recv
 
 MICROPY_PY_LWIP = 1
 MICROPY_VFS_LFS2 = 1
