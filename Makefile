@@ -29,7 +29,7 @@ capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: 
 
 ## Boards
 flash: venv;        @$(RUN) boards.flash $(given)           ## PORT=/dev/ttyUSB0 BOARD=ESP32_GENERIC FIRMWARE=file.bin: stock MicroPython onto a board
-deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json]: everything onto a board that runs MicroPython
+deploy: venv;       @$(RUN) boards.deploy $(given)          ## PORT=/dev/ttyUSB0 [CONFIG=ikev2.json EXAMPLE=mqtt]: everything onto a board that runs MicroPython
 watch: venv;        @$(RUN) boards.watch $(given)           ## PORT=/dev/ttyUSB0: a board's log, counters and tunnel, as they change
 psk: ;              @PYTHONPATH=lib python3 -m ipsec psk      ## a good "psk" and "ppk" for ikev2.json: 128 and 256 random bits
 image: venv;        @$(RUN) boards.image $(given)           ## BOARD=ESP32_GENERIC FIRMWARE=file.bin [CONFIG=ikev2.json FLASH=4MB]: both in one file

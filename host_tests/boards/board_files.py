@@ -120,6 +120,16 @@ def config_of(path, weak_psk=True):
     return octets
 
 
+def example(name):
+    """The octets of an example; None if none is named."""
+    if not name:
+        return None
+    known = {path.stem: path for path in sorted((_FOLDER / "examples").glob("*.py"))}
+    if name not in known:
+        raise Refused(f"EXAMPLE={name}: known are {', '.join(known)}")
+    return known[name].read_bytes()
+
+
 @cache
 def compiled(name, text, architecture):
     """The octets of a module of that name as a .mpy file, with machine code for that architecture."""

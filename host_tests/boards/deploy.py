@@ -1,9 +1,10 @@
 """make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer.
 
-PORT, [CONFIG, WEAK_PSK=1]. Each file is written beside its place, verified by hash and only then renamed over what is
-there, so that a cable or the power pulled out at any moment leaves the old one or the new one. A main.py that does not
-start the node is copied to another name before; so is an old configuration, once and without its secrets. A board
-whose firmware holds the library gets its configuration only. The exit status is 0 once what is configured is up.
+PORT, [CONFIG, EXAMPLE, WEAK_PSK=1]. Each file is written beside its place, verified by hash and only then renamed over
+what is there, so that a cable or the power pulled out at any moment leaves the old one or the new one. A main.py that
+does not start the node, or has to go for an example, is copied to another name before; so is an old configuration, once
+and without its secrets. A board whose firmware holds the library gets its configuration, and the example, only. The
+exit status is 0 once what is configured is up, and the example has said so.
 """
 
 import ast
@@ -253,8 +254,8 @@ def put_aside(board, path):
     print(f"{path} would be found first: it is kept as {name}")
 
 
-def deploy(board, config=None):
-    """Put everything onto a connected board."""
+def deploy(board, config=None, example=None):
+    """Put everything onto a connected board; `example`: octets of its main.py."""
     architecture, source = check(board)
     there = board.fs_exists("/" + board_files.CONFIG)
     if config is None and not there and board.fs_exists(_KEPT_CONFIG):
@@ -274,7 +275,9 @@ def deploy(board, config=None):
     files = {} if held else board_files.files(architecture, source=source, unused=unused)
     if config is not None or not there:
         files["/" + board_files.CONFIG] = config or board_files.TEMPLATE
-    if not held and board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):
+    if example:
+        files["/main.py"] = example
+    elif not held and board.fs_exists("/main.py") and b"ikev2_main" in board.fs_readfile("/main.py"):
         del files["/main.py"]
         print("/main.py starts the node already: it stays")
     found = digests(board, files)
@@ -295,8 +298,11 @@ def deploy(board, config=None):
         print("no CONFIG given: ssid and password are empty in the board's ikev2.json")
 
 
-def start(board, config_changed, seconds=_START_S):
-    """Reset the board into main.py and show its lines until all is up, and say what is next. Refused: why not."""
+def start(board, config_changed, seconds=_START_S, example=""):
+    """Reset the board into main.py and show its lines until all is up, and say what is next. Refused: why not.
+
+    Where there is a gateway an example is up once it has said something, which begins with its name.
+    """
     try:
         gateway = parse(bytes(board.fs_readfile("/" + board_files.CONFIG)))["gateway"]
     except ConfigError:
@@ -306,6 +312,7 @@ def start(board, config_changed, seconds=_START_S):
     board.exit_raw_repl()
     board.serial.write(b"\x04")
     address = tunnel = ""
+    wanted = example or "tunnel"
     serving = began = False
     for line in watch.lines(board, seconds):
         if line is None:
@@ -315,8 +322,10 @@ def start(board, config_changed, seconds=_START_S):
             raise Refused("the program has ended; the lines above say why")
         print(line, flush=True)
         address = (re.match("network up, address (.*)", line) or ["", address])[1]
-        tunnel = (re.match("(tunnel up.*|no tunnel.*)", line) or ["", tunnel])[1]
+        tunnel = (re.match(f"({wanted}(?: up|:).*|no tunnel.*)", line) or ["", tunnel])[1]
         serving |= line.startswith("node on ")
+        if example and line.startswith("a task failed: "):
+            raise Refused(f"{example}.py has failed: the line above says why")
         if serving and (line.startswith("no network: put") or "boot.py must bring it up" in line):
             return (
                 f"next: make deploy PORT={board.device_name} CONFIG={board_files.CONFIG}, with ssid and password in it"
@@ -330,19 +339,20 @@ def start(board, config_changed, seconds=_START_S):
         raise Refused(f"no network within {seconds} s; next: {watching}")
     if not gateway:
         return f"network: {address}; next: make probe HOST={address}, {watching}"
-    said = f"network: {address}; {tunnel or 'no tunnel yet'}; next: {watching}"
-    if tunnel.startswith("tunnel up"):
+    said = f"network: {address}; {tunnel or f'no {wanted} yet'}; next: {watching}"
+    if tunnel.startswith(wanted):
         return said
     raise Refused(said)
 
 
 def main():
-    given = tools.arguments(sys.argv[1:], PORT="", CONFIG="", WEAK_PSK="")
+    given = tools.arguments(sys.argv[1:], PORT="", CONFIG="", EXAMPLE="", WEAK_PSK="")
     config = board_files.config_of(given["CONFIG"], given["WEAK_PSK"])
+    example = board_files.example(given["EXAMPLE"])
     board = connect(given["PORT"])
     try:
-        deploy(board, config)
-        print(start(board, config is not None))
+        deploy(board, config, example)
+        print(start(board, config is not None, example=given["EXAMPLE"]))
     except TransportExecError as error:
         what = str(error.error_output).strip().splitlines()[-1:]
         raise Refused(f"the board refuses ({' '.join(what)}); files already there are whole") from None

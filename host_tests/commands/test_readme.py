@@ -105,6 +105,7 @@ _HEADERS = 28  # octets of IPv4 and UDP
 
 
 CONFIG = json.loads(program("vpn.example.org", "json"))
+COAP = program("coap: ").replace("10.9.0.254", "10.77.0.1")
 
 
 def said(text, folder, status=0):
@@ -225,7 +226,7 @@ def test_a_sensor_that_sleeps(gateway, coap, tmp_path):
     config = {**CONFIG, "keep_keys": True, "watchdog_s": 0}
     (tmp_path / "ikev2.json").write_text(json.dumps(config))
     (tmp_path / "rtc").write_bytes(b"")
-    text = elsewhere(_FAKES % str(ROOT / "firmware") + _BOOT % program("0xB0"))
+    text = elsewhere(_FAKES % str(ROOT / "firmware") + _BOOT % COAP)
     costs = []
     for _ in range(2):
         before = len(gateway.packets)
@@ -248,7 +249,7 @@ def test_a_sensor_whose_gateway_forgot(gateway, coap, tmp_path):
     readings, gateway.serve = coap
     (tmp_path / "ikev2.json").write_text(json.dumps({**CONFIG, "keep_keys": True, "watchdog_s": 0}))
     (tmp_path / "rtc").write_bytes(b"")
-    text = elsewhere(_FAKES % str(ROOT / "firmware") + _BOOT % program("0xB0"))
+    text = elsewhere(_FAKES % str(ROOT / "firmware") + _BOOT % COAP)
     said(text, tmp_path)
     gateway.kill()
     gateway.start()

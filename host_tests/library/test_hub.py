@@ -57,6 +57,9 @@ def changed(**changes):
     (changed(peers={"a": {"psk": "0123456789abcdef", "address": "10.9.0"}}), "no IPv4 address"),
     (changed(pool="10.9.0.1/24"), "no IPv4 network"),
     (changed(groups=[15]), "groups"),
+    (changed(forward={"0": "127.0.0.1:1883"}), "'0' is no port"),
+    (changed(forward={"1883": "127.0.0.1:mqtt"}), "'mqtt' is no port"),
+    (changed(forward={"1883": 1883}), "1883 is not like 127.0.0.1:1883"),
     (json.dumps({"id": "hub"}), "'inside' is missing"),
 ])  # fmt: skip
 def test_a_file_that_cannot_be_is_refused_in_words_and_shows_no_secret(text, what):

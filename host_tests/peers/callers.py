@@ -22,7 +22,7 @@ from peers.router import DEVICE, GATEWAY
 HUB_INSIDE = "10.9.0.254"
 POOL = "10.9.0.0/24"
 NAME = "caller"
-_MAIN = "import sys; from ipsec.tools.hub import made, serve; serve(made(open(sys.argv[1]).read()))"
+_MAIN = "import sys; from ipsec.tools.hub import made, serve; serve(*made(open(sys.argv[1]).read()))"
 
 
 class HubProcess:

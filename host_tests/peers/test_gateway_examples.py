@@ -118,11 +118,11 @@ def ntp_server(host):
 
 def test_a_reading_arrives(behind, said):
     """As a confirmable POST, and the program sees the acknowledgment; then it would sleep."""
-    text = program("def post(path").replace("ikev2_main.tunnel.sleep(", "ikev2_main._sleep(")
+    text = program("coap: ").replace("ikev2_main.tunnel.sleep(", "ikev2_main._sleep(").replace("10.9.0.254", INNER)
     with coap_server(behind.gateway) as reading:
         lines = said(text)
         assert reading() == "21.5 CON\n"
-    assert lines == ["acknowledged", "sleeps for 600000"]
+    assert lines == ["coap: acknowledged", "sleeps for 600000"]
 
 
 def test_the_clock_is_set(behind, said):

@@ -52,7 +52,7 @@ def _hub(given):
         made = hub.made(Path(given.config).read_text(), given.weak_psk)
     except (ValueError, OSError) as error:
         raise Refused(f"{given.config}: {error.args[-1] if error.args else error}") from None
-    return hub.serve(made)
+    return hub.serve(*made)
 
 
 def _psk(given):
