@@ -23,6 +23,7 @@ FIRMWARE = BUILD / "QEMU_MPS2/firmware.elf"
 ADDRESS, PEER = "10.66.0.2", "10.66.0.1"
 TUN = "ikev2board"
 CLOCK_NS = 40  # a tick of the board's timer; with `icount` so many instructions
+_SHORT = 80  # octets of code that go by the REPL
 _END, _ESC, _ESC_END, _ESC_ESC = 0xC0, 0xDB, 0xDC, 0xDD
 
 
@@ -45,21 +46,29 @@ class Machine:
     """A running emulated board with a REPL, until this thread ends at the latest.
 
     Its terminal is ours and is held open: to one of QEMU's own, nothing is said while nobody has opened it.
+    `memory` is (address, size in MB) of a RAM whose second half nothing uses: what is to be executed goes there, since
+    its UART takes an octet in the time of a thousand instructions and more.
     """
 
-    def __init__(self, board, emulator, *options, sockets=()):
+    def __init__(self, board, emulator, machine, memory, *options, sockets=()):
+        self._code_offset = memory[1] << 19
+        self._code_at = memory[0] + self._code_offset
+        self._memory = os.memfd_create("ram")
+        os.truncate(self._memory, memory[1] << 20)
         end, self._terminal = os.openpty()
         tty.setraw(self._terminal)
         self.repl_device = os.ttyname(self._terminal)
         command = [
             "setpriv", "--pdeathsig", "KILL", emulator, "-nographic", "-monitor", "null", "-semihosting",
             "-kernel", str(BUILD / board / "firmware.elf"), "-add-fd", f"fd={end},set=1",
-            "-chardev", "serial,id=repl,path=/dev/fdset/1", "-serial", "chardev:repl", *options,
+            "-chardev", "serial,id=repl,path=/dev/fdset/1", "-serial", "chardev:repl",
+            "-machine", f"{machine},memory-backend=ram", "-object",
+            f"memory-backend-file,id=ram,size={memory[1]}M,share=on,mem-path=/proc/self/fd/{self._memory}", *options,
         ]  # fmt: skip
         # A session of its own: Ctrl-C on our terminal is for us.
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True, pass_fds=(end, *sockets),
+            start_new_session=True, pass_fds=(end, self._memory, *sockets),
         )  # fmt: skip
         os.close(end)
         self._printed = b""
@@ -73,6 +82,7 @@ class Machine:
             with contextlib.suppress(Exception):
                 self._transport.close()
         os.close(self._terminal)
+        os.close(self._memory)
         self.process.kill()
         self.process.wait()
         self.process.stdout.close()
@@ -96,7 +106,11 @@ class Machine:
 
     def exec(self, code):
         """What the board prints for that code."""
-        return self.repl.exec(code).decode()
+        octets = code.encode()
+        if len(octets) > _SHORT:
+            os.pwrite(self._memory, octets, self._code_offset)
+            octets = b"exec(__import__('uctypes').bytearray_at(%d,%d))" % (self._code_at, len(octets))
+        return self.repl.exec(octets).decode()
 
     def start(self):
         """Leave the raw REPL by a soft reset into main.py."""
@@ -123,7 +137,7 @@ class Machine:
 
 def riscv():
     """A RISC-V of 32 bits, whose addresses are above 2**30."""
-    return Machine("QEMU_VIRT_RV32", "qemu-system-riscv32", "-machine", "virt", "-bios", "none")
+    return Machine("QEMU_VIRT_RV32", "qemu-system-riscv32", "virt", (0x80000000, 128), "-bios", "none")
 
 
 class Board(Machine):
@@ -133,7 +147,7 @@ class Board(Machine):
         self._socket, its_end = socket.socketpair()
         with its_end:
             super().__init__(
-                folder, "qemu-system-arm", "-machine", "mps2-an385",
+                folder, "qemu-system-arm", "mps2-an385", (0x21000000, 16),
                 "-chardev", f"socket,id=link,fd={its_end.fileno()}", "-serial", "chardev:link",
                 *(["-icount", "shift=0"] if icount else []), *options, sockets=(its_end.fileno(),),
             )  # fmt: skip

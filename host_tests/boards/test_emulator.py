@@ -84,15 +84,16 @@ def test_from_reset_to_the_first_answer():
     """Powered on and left alone, the board runs main.py and answers within 2 s of its time, a ns an instruction."""
     source = new_source()
     question, answer = question_and_answer(500)
-    got = None
+    packet = None
     with Board(icount=True) as board:
-        while got is None:
+        while not packet or packet[9] == 1:  # ICMP: port unreachable, until its sockets are open
             board.send_udp(500, question, source)
-            got = board.receive_udp(0.05)
+            packet = board.receive(0.05)
         board.type(b"\x03" + CLOCK)
         board.console(b"\r\nclock ")
         hundredths = int(board.console(PROMPT).split()[0])
-    assert got == (500, source, answer)
+    assert packet[9] == 17 and packet[28:] == answer
+    assert (socket.inet_ntoa(packet[16:20]), packet[20:22]) == (source[0], b"\x01\xf4")
     assert hundredths < 200
 
 

@@ -43,8 +43,8 @@ def ticks(what, *arguments):
     best = []
     for called in (what, lambda *_: None):
         counts = []
-        gc.collect()
         for _ in range(5):
+            gc.collect()
             start = time.ticks_cpu()
             called(*arguments)
             counts.append(time.ticks_diff(time.ticks_cpu(), start))
