@@ -141,6 +141,22 @@ def compiled_files():
         return sum(target.stat().st_size for target in targets)
 
 
+def by_use(sizes, deployed):
+    """(what, octets) of flash for all modules that a use takes: `sizes` are those of frozen ones, `deployed` files."""
+    of_streams = {f"{name}.py" for name in (*STREAMS, *BESIDE_STREAMS)}
+    tunnel = mip.files(*mip.PIECES["tunnel"])
+    uses = {
+        "section 1.5 with its sockets": mip.files(*mip.PIECES["udp"]),
+        "a UDP tunnel": [path for path in tunnel if path not in of_streams],
+        "a tunnel with streams": tunnel,
+        "a hub with streams": mip.files(*mip.PIECES["tunnel"], "ipsec.hub", "ipsec.hub_streams"),
+    }
+    for use, paths in uses.items():
+        names = [path.removesuffix(".py") for path in paths]
+        yield f"flash, {use}, frozen", sum(sizes.get(name, 0) for name in names)
+        yield f"flash, {use}, as deployed", sum(len(deployed[f"/lib/{name}.mpy"]) for name in names)
+
+
 def keyed(case):
     """True if something in the case has keys: what costs time then is the ciphers."""
     return any(sa[-1] for sa in case["ike_sas"] + case["child_sas"])
@@ -200,6 +216,8 @@ def figures():
     deployed = board_files.files("armv7m")
     for what, names in (("TCP and streams", STREAMS), ("TLS, blocking sockets and names", BESIDE_STREAMS)):
         yield f"flash, {what} as deployed", sum(len(deployed[f"/lib/{name}.mpy"]) for name in names), "octets"
+    for what, octets in by_use(sizes, deployed):
+        yield what, octets, "octets"
     imported, filled, datagram = ram()
     yield "RAM, core imported", imported, "octets"
     yield "RAM, node with 16 IKE SAs and 32 Child SAs", filled, "octets"
