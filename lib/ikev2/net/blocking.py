@@ -5,6 +5,7 @@ import socket
 
 from portable import const
 
+from ..wire import AH
 from . import sockets
 from .addresses import endpoint
 
@@ -16,7 +17,8 @@ def serve(udp, ms):
     wait = udp.look()
     poller = select.poll()
     for via in udp.sockets:
-        poller.register(udp.sockets[via], select.POLLIN)
+        if via > AH:  # a raw one of lwIP's is always said to have hung up
+            poller.register(udp.sockets[via], select.POLLIN)
     poller.poll(min(ms, wait))
     for via in list(udp.sockets):
         try:
