@@ -1,4 +1,9 @@
-"""What a tunnel died of in the field, on the MicroPython unix port with a real table, real ints and a real heap."""
+"""What a tunnel died of in the field, on the MicroPython unix port with a real table, real ints and a real heap.
+
+`REKEYS=2880` is a night of a rekey each ten seconds.
+"""
+
+import os
 
 import pytest
 
@@ -7,6 +12,8 @@ from library.scripted_gateway import notify
 from library.test_full_heap import FarDevice
 
 DAY = 86400000
+REKEYS = int(os.environ.get("REKEYS", "24"))
+CYCLE = 12  # rekeys, with and without PFS, of the IKE SA too
 
 
 @pytest.fixture
@@ -75,6 +82,33 @@ def test_what_is_no_time_asleep_z8(begin, ms):
     device = begin()
     with pytest.raises(OSError, match=r"TypeError|ValueError"):
         device.ask(f"__import__('portable').milliseconds({ms!r})")
+    mended(device)
+
+
+def in_use(device):
+    for _ in range(3):
+        device.ask("gc.collect()")
+    return device.ask("gc.mem_alloc()")
+
+
+def test_rekeys_leave_nothing_on_the_heap_k1_k2(begin):
+    device = begin()
+    device.echo_ms, device.next_echo = 1000, device.now
+    levels = []
+    for number in range(REKEYS):
+        if not number % CYCLE:
+            levels.append(in_use(device))
+        group = 31 if number % 4 == 3 else 0
+        says = device.gateway.rekey_child(device.sa, group=group) if number % 6 else device.gateway.rekey_ike(device.sa)
+        device.says(says)
+        device.run(10000)
+    device.echo_ms = 0
+    device.run(1000)
+    levels.append(in_use(device))
+    print(f"{REKEYS} rekeys, heap in use: {levels}")
+    assert device.answered == device.echoes and len(device.begun) == 1
+    assert device.gateway.said.count("rekey child: done") == REKEYS * 5 // 6
+    assert levels[-1] - levels[1] < 16 * CYCLE, "an object is left of each rekey"
     mended(device)
 
 

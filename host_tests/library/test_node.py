@@ -143,6 +143,13 @@ def test_protected_answer_is_no_amplification_l2(node):
     assert ask(node, packet + b"\0", via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected"
 
 
+def test_without_an_owner_no_packet_is_too_short_for_the_answer_that_nobody_gives_l2():
+    node = Node(SpiTable(), counting)
+    node.table.adopt_ike(SPI_I, SPI_R, False, PEER, True)
+    packet = bytes.fromhex("c0ffee9900000001")
+    assert ask(node, packet, via=50, source=PEER[:4] + b"\0\0") == "invalid-spi-protected" and sent(node) == []
+
+
 def test_a_peer_that_moves_to_4500_gets_no_more_than_it_sent_l2(node):
     packet = bytes.fromhex("c0ffee9900000001")
     node.table.update_ike(node.table.ike_sas()[0], peer=PEER[:4] + b"\x11\x94")
