@@ -14,8 +14,16 @@ def made(config, udp, old=None):
     sleep.clear(udp.node)  # what somebody had accepted before deep sleep
     last = network(config["pool"])[9:]
     inside = "%d.%d.%d.%d" % (last[0], last[1], last[2], last[3] - 1)
-    peers = {id: config["accept"][id].encode() for id in config["accept"]}
+    peers = {id: _peer(config["accept"][id]) for id in config["accept"]}
     return Hub(config["id"], peers, inside, udp=udp, **{name: config[name] for name in _SETTINGS})
+
+
+def _peer(given):
+    """As Hub wants it: octets of the psk, and the ppk that is required of this id (Q4)."""
+    if isinstance(given, str):
+        return given.encode()
+    ppk = (given["ppk_id"], given["ppk"].encode()) if given.get("ppk") else None
+    return {"psk": given["psk"].encode(), "ppk": ppk}
 
 
 def crossed(tunnel, hub, id):

@@ -32,7 +32,14 @@ BROKEN = (
     ('{\n "ports": ["500"]\n}', 2, "500, 4500"),
     ('{\n "ports": [[500]]\n}', 2, "JSON"),
     ('{\n "ports": {"a": 1}\n}', 2, "'ports' must be a list"),
-    ('{\n "accept": {"a": {}}\n}', 2, "JSON"),
+    ('{\n "accept": {"a": {}}\n}', 2, "the psk of each"),
+    ('{\n "accept": {"a": {"ppk": "x"}}\n}', 2, "the psk of each"),
+    ('{\n "accept": {"a": {"psk": "x", "ppk": 1}}\n}', 2, "the psk of each"),
+    ('{\n "accept": {"a": {"psk": "x", "pkp": "y"}}\n}', 2, "the psk of each"),
+    ('{\n "accept": {"a": {"psk": {}}}\n}', 2, "JSON"),
+    ('{\n "accept": {"a": {"psk": ["x"]}}\n}', 2, "JSON"),
+    ('{"id": "b",\n "accept": {"a": {"psk": "x", "ppk": "y"}}\n}', 2, "'ppk_id' must be"),
+    ('{"id": "b",\n "accept": {"a": {"psk": "x", "ppk_id": "y"}}\n}', 2, "'ppk' must be at least 32 octets"),
     ('{\n "accept": {"a": [1]}\n}', 2, "JSON"),
     ('{\n "accept": [{"a": "x"}]\n}', 2, "JSON"),
     ('{\n "accept": {"a": "x",\n "a": "y"}\n}', 3, "stands in line 2 already"),
@@ -154,6 +161,8 @@ def no_secret_is_shown():
         '{"gateway": "vpn", "remote": "12345678"}',
         '{"id": "a", "accept": {"b": "12345678"}}',
         '{"id": "a", "accept": {"b": 12345678}}',
+        '{"id": "a", "accept": {"b": {"psk": "12345678"}}}',
+        '{"id": "a", "accept": {"b": {"psk": "x", "ppk_id": "y", "ppk": "12345678"}}}',
         '{"id": "a", "accept": {"b": "12345678", "b": "12345678"}}',
         '{"id": "a", "accept": {"b": ["12345678"]}}',
     ):
@@ -208,8 +217,10 @@ def _by_json(octets):
         parse_int=lambda digits: int(digits[:12]),
     )
     for value in pairs.values():
-        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        if [one for one in inner if isinstance(one, (list, dict))]:
+        inner = list(value.values()) if isinstance(value, dict) else []
+        flat = [one for peer in inner if isinstance(peer, dict) for one in peer.values()]
+        flat += [one for one in inner if isinstance(one, list)] + (value if isinstance(value, list) else [])
+        if [one for one in flat if isinstance(one, (list, dict))]:
             raise ValueError
     return pairs
 

@@ -27,8 +27,8 @@ def _run(user, **values):
     main.run(task())
 
 
-def _caller(id="sensor-7", psk=PSK):
-    return Tunnel("127.0.0.1:45501", id, psk.encode(), "board")
+def _caller(id="sensor-7", psk=PSK, ppk=None):
+    return Tunnel("127.0.0.1:45501", id, psk.encode(), "board", ppk=ppk)
 
 
 async def _told(main):
@@ -74,6 +74,26 @@ def hub_of_a_board_accepts_and_says_who():
     _run(again)
     main = sys.modules["ikev2_main"]
     assert len(main.node._followers) == 2, main.node._followers
+
+
+def hub_of_a_board_requires_a_ppk():
+    """Q4, Q3: of whom `accept` gives one, the right one; others come without."""
+    accept = {"sensor-7": {"psk": PSK, "ppk": "p" * 32, "ppk_id": "sensor-7.ppk"}, "sensor-8": PSK}
+
+    async def user(main):
+        for ppk in (None, ("sensor-7.ppk", b"q" * 32)):
+            wrong = _caller(ppk=ppk)
+            try:
+                await wrong.up()
+                raise AssertionError
+            except OSError as error:
+                assert "AUTHENTICATION_FAILED" in str(error), error
+            await wrong.close()
+        for tunnel in (_caller(ppk=("sensor-7.ppk", b"p" * 32)), _caller("sensor-8")):
+            await tunnel.up()
+            await tunnel.close()
+
+    _run(user, accept=accept)
 
 
 def hub_of_a_board_knows_nobody_after_deep_sleep():

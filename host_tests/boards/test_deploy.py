@@ -43,6 +43,8 @@ def few_modules(monkeypatch):
     (b"{", set()),
     (board_files.TEMPLATE, {"/lib/ikev2_hub.py", "/lib/ikev2/config/ppk.py"}),
     (b'{"id": "a", "accept": {"b": "0123456789abcdef"}}', {"/lib/ikev2/config/ppk.py"}),
+    (b'{"id": "a", "accept": {"b": {"psk": "0123456789abcdef"}}}', {"/lib/ikev2/config/ppk.py"}),
+    (b'{"id": "a", "accept": {"b": {"psk": "0123456789abcdef", "ppk_id": "c", "ppk": "%s"}}}' % (b"0" * 32), set()),
     (b'{"gateway": "a", "id": "a", "psk": "0123456789abcdef", "ppk_id": "a", "ppk": "%s"}' % (b"0" * 32),
      {"/lib/ikev2_hub.py"}),
 ])  # fmt: skip
@@ -86,11 +88,16 @@ def test_a_board_gets_everything_and_loses_nothing(board, capsys, monkeypatch):
     deploy.deploy(board)
     assert board.fs_readfile("/main.py") == own
     # An old configuration is kept once, and without secrets; those of earlier deploys have none any more.
-    old = b'{"ssid": "home", "password": "door", "psk": "p1", "ppk": "p2", "id": "a", "accept": {"b": "p3"}}'
+    old = (
+        b'{"ssid": "home", "password": "door", "psk": "p1", "ppk": "p2", "id": "a",'
+        b' "accept": {"b": "p3", "c": {"ppk": "p4"}}}'
+    )
     board.fs_writefile("/ikev2.json", old)
     for name in ("", "1", "12"):
         board.fs_writefile(f"/ikev2_before{name}.json", old)
-    plain = json.dumps({**json.loads(old), "password": "", "psk": "", "ppk": "", "accept": {"b": ""}}, indent=2)
+    plain = json.dumps(
+        {**json.loads(old), "password": "", "psk": "", "ppk": "", "accept": {"b": "", "c": ""}}, indent=2
+    )
     for config in (None, b'{"log": true}'):
         deploy.deploy(board, config)
         assert board.fs_readfile("/ikev2.json") == (config or old)

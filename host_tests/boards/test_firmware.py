@@ -144,7 +144,7 @@ def test_one_verdict_everywhere(tmp_path):
         b'{"ssid": "a\\u00e9\\n", "ports": [500, 4500], "log": true,'
         b' "led": -1, "x": null, "y": false, "z": 0, "n": []}',
         b'\t{ "a" : "\\ud83d\\ude00" ,\r\n "b":[ 1 , 20 ] , "c" : -0.5e+3 , "d": "\xe2\x82\xac" }\n',
-        b'{"id": "a", "accept": {"b": "c", "d": true}, "x": 0, "y": {}}',
+        b'{"id": "a", "accept": {"b": "c", "d": true, "e": {"f": "g"}}, "x": 0, "y": {}}',
         b'\xef\xbb\xbf{"":"","\\"":"\\\\\\/\\b\\f\\r\\t","e":12E9,"l":["a",true,1.5]}',
     )
     marks = b'"\\{}[]:,0123456789-+.eE \n\t\rtruefalsn u\x00\x1f\x7f\xc3\xa9\xed\xa0\x80\xff'

@@ -25,13 +25,15 @@ def _check_together(config, fail):
         fail("gateway", "a gateway wants 'id' and 'psk' beside it")
     if config["accept"] and (not config["id"] or config["id"] in config["accept"]):
         fail("accept", "'accept' wants an 'id' of our own beside it")
-    if config["ppk"] or config["ppk_id"]:
-        from .ppk import check as check_ppk
+    peers = config["accept"].values()
+    for key, given in [("ppk", config)] + [("accept", peer) for peer in peers if isinstance(peer, dict)]:
+        if given.get("ppk") or given.get("ppk_id"):
+            from .ppk import check as check_ppk
 
-        try:
-            check_ppk(config["psk"].encode(), config["ppk_id"], config["ppk"].encode())
-        except ValueError as error:
-            fail("ppk", str(error))
+            try:
+                check_ppk(given["psk"].encode(), given.get("ppk_id", ""), given.get("ppk", "").encode())
+            except ValueError as error:
+                fail(key, str(error))
     for name, least in (("ports", 2), ("ike_sas", 4), ("child_sas", 8)):
         value = config[name]
         if (config["gateway"] or config["accept"]) and (len(value) if name == "ports" else value) < least:
@@ -68,7 +70,8 @@ def parse(octets, file=FILE, weak_psk=True):
             fail_at(key, str(error))
         config[key] = given[key]
     _check_together(config, fail_at)
-    for name, psks in (("psk", [config["psk"]] if config["gateway"] else []), ("accept", config["accept"].values())):
+    accepted = [peer["psk"] if isinstance(peer, dict) else peer for peer in config["accept"].values()]
+    for name, psks in (("psk", [config["psk"]] if config["gateway"] else []), ("accept", accepted)):
         if not weak_psk and [psk for psk in psks if len(psk.encode()) < _PSK_OCTETS]:
             what = "%r has under %d octets: whoever poses as the other end can guess it offline"
             raise WeakPsk("%s, line %d: %s" % (file, lines[name], what % ("psk", _PSK_OCTETS)))

@@ -30,7 +30,7 @@ KEYS = {
     "keep_keys": (bool, False),  # in RTC memory, through deep sleep
     "settle_s": (int, 1),  # how long sleep waits for what is on its way
     "reset_s": (int, 3600),  # after so long with a network and without a tunnel; 0: never
-    "accept": (dict, {}),  # {id: psk} of those that may have a tunnel to us
+    "accept": (dict, {}),  # of those that may have a tunnel to us: {id: psk, or {"psk", "ppk", "ppk_id"}}
     "pool": (str, "10.9.0.0/24"),  # their addresses in it; its last one is ours
     "dns": (list, []),  # name servers inside; []: those that the gateway gives
     "connections": (int, 8),  # of TCP inside, at a time
@@ -147,7 +147,9 @@ def _check_choice(key, value):
 
 def _check_accept(value):
     for id in value:
-        if not id or not _identity(id) or not isinstance(value[id], str) or not value[id]:
+        given = value[id] if isinstance(value[id], dict) else {"psk": value[id]}
+        texts = [given[key] for key in given if key in ("psk", "ppk", "ppk_id") and isinstance(given[key], str)]
+        if not id or not _identity(id) or len(texts) < len(given) or not given.get("psk"):
             what = "%d octets at most, and the psk of each" % _ID_OCTETS
             raise ValueError('\'accept\' must have ids, %s: {"sensor-8": "its psk"}' % what)
 

@@ -37,7 +37,7 @@ class Reader:
 
     def read(self):
         """({key: value}, {key: line}) of the object that the text is."""
-        found = self._object(True)
+        found = self._object(2)
         if self._next():
             self._wrong()
         return found
@@ -45,8 +45,8 @@ class Reader:
     def _wrong(self, what=_NO_JSON):
         self._fail(self._line, what)
 
-    def _object(self, outer):
-        """Its values and their lines; what is in another object has neither objects nor lists."""
+    def _object(self, depth):
+        """Its values and their lines; `depth`: of the objects that may be in it. Lists are in the outermost only."""
         values = {}
         lines = {}
         self._take("{")
@@ -61,7 +61,7 @@ class Reader:
             if key in values:
                 self._fail(line, "a key that stands in line %d already" % lines[key])
             self._take(":")
-            values[key] = self._value(outer)
+            values[key] = self._value(depth)
             lines[key] = line
             closing = self._take(",}") == "}"
         return values, lines
@@ -82,16 +82,16 @@ class Reader:
         self._at += 1
         return character
 
-    def _value(self, outer):
+    def _value(self, depth):
         character = self._next()
         if character == '"':
             return self._string()
         if character and character in "-" + _DIGITS:
             return self._number()
-        if character == "[" and outer:
+        if character == "[" and depth == 2:
             return self._list()
-        if character == "{" and outer:
-            return self._object(False)[0]
+        if character == "{" and depth:
+            return self._object(depth - 1)[0]
         for word, value in _WORDS:
             if self._text[self._at : self._at + len(word)] == word:
                 self._at += len(word)
@@ -105,7 +105,7 @@ class Reader:
             self._take("]")
             return values
         while True:
-            values.append(self._value(False))
+            values.append(self._value(0))
             if self._take(",]") == "]":
                 return values
 
