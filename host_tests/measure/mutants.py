@@ -3,7 +3,8 @@ MODULES may name those of BEYOND, too.
 
 The changes are cosmic-ray's; it would run them one by one in new processes, which takes hours. Here each is tried in a
 fork that has everything loaded but the library: the vectors first, then the tests, both of CPython. Those that are not
-noticed stand in survivors.txt with a reason, or the command fails; so it does below 95 of 100.
+noticed stand in survivors.txt with a reason, or the command fails; so it does below 95 of 100. EVERY=12 tries one
+change in twelve, and FIRST=5 begins with the sixth.
 """
 
 import importlib.machinery
@@ -33,7 +34,8 @@ BEYOND = {  # modules of the other rooms, and the tests that are to notice what 
 LIST = Path(__file__).parent / "survivors.txt"
 WANTED = 95  # of 100 that are not equivalent
 EQUIVALENT = "equivalent: "
-_CPU_S = 60  # a change that makes a loop endless is noticed by that
+# Whoever takes that many times what no change takes, and more, is in an endless loop: noticed.
+_ENDLESS, _CPU_S = 4, 5
 # What hypothesis makes up is too slow for this, and not the same each time.
 _ONCE = "-x", "-q", "-p", "no:cacheprovider", "--noconftest", "-m", "not hypothesis", "-k", "not Model"
 _REPLACED = (
@@ -68,8 +70,8 @@ def _path(module):
     return next(path for name, path in library(desk=True).items() if Path(name).stem == module)
 
 
-def changes(module, every=1):
-    """(old line, new line, text) of every change to a module, or of each n-th."""
+def changes(module, every=1, first=0):
+    """(old line, new line, text) of every change to a module, or of each n-th from the first on."""
     source = _path(module).read_text()
     places = []
     for name in _OPERATORS:
@@ -78,7 +80,7 @@ def changes(module, every=1):
         found.walk(get_ast(source))
         places += [(operator, number) for number in range(found.count)]
     seen = {source}
-    for operator, number in places[::every]:
+    for operator, number in places[first::every]:
         text = mutate_code(source, operator, number)
         if text not in seen:
             seen.add(text)
@@ -125,14 +127,14 @@ def tests_of(module):
     return sorted(tests, key=lambda path: f"/test_{module}" not in path)
 
 
-def attempt(module, text, cases):
-    """Process that tries a change; its exit status is 0 if nothing noticed."""
+def attempt(module, text, cases, cpu_s=60):
+    """Process that tries a change, no longer than that; its exit status is 0 if nothing noticed."""
     child = os.fork()
     if child:
         return child
     status = 1
     try:
-        resource.setrlimit(resource.RLIMIT_CPU, (_CPU_S, _CPU_S))
+        resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
         silent = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(silent, number)
@@ -153,9 +155,12 @@ def reasons():
     return found
 
 
-def survivors(modules, every=1, progress=print):
-    """(number of changes, [(module, old line, new line)] of those that nothing noticed); every n-th change only."""
-    cases = [case for case in vector_files.all_cases() if not any(sa[5] for sa in case["ike_sas"])]
+def survivors(modules, every=1, first=0, progress=print):
+    """(number of changes, [(module, old line, new line)] of those that nothing noticed); as `changes` takes them.
+
+    modules -- and the seconds of processor that the tests of each take
+    """
+    cases = _cases()
     running, alive, tried, began = {}, [], 0, time.monotonic()
 
     def reap():
@@ -165,11 +170,11 @@ def survivors(modules, every=1, progress=print):
             alive.append(change)
             progress("survived: {}\n- {}\n+ {}".format(*change))
 
-    for module in modules:
-        for old, new, text in changes(module, every):
+    for module, cpu_s in modules.items():
+        for old, new, text in changes(module, every, first):
             if len(running) >= (os.cpu_count() or 1):
                 reap()
-            running[attempt(module, text, cases)] = module, old, new
+            running[attempt(module, text, cases, int(_ENDLESS * cpu_s) + _CPU_S)] = module, old, new
             tried += 1
             if not tried % 100:
                 progress(f"{module}: {tried} tried in {time.monotonic() - began:.0f} s, {len(alive)} survived")
@@ -178,12 +183,14 @@ def survivors(modules, every=1, progress=print):
     return tried, alive
 
 
-def main(modules, every):
+def main(modules, every, first):
+    seconds = {}
     for module in modules:
-        assert not status_of(module, _path(module).read_text()), f"the tests of {module} fail without a change"
-        assert status_of(module, "raise ImportError"), "the library is loaded already: no change would be noticed"
+        status, seconds[module] = status_of(module, _path(module).read_text())
+        assert not status, f"the tests of {module} fail without a change"
+        assert status_of(module, "raise ImportError")[0], "the library is loaded already: no change would be noticed"
     known = {change: reason for change, reason in reasons().items() if change[0] in modules}
-    tried, alive = survivors(modules, every)
+    tried, alive = survivors(seconds, every, first)
     equivalent = sum(known.get(change, "").startswith(EQUIVALENT) for change in alive)
     killed = 100 * (tried - len(alive)) / (tried - equivalent)
     new = [change for change in alive if change not in known]
@@ -198,12 +205,15 @@ def main(modules, every):
 
 
 def status_of(module, text):
-    """The exit status with that text in place of a module."""
-    cases = [case for case in vector_files.all_cases() if not any(sa[5] for sa in case["ike_sas"])]
-    _, status = os.waitpid(attempt(module, text, cases), 0)
-    return status
+    """The exit status with that text in place of a module, and the seconds of processor that it took."""
+    _, status, used = os.wait4(attempt(module, text, _cases()), 0)
+    return status, used.ru_utime + used.ru_stime
+
+
+def _cases():
+    return [case for case in vector_files.all_cases() if not any(sa[5] for sa in case["ike_sas"])]
 
 
 if __name__ == "__main__":
-    given = arguments(sys.argv[1:], MODULES=" ".join(CORE), EVERY=1)
-    sys.exit(main(given["MODULES"].split(), given["EVERY"]))
+    given = arguments(sys.argv[1:], MODULES=" ".join(CORE), EVERY=1, FIRST=0)
+    sys.exit(main(given["MODULES"].split(), given["EVERY"], given["FIRST"]))
