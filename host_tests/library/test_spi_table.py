@@ -48,6 +48,15 @@ def test_own_child_spis_are_not_reserved():
     assert len(table.children(ike)) == 256
 
 
+def test_a_foreign_child_spi_is_one_from_256_on_s1_9():
+    table = SpiTable(1, 2)
+    ike = table.add_ike(os.urandom, True, A)
+    with pytest.raises(ValueError):
+        table.adopt_child(ike, 50, spi(255, 4), spi(256, 4))
+    child = table.adopt_child(ike, 50, spi(256, 4), spi(256, 4))
+    assert find_child(table, 50, spi(256, 4), 0) == child
+
+
 def test_esp_and_ah_are_apart():
     table = SpiTable()
     ike = table.adopt_ike(spi(1), spi(2), True, A, True)
