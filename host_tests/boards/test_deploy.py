@@ -230,7 +230,7 @@ def test_bytecode_of_another_version_is_replaced(board, monkeypatch):
 
 
 def test_what_the_board_refuses_is_said(machine, monkeypatch, capsys):
-    def refused(board, config):
+    def refused(board, config, example):
         board.exec("raise ValueError('incompatible .mpy file')")
 
     monkeypatch.setattr(deploy, "deploy", refused)
