@@ -1,10 +1,11 @@
 """make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer.
 
-PORT, [CONFIG, EXAMPLE, WEAK_PSK=1]. Each file is written beside its place, verified by hash and only then renamed over
-what is there, so that a cable or the power pulled out at any moment leaves the old one or the new one. A main.py that
-does not start the node, or has to go for an example, is copied to another name before; so is an old configuration, once
-and without its secrets. A board whose firmware holds the library gets its configuration, and the example, only. The
-exit status is 0 once what is configured is up, and the example has said so.
+PORT, [CONFIG, EXAMPLE, WEAK_PSK=1]. All files are written beside their places and verified by hash; only then are they
+renamed, by the board alone, over what is there: a cable pulled out at any moment leaves all of the old or all of the
+new. So does the power, but for the second of renaming, after which each file is an old one or a new one. A main.py
+that does not start the node, or has to go for an example, is copied to another name before; so is an old
+configuration, once and without its secrets. A board whose firmware holds the library gets its configuration, and the
+example, only. The exit status is 0 once what is configured is up, and the example has said so.
 """
 
 import ast
@@ -74,6 +75,17 @@ def _there(path):
  except OSError:
   return False
 print([path for path in %r if _there(path)])
+"""
+
+
+# Over a file that is in its place; FAT wants that removed first.
+_TAKE = """import os
+for _path in %r:
+ try:
+  os.rename(_path+'.new',_path)
+ except OSError:
+  os.remove(_path)
+  os.rename(_path+'.new',_path)
 """
 
 
@@ -152,16 +164,17 @@ def present(board, paths):
     return ast.literal_eval(board.exec(_PRESENT % list(paths)).decode())
 
 
-def rename(board, old, new):
-    """Rename on the board, over a file that is in the place of `new`; FAT wants that removed first."""
-    move = f"os.rename({old!r},{new!r})"
-    board.exec(f"import os\ntry:\n {move}\nexcept OSError:\n os.remove({new!r})\n {move}")
-
-
 def put(board, path, octets, keep=None):
     """Write a file and verify it; False if it was there already. keep(board, path), before it takes its place."""
     if digest(board, path) == hashlib.sha256(octets).digest():
         return False
+    stage(board, path, octets, keep)
+    take(board, [path])
+    return True
+
+
+def stage(board, path, octets, keep=None):
+    """Write a file beside its place and verify it; keep(board, path) copies what is there."""
     folder = ""
     for part in path.split("/")[1:-1]:
         folder += "/" + part
@@ -170,8 +183,11 @@ def put(board, path, octets, keep=None):
     write(board, path + ".new", octets)
     if keep and board.fs_exists(path):
         keep(board, path)
-    rename(board, path + ".new", path)
-    return True
+
+
+def take(board, paths):
+    """What is beside its place goes there, the whole of it in one go."""
+    board.exec(_TAKE % list(paths))
 
 
 def keep_program(board, path):
@@ -282,10 +298,13 @@ def deploy(board, config=None, example=None):
         print("/main.py starts the node already: it stays")
     found = digests(board, files)
     missing = {path: octets for path, octets in files.items() if found[path] != hashlib.sha256(octets).digest()}
+    for path in present(board, [path + ".new" for path in files]):
+        board.fs_rmfile(path)  # of a deploy that was cut off
     room(board, sum(map(len, missing.values())) + 4096)
     for path, octets in missing.items():
-        put(board, path, octets, {"/main.py": keep_program, "/" + board_files.CONFIG: keep_config}.get(path))
+        stage(board, path, octets, {"/main.py": keep_program, "/" + board_files.CONFIG: keep_config}.get(path))
         print(f"{path}: {len(octets)} octets, verified")
+    take(board, missing)
     in_the_way = [swapped(path) for path in files if path.startswith("/lib/")]
     names = sorted({name.split("/")[0] for name in board_files.modules()})
     in_the_way += [f"{folder}/{name}{kind}" for folder in before for name in names for kind in ("", ".py", ".mpy")]

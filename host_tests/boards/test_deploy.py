@@ -1,5 +1,6 @@
 """make deploy against the emulated board, by the real mpremote; ports where no board answers; mpremote mip."""
 
+import ast
 import base64
 import hashlib
 import json
@@ -13,6 +14,7 @@ from contextlib import nullcontext
 
 import pytest
 import tools
+from mpremote.transport import TransportExecError
 from tools import HERE, ROOT
 
 from boards import board_files, deploy, emulator, mip, watch
@@ -129,6 +131,74 @@ def test_a_cable_pulled_out_leaves_the_old_configuration(board, monkeypatch):
     with pytest.raises(OSError, match="gone"):
         deploy.deploy(board, b'{"ssid": "other"}')
     assert board.fs_readfile("/ikev2.json") == b'{"ssid": "home"}'
+
+
+TOGETHER = "import sys\nfor n in ('one','two'): sys.modules.pop(n,None)\nimport one\nprint(one.what)"
+
+
+@pytest.fixture
+def pair(board, monkeypatch):
+    """A function that deploys two modules and a main.py of a version, and one that says which version runs."""
+    monkeypatch.setattr(deploy, "places", lambda board: ("", []))
+    monkeypatch.setattr(board_files, "modules", dict)
+    board.exec("import sys\nsys.path.insert(0, '/lib')")
+
+    def put(version):
+        files = {
+            "/lib/one.py": f"import two\nassert two.what == {version}\nwhat = {version}\n",
+            "/lib/two.py": f"what = {version}\n" + "#" * 20000,
+            "/main.py": f"import ikev2_main # {version}\n",
+        }
+        monkeypatch.setattr(board_files, "files", lambda *_, **__: {path: files[path].encode() for path in files})
+        deploy.deploy(board)
+
+    yield put, lambda: int(board.exec(TOGETHER))
+    board.exec("import os\nfor n in ('/lib/one.py','/lib/two.py','/main.py'): os.remove(n)\nimport gc\ngc.collect()")
+
+
+def left_over(board):
+    return ast.literal_eval(board.exec("import os\nprint([n for n in os.listdir('/lib') if n[-4:]=='.new'])").decode())
+
+
+def test_cut_off_at_each_file_the_old_works_as_a_whole(board, pair, monkeypatch):
+    """And the next deploy needs no more room for what this one has left."""
+    put, runs = pair
+    put(1)
+    whole = deploy.send
+    for files in range(2):
+        left = files
+
+        def send(board, path, octets):
+            nonlocal left
+            whole(board, path, octets[: 1000 if not left else None])
+            if not left:
+                raise OSError("gone")
+            left -= 1
+
+        monkeypatch.setattr(deploy, "send", send)
+        with pytest.raises(OSError, match="gone"):
+            put(2)
+        assert runs() == 1 and len(left_over(board)) == files + 1
+    monkeypatch.setattr(deploy, "send", whole)
+    put(2)
+    assert runs() == 2 and left_over(board) == []
+
+
+def test_a_file_system_that_fills_up_leaves_the_old(board, pair, monkeypatch):
+    """Room is counted in octets, files take blocks."""
+    put, runs = pair
+    put(3)
+    board.exec(
+        "import os\nf=open('/filler','wb')\nb=bytes(512)\n"
+        "for _ in range(os.statvfs('/')[3]-30):\n f.write(b)\nf.close()"
+    )
+    monkeypatch.setattr(deploy, "room", lambda *_: None)
+    with pytest.raises(TransportExecError, match=r"28|ENOSPC"):
+        put(4)
+    assert runs() == 3
+    board.exec("os.remove('/filler')")
+    put(4)
+    assert runs() == 4 and left_over(board) == []
 
 
 class CutError(Exception):
