@@ -2,7 +2,8 @@
 
 import subprocess
 
-from portable import copy, elapsed, equal, ipv4, sooner
+import pytest
+from portable import copy, elapsed, equal, ipv4, milliseconds, sooner
 from tools import ROOT, micropython
 
 TEXTS = [
@@ -33,6 +34,17 @@ def test_of_two_waits_the_earlier_and_none_is_no_wait():
 
 def test_time_goes_on_across_the_wrap_and_never_back_l5():
     assert elapsed(5, 2**30 - 5) == 10 and elapsed(2**30 - 5, 5) == 0 and elapsed(7, 7) == 0
+
+
+def test_a_time_asleep_is_whole_milliseconds_below_2_40_z8():
+    for ms in (0, (1 << 40) - 1):
+        milliseconds(ms)
+    for ms in (-1, 1 << 40):
+        with pytest.raises(ValueError, match=f"^{ms}: "):
+            milliseconds(ms)
+    for ms in (30000.5, "1000", None):
+        with pytest.raises(TypeError, match=f"^{ms!r}: "):
+            milliseconds(ms)
 
 
 def test_one_form_of_an_ipv4_address_is_taken_n18():
