@@ -61,12 +61,15 @@ def corpus():
 
 
 def main(one, folder, words):
-    """Fuzz that function, beginning with what is in the folder."""
-    seconds = arguments(words, SECONDS=60)["SECONDS"]
+    """Fuzz that function, beginning with what is in the folder; as long as SECONDS says, or RUNS."""
+    given = arguments(words, SECONDS=60, RUNS=0)
+    seconds, runs = (0, given["RUNS"]) if given["RUNS"] else (given["SECONDS"], -1)
     findings = Path(BUILD / "findings")
     findings.mkdir(exist_ok=True)
-    options = [f"-max_total_time={seconds}", "-max_len=600", f"-artifact_prefix={findings}/", "-print_final_stats=1"]
-    print(f"fuzzing for {seconds} s; what it finds lies in build/findings and becomes a vector", flush=True)
+    options = [f"-max_total_time={seconds}", f"-runs={runs}", "-max_len=600", "-print_final_stats=1"]
+    options.append(f"-artifact_prefix={findings}/")
+    length = f"{runs} inputs" if given["RUNS"] else f"{seconds} s"
+    print(f"fuzzing: {length}; what it finds lies in build/findings and becomes a vector", flush=True)
     atheris.Setup([sys.argv[0], *options, str(folder)], one)
     atheris.Fuzz()
 
