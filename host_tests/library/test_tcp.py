@@ -139,7 +139,7 @@ def test_mss(options, mss, active):
     connection = peer.opens(options) if active else peer.is_accepted(options=options)
     connection.write(bytes(BUFFER))
     sent = peer.outgoing()
-    assert len(sent[0].data) == mss and connection.mss == mss
+    assert len(sent[0].data) == mss and connection.words[0] == mss
 
 
 def icmp(peer, code=3, seq=0, kind=3, **wrong):
@@ -180,7 +180,7 @@ def test_fragmentation_needed(seq, mss):
     peer.outgoing()
     peer.receive(icmp(peer, code=4, seq=seq))
     assert [len(said.data) for said in peer.outgoing()] == ([536] * 5 + [40] if mss == 536 else [])
-    assert peer.connection.mss == mss
+    assert peer.connection.words[0] == mss
 
 
 def test_a_path_that_loses_full_segments():
@@ -1065,7 +1065,7 @@ def test_kept_over_a_sleep():
     awake.tcp.restore(kept, 0)
     (awake.connection,) = awake.tcp.connections
     assert awake.connection.local_port == connection.local_port and awake.tcp.next_timer(0) == -1
-    assert awake.connection.mss == 1360 and awake.connection.words[3] == connection.words[3]
+    assert awake.connection.words[0] == 1360 and awake.connection.words[3] == connection.words[3]
     awake.connection.write(b"after")
     assert awake.later(5) == [(5, Said("PA", 7, 4, b"after"))]
     awake.says(b"puback", ack=12)

@@ -51,7 +51,7 @@ def test_a_stream_each_way(round_trip_ms, loss, size):
         link.starts(f"sock = serve(80)\nprint(exchange(sock, {size}))\nprint(sock.recv(1))\nsock.close()")
         ours = link.tcp.connect(packed(ADDRESS), 80, link.now)
         link.until(lambda: ours.established)
-        assert ours.mss == 536
+        assert ours.words[0] == 536
         both = Exchange(ours, size)
         link.until(lambda: both.done, each=both.move)
         ours.shutdown(link.now)

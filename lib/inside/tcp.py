@@ -34,6 +34,14 @@ _FIRST_PORT = const(49152)
 _PORTS = const(0x3FFF)
 _TIME_WAITS = const(3)
 _KEPT = const(24)
+_WORD_MSS = const(0)  # as tcp_connection has them
+_TIMED = const(6)
+_PHASE = const(14)
+_NEXT = const(38)
+_MAX = const(39)
+_SYN_SENT = const(1)
+_OPEN = const(3)
+_MSS_DEFAULT = const(536)
 _PROTOCOL = const(9)
 _TCP = const(6)
 _MALFORMED = const(1)  # of stack.DROPPED
@@ -69,10 +77,6 @@ class Listener:
         self.waiting.append(connection)
         if self.ready:
             self.ready()
-
-    def forget(self, connection):
-        if connection in self.waiting:
-            self.waiting.remove(connection)
 
 
 class Tcp:
@@ -164,7 +168,14 @@ class Tcp:
     def unreachable(self, packet, header):
         """ICMP has come: of type 3, its quoted octets may be those of a segment of ours (V2)."""
         for one in list(self.connections) if packet[header] == 3 else ():
-            one.unreachable(packet[header + 1], quoted(packet, header + 8, one.numbers))
+            w = one.words
+            code = packet[header + 1]
+            if 0 <= quoted(packet, header + 8, one.numbers) <= w[_MAX]:
+                if code == 3 and w[_PHASE] == _SYN_SENT:
+                    one.refused()
+                elif code == 4 and w[_PHASE] == _OPEN and w[_WORD_MSS] > _MSS_DEFAULT:
+                    w[_WORD_MSS] = _MSS_DEFAULT
+                    w[_NEXT] = w[_TIMED] = 0
         self.poke()
 
     def outgoing(self, out, at, room, now):

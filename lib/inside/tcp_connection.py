@@ -17,10 +17,11 @@ from errno import ECONNABORTED, ECONNREFUSED, ETIMEDOUT
 from portable import const, elapsed
 
 from .tcp_segment import get, put
-from .tcp_sending import arm, begin, measured, timeout
+from .tcp_sending import arm, measured, timeout
 
 _MSS = const(0)
 _CWND = const(1)
+_THRESHOLD = const(2)
 _RTO = const(3)
 _SRTT = const(4)
 _VARIANCE = const(5)
@@ -117,11 +118,6 @@ class Connection:
     @property
     def local_port(self):
         return self.numbers[4] << 8 | self.numbers[5]
-
-    @property
-    def mss(self):
-        """Octets of data that a segment to the peer has at most."""
-        return self.words[_MSS]
 
     @property
     def state(self):
@@ -263,8 +259,8 @@ class Connection:
         w = self.words
         w[_PHASE] = _CLOSED
         self.error = error
-        if self.listener:
-            self.listener.forget(self)
+        if self.listener and self in self.listener.waiting:
+            self.listener.waiting.remove(self)
         w[_QUEUED] = w[_OUR_FIN] = 0
         self.release()
         if not keep:
@@ -296,16 +292,6 @@ class Connection:
             w[_PROBE] = 1
         arm(w, now)
 
-    def unreachable(self, code, place):
-        """ICMP says so of our segment at that place from una (V2)."""
-        w = self.words
-        if 0 <= place <= w[_MAX]:
-            if code == 3 and w[_PHASE] == _SYN_SENT:
-                self.refused()
-            elif code == 4 and w[_PHASE] == _OPEN and w[_MSS] > _MSS_DEFAULT:
-                w[_MSS] = _MSS_DEFAULT
-                w[_NEXT] = w[_TIMED] = 0
-
     # For tcp_receiving.
 
     def refused(self):
@@ -331,7 +317,9 @@ class Connection:
         w[_FRESH] = 1
         if ms or w[_SRTT]:
             measured(w, ms)
-        begin(w)
+        mss = w[_MSS]
+        w[_CWND] = min(4 * mss, max(2 * mss, 4380))
+        w[_THRESHOLD] = 0xFFFF
 
     # The rest is private.
 

@@ -218,7 +218,13 @@ def _take(connection, packet, data, n, seq, fin, now):
     else:
         w[_OWED] = _AT_ONCE  # a hole, or nothing that we do not have, or have room for
     if fin and not start and more == max(end, 0):
-        _end_of_data(connection, now)
+        add(connection.numbers, _NXT, 1, 4)  # V8
+        w[_TOLD_AT] -= 1
+        w[_ENDED] = 1
+        w[_PASSIVE] = w[_OUR_FIN] == 0 or (w[_OUR_FIN] == _WANTED and w[_MAX] <= w[_QUEUED])
+        w[_OWED] = _AT_ONCE
+        if w[_OUR_FIN] == _DONE:
+            _time_wait(connection, now)
         return True
     return more > 0
 
@@ -247,18 +253,6 @@ def _keep(w, ring, data, start, end):
     w[_UNREAD] += end
     w[_WINDOW] -= end
     return end
-
-
-def _end_of_data(connection, now):
-    """Their FIN (V8)."""
-    w = connection.words
-    add(connection.numbers, _NXT, 1, 4)
-    w[_TOLD_AT] -= 1
-    w[_ENDED] = 1
-    w[_PASSIVE] = w[_OUR_FIN] == 0 or (w[_OUR_FIN] == _WANTED and w[_MAX] <= w[_QUEUED])
-    w[_OWED] = _AT_ONCE
-    if w[_OUR_FIN] == _DONE:
-        _time_wait(connection, now)
 
 
 def _time_wait(connection, now):

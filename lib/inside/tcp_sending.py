@@ -219,13 +219,6 @@ def _send(connection, out, at, place, n, now):
     return flags
 
 
-def begin(w):
-    """The connection is open."""
-    mss = w[_MSS]
-    w[_CWND] = min(4 * mss, max(2 * mss, 4380))
-    w[_THRESHOLD] = _MOST
-
-
 def measured(w, ms):
     """A round trip of so long; 0: only what is known already."""
     if ms:
