@@ -31,9 +31,9 @@ _NXT = const(12)
 _SIZE = const(16)
 _MSS = const(1360)
 _FIRST_PORT = const(49152)
-_PORTS = const(0x3FFF)
-_TIME_WAITS = const(3)
 _KEPT = const(24)
+_KEPT_WORDS = const((0, 20, 4, 5))  # MSS, window, SRTT and its variance
+_USABLE = const(20)
 _WORD_MSS = const(0)  # as tcp_connection has them
 _TIMED = const(6)
 _PHASE = const(14)
@@ -41,6 +41,7 @@ _NEXT = const(38)
 _MAX = const(39)
 _SYN_SENT = const(1)
 _OPEN = const(3)
+_TIME_WAIT = const(4)
 _MSS_DEFAULT = const(536)
 _PROTOCOL = const(9)
 _TCP = const(6)
@@ -71,13 +72,6 @@ class Listener:
                 if connection.listener is self and (connection in self.waiting or not connection.established):
                     connection.abort(0)
 
-    # For Connection.
-
-    def arrived(self, connection):
-        self.waiting.append(connection)
-        if self.ready:
-            self.ready()
-
 
 class Tcp:
     """The connections of a Stack; random(n) gives n random octets; `buffer` octets each way for each of them."""
@@ -105,7 +99,12 @@ class Tcp:
             raise ValueError("connect(%r, %r)" % (host, port))
         if self._count(False) >= self._limit:  # V9
             raise OSError(ENOBUFS, "too many connections")
-        local_port = local_port or self._free_port()
+        if not local_port:
+            octets = self._random(2)
+            local_port = octets[0] << 8 | octets[1] | _FIRST_PORT
+            used = [one.local_port for one in self.connections]
+            while local_port in used or local_port in self.listeners:
+                local_port = local_port + 1 & 0xFFFF | _FIRST_PORT
         numbers = bytearray(host) + bytes((local_port >> 8, local_port & 0xFF, port >> 8, port & 0xFF)) + bytes(8)
         if local_port in self.listeners or numbers[:_UNA] in [one.numbers[:_UNA] for one in self.connections]:
             raise OSError(EADDRINUSE, "port in use")
@@ -145,7 +144,7 @@ class Tcp:
             return self.stack.drop(why)
         flags = packet[header + 13]
         new = flags & (_SYN | _ACK | _RST) == _SYN and self.listeners.get(packet[header + 2] << 8 | packet[header + 3])
-        if new and connection and connection.state == "TIME-WAIT":  # V8
+        if new and connection and connection.words[_PHASE] == _TIME_WAIT:  # V8
             if distance(packet, header + 4, numbers, _NXT) >= 0:
                 connection.end(None)
                 connection = None
@@ -215,18 +214,25 @@ class Tcp:
         kept = b""
         for one in list(self.connections):
             if one.idle:
-                kept += one.kept()
+                kept += bytes(one.numbers)
+                for i in _KEPT_WORDS:
+                    value = min(one.words[i], 0xFFFF)
+                    kept += bytes((value >> 8, value & 0xFF))
             else:
                 one.abort(now)
         return kept
 
     def restore(self, octets, now):
         """Idle connections as `keep` had them (V14)."""
-        for at in range(0, len(octets), _KEPT):
-            record = octets[at : at + _KEPT]
+        for start in range(0, len(octets), _KEPT):
+            record = octets[start : start + _KEPT]
             connection = Connection(self, bytearray(record[:_SIZE]))
             connection.take_buffers()
-            connection.restored(record)
+            at = _SIZE
+            for i in _KEPT_WORDS:
+                connection.words[i] = record[at] << 8 | record[at + 1]
+                at += 2
+            connection.begin(connection.words[_USABLE], 0)
             self.connections.append(connection)
 
     # For Connection.
@@ -241,28 +247,10 @@ class Tcp:
         if connection in self.connections:
             self.connections.remove(connection)
 
-    def waits(self, connection):
-        """It is in TIME-WAIT; of more than three the oldest is over (V8)."""
-        self.connections.remove(connection)
-        waiting = [one for one in self.connections if one.state == "TIME-WAIT"]
-        if len(waiting) >= _TIME_WAITS:
-            waiting[0].end(None)
-        self.connections.append(connection)
-
     # The rest is private.
 
     def _count(self, accepted):
-        return sum(bool(one.listener) is accepted and one.state != "TIME-WAIT" for one in self.connections)
-
-    def _free_port(self):
-        octets = self._random(2)
-        port = octets[0] << 8 | octets[1]
-        used = [one.local_port for one in self.connections]
-        while True:
-            port = _FIRST_PORT + (port & _PORTS)
-            if port not in used and port not in self.listeners:
-                return port
-            port += 1
+        return sum(bool(one.listener) is accepted and one.words[_PHASE] != _TIME_WAIT for one in self.connections)
 
     def _initial(self, numbers, now):
         """The initial sequence number: RFC 6528, with a clock of 1/256 ms that goes on where ours wraps (V1)."""

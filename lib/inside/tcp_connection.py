@@ -81,7 +81,6 @@ _TRIES_MOST = const(8)
 _SYNS = const(4)  # repetitions
 _WRAP = const(0x3FFFFFFF)
 _EPIPE = const(32)  # MicroPython's errno has none
-_NUMBERS = const(16)
 
 
 class Connection:
@@ -236,24 +235,6 @@ class Connection:
         owed = w[_UNREAD] or w[_LAST] or w[_OWED] or w[_ENDED] or w[_OUR_FIN]
         return w[_PHASE] == _OPEN and self.sent and not owed
 
-    def kept(self):
-        """24 octets of an idle connection, from which `restored` makes it again."""
-        w = self.words
-        octets = bytes(self.numbers)
-        for i in (_MSS, _USABLE, _SRTT, _VARIANCE):
-            value = min(w[i], 0xFFFF)
-            octets += bytes((value >> 8, value & 0xFF))
-        return octets
-
-    def restored(self, octets):
-        """Make it that of `kept`, its buffers taken."""
-        w = self.words
-        at = _NUMBERS
-        for i in (_MSS, _USABLE, _SRTT, _VARIANCE):
-            w[i] = octets[at] << 8 | octets[at + 1]
-            at += 2
-        self.begin(w[_USABLE], 0)
-
     def end(self, error, keep=False):
         """It is over; `error` is why, None if both sides have ended. It leaves Tcp's table unless it is to be kept."""
         w = self.words
@@ -279,7 +260,7 @@ class Connection:
         limit = (_SYNS, 1)[phase - 1] if phase < _OPEN else _TRIES_MOST  # V2, V9
         waits = w[_MAX] and (w[_USABLE] or phase < _OPEN)
         if (w[_TRIES] if waits else w[_SILENT]) >= limit:  # V3; V6: a peer that answers may keep its window shut
-            self.end(OSError(ETIMEDOUT, "the peer does not answer"))
+            self.end(OSError(ETIMEDOUT, "no answer"))
             return
         w[_TRIES] = min(w[_TRIES] + 1, _TRIES_MOST)
         w[_SILENT] += 1

@@ -47,6 +47,7 @@ _SYN_SENT = const(1)
 _SYN_RECEIVED = const(2)
 _OPEN = const(3)
 _TIME_WAIT = const(4)
+_TIME_WAITS = const(3)
 _WANTED = const(1)
 _DONE = const(2)
 _DELAYED = const(1)
@@ -97,7 +98,10 @@ def receive(connection, packet, header, seq, ack, found, now):
         connection.take_buffers()
         _establish(connection, packet, header, now)
         ack = 0
-        connection.listener.arrived(connection)
+        listener = connection.listener
+        listener.waiting.append(connection)
+        if listener.ready:
+            listener.ready()
     if not _OLDEST <= ack <= w[_MAX]:  # V7
         _challenge(w, now)
         return False
@@ -260,4 +264,9 @@ def _time_wait(connection, now):
     w[_PHASE] = _TIME_WAIT
     connection.release()
     arm(w, now)
-    connection.tcp.waits(connection)
+    connections = connection.tcp.connections
+    connections.remove(connection)
+    waiting = [one for one in connections if one.words[_PHASE] == _TIME_WAIT]
+    if len(waiting) >= _TIME_WAITS:  # V8: the oldest is over
+        waiting[0].end(None)
+    connections.append(connection)
