@@ -9,7 +9,7 @@ from golden.make_esp import CIPHERS, LAST, SPI_IN, SPI_OUT, inner, key, outer, p
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ipsec import esp, spd
-from scapy.layers.inet import IP
+from scapy.layers.inet import IP, UDP
 from scapy.layers.ipsec import ESP, SecurityAssociation
 
 from library.machines import allocates_nothing, on_board, on_unix
@@ -158,6 +158,25 @@ def test_what_must_not_leave_says_why():
     for packet, why in ((inner(), "selector"), (outer()[:-1], "malformed"), (outer(), ""), (bytes(2000), "too long")):
         assert bool(seal(sa, packet)) == (not why)
         assert not why or sa.refused == why
+
+
+def test_no_packet_has_less_than_nothing_e4():
+    sa = child("aes-cbc-128")
+    with pytest.raises(ValueError, match="-1 octets"):
+        sa.seal(bytearray(200), 0, -1)
+    assert not sa.seal(bytearray(200), 0, 0) and sa.refused == "malformed" and sa.next == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "offset", "ports"),
+    [("", 0, True), ("DF", 0, True), ("MF", 0, True), ("", 1, False), ("MF", 1, False), ("", 256, False)],
+)
+def test_all_but_a_later_fragment_have_ports_e4(flags, offset, ports):
+    packet = bytes(IP(src="10.77.0.2", dst="10.77.0.5", flags=flags, frag=offset) / UDP(sport=7, dport=7) / b"data")
+    seven = bytes((17, 0, 7, 0, 7)) + ALL[5:]
+    refused = -esp.REASONS.index("selector")
+    assert spd.within(packet, 0, len(packet), seven, seven) == (len(packet) if ports else refused)
+    assert spd.within(packet, 0, len(packet), ALL, ALL) == len(packet)
 
 
 def test_a_packet_that_no_buffer_holds_is_malformed():

@@ -1,11 +1,13 @@
 """What is inside a tunnel, against scapy's IPv4 (T1 to T6): what comes for a socket, is answered, is dropped."""
 
 import errno
+import struct
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ikev2.budget import Budget
+from inside import ipv4
 from inside.stack import DROPPED, OVERHEAD, Stack
 from scapy.layers.inet import ICMP, IP, UDP, ICMPerror, IPerror, IPOption_NOP, IPOption_RR, UDPerror
 from scapy.packet import Raw
@@ -52,10 +54,19 @@ def sums(packet):
     return bytes(packet) == octets
 
 
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 8, 100])
+def test_a_datagram_ends_where_it_ends_t1(size):
+    is_what_scapy_reads(bytes(range(1, 1 + size)), 5683, 40000)
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.binary(max_size=1400), sport=st.integers(1, 65535), dport=st.integers(1, 65535))
 def test_scapy_reads_what_we_send(data, sport, dport):
     """T1."""
+    is_what_scapy_reads(data, sport, dport)
+
+
+def is_what_scapy_reads(data, sport, dport):
     out = bytearray(b"\xee" * (len(data) + OVERHEAD + 7))
     size = inside().send(out, 5, sport, HOST, dport, data)
     assert out[:5] == b"\xee" * 5 and out[5 + size :] == b"\xee" * 2
@@ -160,6 +171,22 @@ def test_an_echo_is_answered_and_no_longer_than_it_came(data, options, behind):
     assert sums(got) and len(got) == len(packet)
     assert (got.src, got.dst, got.ttl, got[ICMP].type, got[ICMP].code) == (OURS, THEIRS, 64, 0, 0)
     assert (got[ICMP].id, got[ICMP].seq, bytes(got[ICMP].payload)) == (5, 6, data)
+
+
+def test_an_echo_goes_back_to_where_it_came_from_t3():
+    got = receive(inside(), echo(source="198.51.103.4"))
+    assert sums(got) and (got.src, got.dst, got[ICMP].type) == (OURS, "198.51.103.4", 0)
+    assert (got[ICMP].id, got[ICMP].seq, bytes(got[ICMP].payload)) == (5, 6, b"ping")
+
+
+def test_words_are_added_alike_by_one_octet_and_by_two_t1(monkeypatch):
+    """As machine code adds them, on a board."""
+    octets = bytes(range(1, 201)) + b"\xff" * 200
+    cases = [(at, total, n) for at in (0, 1, 2, 190) for total in (0, 0xFFFF) for n in range(200)]
+    by_one = [ipv4.summed(octets, *case) for case in cases]
+    monkeypatch.setattr(ipv4, "machine_code", True)
+    monkeypatch.setattr(ipv4, "ptr16", lambda octets: struct.unpack(f"<{len(octets) // 2}H", octets))
+    assert [ipv4.summed(octets, *case) for case in cases] == by_one
 
 
 def test_options_do_not_go_back():

@@ -26,7 +26,7 @@ from boards import mip
 
 CORE = [Path(path).stem for path in mip.files(*mip.PIECES["core"]) if "__init__" not in path]
 BEYOND = {  # modules of the other rooms, and the tests that are to notice what changes in them
-    "esp": "esp", "spd": "esp", "ipv4": "inner", "stack": "inner", "selectors": "rekey initiator proposals",
+    "esp": "esp", "spd": "esp", "ipv4": "inner echo", "stack": "inner echo", "selectors": "selectors rekey initiator",
     "payloads": "payloads initiator informational", "proposals": "proposals initiator", "window": "informational rekey",
     "informational": "informational rekey members", "rekey": "rekey life", "sleep": "sleep",
     "holdings": "life life_mends sleep", "attempts": "life sleep", "life": "life life_mends sleep",
