@@ -4,26 +4,12 @@ Ctrl-C ends the node and gives the REPL, where `status()` shows the counters and
 `run()` goes on. While it runs, the key s does as status(). `sleep(ms)` is deep sleep that keeps the table.
 """
 
-import sys
+import ikev2_memory  # before everything else
 
-
-def _know(*names):
-    """Import built-in modules once and for all: each `import` of one looks for a file of its name first."""
-    path = sys.path[:]
-    sys.path[:] = []
-    for name in names:
-        if name not in sys.modules:
-            try:
-                sys.modules[name] = __import__(name)
-            except ImportError:
-                pass  # not on this board
-    sys.path[:] = path
-
-
-_know("time", "os", "io", "errno", "struct", "array", "select", "socket", "hashlib", "cryptolib", "machine", "network")
-
+# isort: split
 import asyncio
 import os
+import sys
 from errno import ENOMEM
 
 import ikev2_network
@@ -365,6 +351,7 @@ async def _serve(config, tasks):
             lacks_room |= key == "gateway"
     if config["reset_s"] and (tunnel or lacks_room):
         _others.append(asyncio.create_task(guard(config["reset_s"], _reset)))
+    ikev2_memory.drop(ikev2_memory.CONFIGURATION)
     _users[:] = [asyncio.create_task(task) for task in tasks]
     serving = asyncio.create_task(udp.run())
     if _watchdog:

@@ -1,7 +1,9 @@
 """The tunnel that ikev2.json asks for. Imported only where it names a gateway: a tunnel takes RAM."""
 
 import asyncio
+import sys
 
+import ikev2_memory
 from ikev2.net.sockets import ticks_ms
 from ipsec import Tunnel, sleep
 from ipsec.esp import REASONS
@@ -9,6 +11,7 @@ from ipsec.esp import REASONS
 _SETTINGS = ("gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s",
              "keep_keys", "settle_s", "dns", "connections", "stream_buffer")  # fmt: skip
 _LOOK_S = 0.5
+_LOADED = "ikev2.sa.proposals"  # if what makes SAs is
 _NEWS = {
     "up": "tunnel up, %s inside",
     "moved": "tunnel moved, %s inside from now on",
@@ -47,6 +50,8 @@ async def tell(tunnel, say):
             if event[0] in _NEWS:
                 say(_NEWS[event[0]] % event[1])
         else:
+            if tunnel.is_up and _LOADED in sys.modules:
+                ikev2_memory.drop(ikev2_memory.ATTEMPT)
             await asyncio.sleep(_LOOK_S)
 
 

@@ -2,6 +2,7 @@
 include("../lib/manifest.py")
 module("main.py", base_path="frozen")
 module("ikev2_main.py")
+module("ikev2_memory.py")
 module("ikev2_network.py")
 module("ikev2_tunnel.py")
 module("ikev2_hub.py")

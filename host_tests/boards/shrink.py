@@ -5,7 +5,8 @@ define and nobody else speaks of is called by a name that any firmware has, `hea
 where they are, so that a traceback leads to the right one. Kept are names that the READMEs have, since users write
 them, names that stand in a string, and what is looked up by others: special methods, modules, exceptions.
 
-Two names share one if no file has both, and no two classes related to each other.
+Two names share one if no file has both, and no two classes related to each other; or if one stands behind a dot only,
+and the other never.
 """
 
 import ast
@@ -17,14 +18,16 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
-from tools import readmes
+from tools import readme_code
 
 # What every MicroPython of 1.24 and newer has among the names in its flash, on any port that this library runs on.
 _FIRMWARE = Path(__file__).with_name("firmware_names.txt")
 # What MicroPython speaks of besides, on some port or other: the attributes of its objects are among them.
 _MICROPYTHON = Path(__file__).with_name("micropython_names.txt")
 # What an interpreter or the compiler looks up by itself.
-_MEANT = set("close ioctl read readblocks readinto readline send throw write writeblocks object uint ptr ptr16".split())
+_MEANT = set(
+    "const close ioctl read readblocks readinto readline send throw write writeblocks object uint ptr ptr16".split()
+)
 _SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
@@ -58,6 +61,7 @@ class Source:
         self.classes = set()
         self.private = set()  # constants, which lie in the code
         self.foreign = set()  # attributes given to objects of another module's
+        self.attributes, self.plain = _kinds(nodes)
         for node in nodes:
             self._note(node)
 
@@ -113,6 +117,25 @@ class Source:
         return "".join(lines)
 
 
+def _kinds(nodes):
+    """(names behind a dot or of methods, names that stand alone); what a class looks up while it is made is in both."""
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    plain = {node.id for node in nodes if isinstance(node, ast.Name)}
+    plain |= {node.arg for node in nodes if isinstance(node, ast.arg | ast.keyword) and node.arg}
+    plain |= {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    methods = set()
+    for node in (node for node in nodes if isinstance(node, ast.ClassDef)):
+        for part in node.body:
+            said = [part]
+            if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+                methods.add(part)
+                attributes.add(part.name)
+                said = [*part.decorator_list, *part.args.defaults, *part.args.kw_defaults]
+            attributes |= {name.id for one in said if one for name in ast.walk(one) if isinstance(name, ast.Name)}
+    plain |= {node.name for node in nodes if isinstance(node, _SCOPES) and node not in methods}
+    return attributes, plain
+
+
 def families(sources):
     """{file: a number that it shares with the files whose classes inherit from its own, and theirs}."""
     of = {path: number for number, path in enumerate(sources)}
@@ -156,10 +179,17 @@ def mapping(sources, kept):
     )
     known |= held
     free += [name for name in itertools.islice(short, 2000) if not (name in known or keyword.iskeyword(name))]
+    attributes = set().union(*(source.attributes for source in sources.values()))
+    plain = set().union(*(source.plain for source in sources.values()))
     taken = {}
     found = {}
     for name in sorted(places, key=lambda name: (-len(places[name]), name)):
-        where = set(family.values()) if name in foreign else places[name]
+        kinds = [kind for kind in (attributes, plain) if name in kind]
+        where = {
+            (number, id(kind))
+            for kind in kinds
+            for number in (set(family.values()) if name in foreign else places[name])
+        }
         target = next(target for target in free if not taken.get(target, set()) & where)
         taken.setdefault(target, set()).update(where)
         found[name] = target
@@ -169,6 +199,6 @@ def mapping(sources, kept):
 def shrunk(texts, kept=()):
     """{file: text} of modules that are deployed together, {path: text}."""
     sources = {path: Source(text) for path, text in texts.items()}
-    words = set(_WORD.findall(readmes()))
+    words = set(_WORD.findall(readme_code()))
     names = mapping(sources, words | set(kept))
     return {path: source.renamed(names[path]) for path, source in sources.items()}

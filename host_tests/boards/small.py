@@ -14,7 +14,6 @@ from boards.image import littlefs
 
 FIRMWARE = BUILD / "QEMU_SMALL/firmware.elf"
 ARCHITECTURE = "armv7m"
-THRESHOLD = 4096  # octets allocated between collections, as a program sets it that must not let the heap grow
 # The file system of _boot.py: a RAM of its own, which stands for flash.
 _START, _BLOCK, _OCTETS = 0x21000000, 512, 2048 * 512
 _MEMORY = "import esp32,gc\ngc.collect()\nprint((gc.mem_alloc(),)+esp32.idf_heap_info(esp32.HEAP_DATA)[0][1:])"
@@ -23,8 +22,8 @@ _MEMORY = "import esp32,gc\ngc.collect()\nprint((gc.mem_alloc(),)+esp32.idf_heap
 class Small(Board):
     """With what `make deploy` brings, other modules and files beside it; main.py only if it is among these."""
 
-    def __init__(self, icount=False, files=None, modules=()):
-        found = board_files.files(ARCHITECTURE, others=modules)
+    def __init__(self, icount=False, files=None, modules=(), unused=()):
+        found = board_files.files(ARCHITECTURE, others=modules, unused=unused)
         del found["/main.py"]
         self._flash = tempfile.NamedTemporaryFile()
         self._flash.write(littlefs({**found, **(files or {})}, _OCTETS, _BLOCK))

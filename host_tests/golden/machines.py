@@ -75,7 +75,7 @@ def little(module):
     whole.parent.mkdir(exist_ok=True)
     whole.write_text(source(module))
     boot = partial(small.Small, modules=(whole,))
-    with emulated(boot, f"import gc\ngc.threshold({small.THRESHOLD})\nfrom {module} import tell") as tell:
+    with emulated(boot, f"import ikev2_memory\nfrom {module} import tell") as tell:
         yield tell
 
 

@@ -598,3 +598,15 @@ class Gateway:
             new.derive(prf(sa.keys[0], exchange.secret(of(parts, KE)[4:]), *new.nonces))
             new.children, sa.children = sa.children, []
             self.sas.append(new)
+
+
+def echoed(gateway, source, octets):
+    """[(our port, peer, octets)]: a packet of a Child SA with its inner addresses, and UDP ports, exchanged."""
+    for sa in gateway.sas:
+        for child in sa.children:
+            inner = child.open(octets) if octets[:4] == child.spi_in else None
+            if inner:
+                ports = inner[22:24] + inner[20:22] if inner[9] == 17 else inner[20:24]
+                back = inner[:12] + inner[16:20] + inner[12:16] + ports + inner[24:]
+                return [(4500, source, sa.children[-1].seal(back, gateway.random))]
+    return []

@@ -13,7 +13,7 @@ from golden.live import canary
 from tools import README_FILES, ROOT, arguments, compiled, library
 
 from boards import board_files, mip
-from measure import bench_esp, bench_protected, size_crypto, size_hub, size_tcp, size_tunnel, size_wake
+from measure import bench_esp, bench_protected, size_crypto, size_hub, size_small, size_tcp, size_tunnel, size_wake
 
 CORE = [path.removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 STREAMS = [f"inside/{path.stem}" for path in sorted((ROOT / "lib/inside").glob("tcp*.py"))] + ["inside/stream"]
@@ -141,8 +141,8 @@ def compiled_files():
         return sum(target.stat().st_size for target in targets)
 
 
-def by_use(sizes, deployed):
-    """(what, octets) of flash for all modules that a use takes: `sizes` are those of frozen ones, `deployed` files."""
+def by_use(sizes):
+    """(what, octets) of flash for all modules that a use takes: frozen, and what `deploy` brings for it."""
     of_streams = {f"{name}.py" for name in (*STREAMS, *BESIDE_STREAMS)}
     tunnel = mip.files(*mip.PIECES["tunnel"])
     uses = {
@@ -152,9 +152,12 @@ def by_use(sizes, deployed):
         "a hub with streams": mip.files(*mip.PIECES["tunnel"], "ipsec.hub", "ipsec.hub_streams"),
     }
     for use, paths in uses.items():
-        names = [path.removesuffix(".py") for path in paths]
-        yield f"flash, {use}, frozen", sum(sizes.get(name, 0) for name in names)
-        yield f"flash, {use}, as deployed", sum(len(deployed[f"/lib/{name}.mpy"]) for name in names)
+        yield f"flash, {use}, frozen", sum(sizes.get(path.removesuffix(".py"), 0) for path in paths)
+        brought = board_files.files("armv7m", unused=set(library()) - set(paths))
+        yield (
+            f"flash, {use}, all that deploy brings",
+            sum(len(octets) for path, octets in brought.items() if path.startswith("/lib/")),
+        )
 
 
 def keyed(case):
@@ -215,8 +218,9 @@ def figures():
     yield "flash, section 1.5 core as .mpy files, with all names", compiled_files(), "octets"
     deployed = board_files.files("armv7m")
     for what, names in (("TCP and streams", STREAMS), ("TLS, blocking sockets and names", BESIDE_STREAMS)):
-        yield f"flash, {what} as deployed", sum(len(deployed[f"/lib/{name}.mpy"]) for name in names), "octets"
-    for what, octets in by_use(sizes, deployed):
+        files = [deployed[f"/lib/{name.replace('/', '_')}.mpy"] for name in names]
+        yield f"flash, {what} as deployed", sum(map(len, files)), "octets"
+    for what, octets in by_use(sizes):
         yield what, octets, "octets"
     imported, filled, datagram = ram()
     yield "RAM, core imported", imported, "octets"
@@ -233,6 +237,7 @@ def figures():
     yield from size_tunnel.figures()
     yield from size_wake.figures()
     yield from size_hub.figures()
+    yield from size_small.figures()
     yield from bench_esp.figures()
     yield from size_tcp.figures()
 

@@ -15,6 +15,7 @@ from ikev2.crypto import key_size, trust
 from ikev2.sa import sk
 from ikev2.sa.informational import IkeSa
 from ikev2.sa.policy import CIPHERS, Child
+from ikev2.sa.rekeys import Rekeys
 from portable import const, milliseconds
 
 from .traffic import Traffic
@@ -35,23 +36,6 @@ _RENEWAL_MS = const(20000)
 _CONNECTION = const(24)
 _REMOVED = const(-20)  # as ikev2.sa.reasons has them
 _NOT_KEPT = const(-30)
-
-
-class _Rekeys:
-    """Becomes a rekey.Rekeys when it is first needed, which a short wake does not come to."""
-
-    longest = 0
-
-    def __init__(self, policy, sk_d, selectors):
-        self.policy = policy
-        self.sk_d = sk_d
-        self.selectors = selectors
-
-    def begin(self, ike, found, octets):
-        from ikev2.sa.rekey import Rekeys
-
-        ike.rekeys = Rekeys(self.policy, self.sk_d, self.selectors)
-        return ike.rekeys.begin(ike, found, octets)
 
 
 _restored = []  # checks of what has been read since the board began
@@ -187,7 +171,7 @@ def wake(life, octets, slept_ms, now):
     child = Child(child_cipher, spi_in, spi_out, key_in, key_out, inside, remote, child_slot)
     traffic = Traffic(life, child, now, number, seen)
     traffic.verified = True
-    rekeys = _Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
+    rekeys = Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
     owner = IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys)
     life.stack.address = address
     life.stack.servers = bytes(octets[at + 1 : end])

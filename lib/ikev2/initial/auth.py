@@ -24,6 +24,7 @@ from ..sa.payloads import (
     UNKNOWN_CRITICAL,
     bodies,
     chained,
+    is_error,
     notify,
     uint16,
 )
@@ -144,7 +145,7 @@ class Authentication:
                 return reasons.UNSUPPORTED_CRITICAL_PAYLOAD
             if kind == NOTIFY:
                 notify = uint16(octets, start + 2)
-                if reasons.is_error(notify):
+                if is_error(notify):
                     error = error or notify
                 elif notify == _AUTH_LIFETIME and stop - start == 8:
                     self.lifetime = bytes(octets[stop - 4 : stop])

@@ -17,7 +17,7 @@ from ..sa import reasons
 from ..sa.informational import IkeSa
 from ..sa.payloads import PROTOCOL_IKE, chained, delete, notify
 from ..sa.proposals import offer
-from ..sa.rekey import Rekeys
+from ..sa.rekeys import Rekeys
 from ..sa.selectors import SELECTOR
 from ..sa.window import FRESH, IGNORED
 from ..wire import (
@@ -193,10 +193,12 @@ class Initiator:
         self._fail(hinted)
 
     def _fail(self, said_in_clear=False, because=""):
+        from ..sa.reasons import reason  # words take room
+
         self._state = _OVER
         self._message = b""
         self.failed = True
-        self.reason = reasons.reason(self.code, said_in_clear) + because
+        self.reason = reason(self.code, said_in_clear) + because
         self._node.emit(FAILED, self.slot, self.reason)
 
     def _authenticate(self):

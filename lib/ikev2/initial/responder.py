@@ -18,7 +18,7 @@ from ..sa.payloads import (
 )
 from ..sa.proposals import offer
 from ..sa.reasons import NO_ROOM
-from ..sa.rekey import Rekeys
+from ..sa.rekeys import Rekeys
 from ..sa.window import FRESH, IGNORED, RETRANSMITTED
 from ..wire import EXCHANGE, FLAGS, HEADER, IKE_AUTH, INITIATOR, MESSAGE_ID, RESPONSE
 from .accept import Acceptance

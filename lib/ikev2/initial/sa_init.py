@@ -23,6 +23,7 @@ from ..sa.payloads import (
     UNKNOWN_CRITICAL,
     bodies,
     chained,
+    is_error,
     notify,
     uint16,
 )
@@ -154,7 +155,7 @@ class InitialExchange:
         notified = 0
         data = b""
         for kind, start, stop in notifies:
-            if kind == COOKIE or reasons.is_error(kind):
+            if kind == COOKIE or is_error(kind):
                 notified = kind
                 data = bytes(message[start : min(stop, start + 256)])
                 break

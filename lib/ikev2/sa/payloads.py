@@ -45,12 +45,18 @@ PROTOCOL_ESP = const(3)
 _KNOWN_FIRST = const(33)
 _KNOWN_LAST = const(48)
 _CRITICAL = const(0x80)
+_ERRORS = const(16384)  # all notify types below are errors
 
 
 @micropython.viper
 def uint16(octets: ptr8, at: int) -> int:
     """The number in octets[at:at+2]."""
     return octets[at] << 8 | octets[at + 1]
+
+
+def is_error(notify):
+    """True if a notify type is an error's."""
+    return 0 < notify < _ERRORS
 
 
 def bodies(first, octets, at, end):

@@ -52,7 +52,6 @@ RESPONDED = const(-33)
 NO_CHILD_SA = const(-34)
 CHILD_SA_LOST = const(-35)
 
-_ERRORS = const(16384)  # all types below are errors
 
 _WORDS = {
     UNSUPPORTED_CRITICAL_PAYLOAD: "UNSUPPORTED_CRITICAL_PAYLOAD: one end wants what the other cannot do",
@@ -101,11 +100,6 @@ _WORDS = {
     NO_CHILD_SA: "no Child SA is left",
     CHILD_SA_LOST: "the gateway has lost the Child SA",
 }  # fmt: skip
-
-
-def is_error(notify):
-    """True if a notify type is an error's."""
-    return 0 < notify < _ERRORS
 
 
 def reason(kind, clear=False):

@@ -35,7 +35,8 @@ from .payloads import (
 )
 from .policy import Child
 from .proposals import choose, offer
-from .selectors import SELECTOR, covers, cut, read_ts, ts_body
+from .rekeys import Rekeys
+from .selectors import covers, cut, read_ts, ts_body
 
 _ONCE = (SA, KE, NONCE, TS_I, TS_R)
 _REKEY_SA = const(16393)
@@ -43,8 +44,6 @@ _REMOVED = const(-20)  # as reasons.py has it
 _NONCE = const(32)
 _NONCE_MIN = const(16)
 _NONCE_MAX = const(256)
-_LONGEST = const(216)  # octets of a response without KE data and selectors
-_MODP = const(14)
 
 
 class PendingRekey:
@@ -86,25 +85,15 @@ class PendingRekey:
         return chained(parts) + (False,)
 
 
-class Rekeys:
-    """Answers for one IKE SA with the suites of `policy`, whose SK_d that is.
+class Rekeying:
+    """The answer to one request; `rekeys` is the Rekeys of the IKE SA."""
 
-    `selectors` are those of its Child SAs: {inbound SPI: (inside, remote)}.
-    """
-
-    def __init__(self, policy, sk_d, selectors):
-        self.policy = policy
-        self.sk_d = sk_d
-        self._selectors = selectors
+    def __init__(self, rekeys):
+        self._rekeys = rekeys
         self._pending = None
-        count = max([len(inside) + len(remote) for inside, remote in selectors.values()] or (0,)) // SELECTOR
-        self.longest = _LONGEST + (256 if _MODP in policy.groups else 32) + 16 * count
 
     def begin(self, ike, found, octets):
-        """(type of the first payload, payloads, True if the IKE SA is over) in answer to a CREATE_CHILD_SA request.
-
-        `ike` is the IkeSa, `found` the payloads' chain in `octets`. None if it takes longer: then ask `step`.
-        """
+        """See Rekeys.begin."""
         bodies = {}
         rekeyed = None
         for kind, start, stop in found:
@@ -124,14 +113,14 @@ class Rekeys:
         if stop - start > 5 and octets[start + 5] == PROTOCOL_IKE:
             return self._replace_ike(ike, bodies, octets, nonce)
         if rekeyed is None:
-            offers = self.policy.offers
+            offers = self._rekeys.policy.offers
             if not offers or ike.node.table.children(ike.slot):
                 return refuse(NO_ADDITIONAL_SAS)
             return self._agree(ike, bodies, octets, nonce, offers, -1)  # A11
         return self._replace_child(ike, bodies, octets, nonce, *rekeyed)
 
     def step(self, ike):
-        """A slice of what takes long; then the same as `begin`."""
+        """See Rekeys.step."""
         pending = self._pending
         try:
             if not pending.step():
@@ -173,12 +162,12 @@ class Rekeys:
         known = {}
         for slot in table.children(ike.slot):
             _, its_protocol, spi_in, spi_out = table.child_sa(slot)
-            if spi_in in self._selectors:
-                known[spi_in] = self._selectors[spi_in]
+            if spi_in in self._rekeys.selectors:
+                known[spi_in] = self._rekeys.selectors[spi_in]
                 if protocol == PROTOCOL_ESP and its_protocol == ESP and spi_out == spi_old:
                     old = slot
                     old_spi = spi_in
-        self._selectors = known
+        self._rekeys.selectors = known
         if old < 0:
             return refuse(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
         if ike.is_deleting(old_spi):
@@ -190,7 +179,7 @@ class Rekeys:
         if TS_I not in bodies or TS_R not in bodies:
             return refuse(INVALID_SYNTAX)
         ke = uint16(octets, bodies[KE][0]) if KE in bodies and bodies[KE][1] - bodies[KE][0] >= 4 else 0
-        policy = self.policy
+        policy = self._rekeys.policy
         chosen = choose(octets, *bodies[SA], PROTOCOL_ESP, 4, policy.ciphers, policy.groups, ke)
         if chosen[0]:
             return refuse(chosen[0])
@@ -212,7 +201,7 @@ class Rekeys:
         inside, remote = pending.inside, pending.remote
         our_nonce = ike.node.random(_NONCE)
         # We answer: what the exchange's initiator sends is what we receive (2.17).
-        key_in, key_out = keys.child_keys(pending.cipher, self.sk_d, pending.nonce, our_nonce, secret)
+        key_in, key_out = keys.child_keys(pending.cipher, self._rekeys.sk_d, pending.nonce, our_nonce, secret)
         slot = -1
         try:
             spi = table.child.choose(ike.node.random)
@@ -220,7 +209,7 @@ class Rekeys:
             made = pending.answer(PROTOCOL_ESP, spi, our_nonce, more)
             child = Child(pending.cipher, spi, pending.spi, key_in, key_out, inside, remote)
             child.replaces = pending.replaces
-            self._selectors[spi] = inside, remote
+            self._rekeys.selectors[spi] = inside, remote
             child.slot = slot = table.adopt_child(ike.slot, ESP, spi, pending.spi)
             ike.node.attach_child(slot, child)
         except ValueError:
@@ -234,7 +223,7 @@ class Rekeys:
 
     def _replace_ike(self, ike, bodies, octets, nonce):
         """K2: a successor of the IKE SA."""
-        policy = self.policy
+        policy = self._rekeys.policy
         if KE not in bodies or bodies[KE][1] - bodies[KE][0] < 4:
             return refuse(INVALID_SYNTAX)
         ke = uint16(octets, bodies[KE][0])
@@ -247,16 +236,16 @@ class Rekeys:
         """The IKE SA, which has the Child SAs from now on."""
         node = ike.node
         table = node.table
-        policy = self.policy
+        policy = self._rekeys.policy
         cipher, nonce, spi_i = pending.cipher, pending.nonce, pending.spi
         _, _, _, peer, _ = table.ike_sa(ike.slot)
         try:
             spi_r = table.ike.choose(node.random)
             our_nonce = node.random(_NONCE)
-            seed = keys.skeyseed_of_rekey(self.sk_d, secret, nonce, our_nonce)
+            seed = keys.skeyseed_of_rekey(self._rekeys.sk_d, secret, nonce, our_nonce)
             sk_d, sk_ai, sk_ar, sk_ei, sk_er, _, _ = keys.ike_keys(cipher, seed, nonce, our_nonce, spi_i, spi_r)
             protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
-            rekeys = Rekeys(policy, sk_d, self._selectors)
+            rekeys = Rekeys(policy, sk_d, self._rekeys.selectors)
             selectors = {}
             children = table.children(ike.slot)
             made = pending.answer(PROTOCOL_IKE, spi_r, our_nonce)
@@ -275,7 +264,7 @@ class Rekeys:
             raise
         for child in children:
             table.move_child(child, slot)
-        self._selectors = selectors
+        self._rekeys.selectors = selectors
         node.emit(REPLACED, ike.slot, slot)
         return made
 

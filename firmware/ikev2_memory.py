@@ -1,0 +1,91 @@
+"""RAM, where there is little: the heap is kept from growing, modules are looked up once, and dropped after their work.
+
+What lies as .mpy files in the file system is in RAM as long as it is loaded. The heap of an ESP32 grows by taking the
+largest block of the memory that machine code, sockets and Wi-Fi share, in the end all of it; so it is collected often,
+rather than full. Imported before everything else.
+"""
+
+import gc
+import sys
+
+
+def _know(*names):
+    """Import built-in modules once and for all: each `import` of one looks for a file of its name first."""
+    path = sys.path[:]
+    sys.path[:] = []
+    for name in names:
+        if name not in sys.modules:
+            try:
+                sys.modules[name] = __import__(name)
+            except ImportError:
+                pass  # not on this board
+    sys.path[:] = path
+
+
+_know(
+    "time",
+    "os",
+    "io",
+    "errno",
+    "struct",
+    "array",
+    "select",
+    "socket",
+    "hashlib",
+    "cryptolib",
+    "machine",
+    "network",
+    "esp32",
+)
+
+esp32 = sys.modules.get("esp32")
+_THRESHOLD = 4096  # octets that are allocated between two collections
+# What an attempt, a rekey, or a look at what failed needs, and nothing afterwards.
+ATTEMPT = (
+    "ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator", "ikev2.sa.rekey",
+    "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.reasons", "ikev2.crypto.known", "ikev2.crypto.x25519",
+    "ikev2.crypto.modp2048", "ikev2.crypto.slices",
+)  # fmt: skip
+CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader")
+
+# Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others.
+_GROWTH = 86016
+_AT_MOST = 200000  # who has more, PSRAM for instance, need not care
+_KEPT = 50
+
+
+def _grown():
+    """Let the heap grow now, by a block that is as large as we say; something stays in it, or it would be given back.
+
+    A list that is popped from gives back half of its room as often as it can.
+    """
+    if not hasattr(esp32, "idf_heap_info") or not __file__.startswith("/lib/"):
+        return None  # the heap is all there is, or the code is not in it
+    if not _GROWTH < sum([region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _AT_MOST:
+        return None
+    gc.threshold(_THRESHOLD)
+    gc.collect()
+    try:
+        block = [None] * (_GROWTH // 4)
+    except MemoryError:
+        return None
+    del block[_KEPT:]
+    for _ in range(_KEPT // 2):
+        block.pop()
+    return block
+
+
+_anchor = _grown()
+
+
+def drop(names):
+    """Where there is little RAM, forget these modules, and what is in them: who needs them imports them anew."""
+    if not _anchor:
+        return
+    for path in names:
+        if path in sys.modules:
+            del sys.modules[path]
+            parent, _, child = path.rpartition(".")
+            if hasattr(sys.modules.get(parent), child):
+                delattr(sys.modules[parent], child)
+    gc.collect()

@@ -1,0 +1,537 @@
+"""Joins modules that a board always has together into one file: each file takes RAM for names and tables of its own.
+
+What modules import of each other is then a name of their common file; integers that are `const` stand where they are
+used. A file is named as PARTS say; what is in none of them is a file of its own, `ikev2_crypto_gcm` for
+`ikev2.crypto.gcm`. Sources stay as they are: this is what `make deploy` does with them before it compiles.
+"""
+
+import ast
+import copy
+import re
+from dataclasses import dataclass, field
+
+from tools import ROOT, readme_code
+
+from boards import diet
+
+# {file: modules}: what everybody has; a board's life; a tunnel; what makes SAs, which is dropped afterwards, and what
+# reads a configuration, which is too.
+PARTS = {
+    "ikev2_core": ["ikev2_words", "portable", "ikev2", "ikev2.wire", "ikev2.hints", "ikev2.slots", "ikev2.spi_table",
+                   "ikev2.budget", "ikev2.notifier", "ikev2.owners", "ikev2.node", "ikev2.net", "ikev2.net.memory",
+                   "ikev2.net.addresses", "ikev2.net.sockets", "ikev2.net.udp"],
+    "ikev2_main": ["ikev2_network", "ikev2_main"],
+    "ipsec": ["ikev2.sa", "ikev2.sa.payloads", "ikev2.sa.selectors", "ikev2.sa.policy", "ikev2.crypto",
+              "ikev2.crypto.octets", "ikev2.crypto.hmac", "ikev2.crypto.aes", "ikev2.crypto.cbc", "ikev2.sa.sk",
+              "ikev2.sa.window", "ikev2.sa.informational", "ikev2.sa.rekeys", "inside", "inside.ipv4", "inside.stack",
+              "inside.udp", "ipsec.spd", "ipsec.esp", "ipsec.traffic", "ipsec.attempts", "ipsec.holdings", "ipsec.life",
+              "ipsec.tunnel", "ipsec", "ikev2_tunnel"],
+    "ikev2_exchange": ["ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.crypto.known", "ikev2.crypto.slices",
+                       "ikev2.crypto.x25519"],
+    "ikev2_attempt": ["ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator"],
+    "ikev2_config": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
+}  # fmt: skip
+LATE = {"ipsec.sleep"}  # modules that are imported where they are used: most boards never do
+_PRESENT = {"cryptolib", "errno", "micropython"}  # on every board
+_ON_A_BOARD = "sys.implementation.name == 'micropython'"
+_KEEPING = (
+    "ikev2_words",
+    "portable",
+    "ikev2_main",
+    "ipsec.tunnel",
+    "inside.udp",
+)  # modules whose names stay, come what may
+_VIPER = {"ptr8", "ptr16", "ptr32", "uint"}  # what machine code is written with
+_BUILT_IN = {"const", "micropython"}  # the compiler knows these
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_WORD = re.compile(r"[A-Za-z_]\w*")
+_SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+
+
+@dataclass
+class Module:
+    """A module: its tree, what it defines, and what its imports bind."""
+
+    name: str
+    tree: ast.Module
+    package: bool
+    file: str
+    defined: set = field(default_factory=set)
+    constants: dict = field(default_factory=dict)  # {name: integer}
+    imported: dict = field(default_factory=dict)  # {name: (module, name there)} of ours, at the top
+    modules: dict = field(default_factory=dict)  # {name: module} of ours, wherever they are imported
+    foreign: set = field(default_factory=set)  # names of imports of others
+
+
+def _statements(tree):
+    """Statements that run with the module."""
+    for statement in tree.body if hasattr(tree, "body") else ():
+        yield statement
+        if isinstance(statement, ast.If | ast.Try | ast.For | ast.While | ast.With):
+            for part in (statement, *getattr(statement, "handlers", ())):
+                yield from _statements(part)
+            for name in ("orelse", "finalbody"):
+                yield from _statements(ast.Module(getattr(statement, name, []), []))
+
+
+def _stored(node):
+    """Names that a statement or an expression binds where it stands; not those of scopes in it."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+        return
+    if isinstance(node, ast.Lambda | _COMPREHENSIONS):
+        return
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+        yield node.id
+    if isinstance(node, ast.ExceptHandler) and node.name:
+        yield node.name
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
+    for child in ast.iter_child_nodes(node):
+        yield from _stored(child)
+
+
+class Library:
+    """All modules that are deployed together, {path: text}; of `needed` ones every name stays."""
+
+    def __init__(self, texts, needed=()):
+        self.modules = {}
+        self._needed = needed
+        files = {name: file for file, names in PARTS.items() for name in names}
+        for path, text in texts.items():
+            parts = path.removesuffix(".py").split("/")
+            package = parts[-1] == "__init__"
+            name = ".".join(parts[:-1] if package else parts)
+            self.modules[name] = Module(name, ast.parse(text), package, files.get(name, name.replace(".", "_")))
+        for module in self.modules.values():
+            module.tree = _OnABoard().visit(module.tree)
+            self._read(module)
+        self.names = {}
+        self.hidden = set()  # (module, name) that a local name would hide
+        self._name_all()
+
+    def target(self, module, node):
+        """The full path that `from … import` names."""
+        if not node.level:
+            return node.module
+        parts = module.name.split(".")
+        parts = parts[: len(parts) - node.level + module.package]
+        return ".".join([*parts, *([node.module] if node.module else [])])
+
+    def _read(self, module):
+        top = list(_statements(module.tree))
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name in self.modules:
+                        module.modules[alias.asname or alias.name] = alias.name
+                    else:
+                        module.foreign.add(alias.asname or alias.name.split(".")[0])
+            elif isinstance(node, ast.ImportFrom):
+                path = self.target(module, node)
+                for alias in node.names:
+                    name = alias.asname or alias.name
+                    if f"{path}.{alias.name}" in self.modules:
+                        module.modules[name] = f"{path}.{alias.name}"
+                    elif path in self.modules:
+                        if node in top:
+                            module.imported[name] = path, alias.name
+                    else:
+                        module.foreign.add(name)
+        for statement in top:
+            if isinstance(statement, ast.Import | ast.ImportFrom | ast.If | ast.Try | ast.For | ast.While | ast.With):
+                if not isinstance(statement, ast.For | ast.With):
+                    continue
+            module.defined.update(_stored(statement))
+            self._read_constant(module, statement)
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.Global):
+                module.defined.update(set(node.names) - set(module.modules))
+                for name in node.names:
+                    module.constants.pop(name, None)
+        module.defined -= set(module.modules)
+
+    def _read_constant(self, module, statement):
+        if not (isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)):
+            return
+        value = statement.value
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "const":
+            try:
+                known = {name: self.constant(module, name) for name in module.imported} | module.constants
+                made = eval(compile(ast.Expression(value.args[0]), "", "eval"), {"__builtins__": {}}, known)
+            except (NameError, TypeError):
+                return
+            if type(made) is int:
+                module.constants[statement.targets[0].id] = made
+
+    def constant(self, module, name):
+        """The integer that a name of a module stands for; None."""
+        if name in module.constants:
+            return module.constants[name]
+        if name in module.imported:
+            path, its = module.imported[name]
+            return self.constant(self.modules[path], its)
+        return None
+
+    def _name_all(self):
+        """Give each name of each module one that no other module has; those that users write keep theirs."""
+        first = [name for name in (*self._needed, *_KEEPING) if name in self.modules]
+        taken = set().union(*(module.foreign for module in self.modules.values()))
+        taken -= set().union(*(self.modules[name].defined for name in first))
+        for path in [*first, *(name for name in self.modules if name not in first)]:
+            module = self.modules[path]
+            for name in sorted(module.defined | module.foreign):
+                alone = name not in taken or name in module.foreign | _VIPER or name.startswith("__")
+                made = name if alone else f"{name}_{path.replace('.', '_')}"
+                taken.add(made)
+                self.names[path, name] = made
+
+    def origin(self, path, name):
+        """(module, name) where that is defined which a module calls so."""
+        while name in self.modules[path].imported:
+            path, name = self.modules[path].imported[name]
+        return path, name
+
+    def called(self, path, name):
+        """(file, its name there) of the same."""
+        path, name = self.origin(path, name)
+        return self.modules[path].file, self.names[path, name]
+
+    def order(self, names):
+        """These modules, each behind those of them that it imports at its top."""
+        found = []
+
+        def visit(name):
+            if name in found or name in visiting:
+                return
+            visiting.add(name)
+            module = self.modules[name]
+            for other in [path for path, _ in module.imported.values()] + list(module.modules.values()):
+                if other in names:
+                    visit(other)
+            found.append(name)
+
+        visiting = set()
+        for name in names:
+            visit(name)
+        return found
+
+    def texts(self):
+        """{file: its text}."""
+        found = self._made()
+        if self.hidden:
+            for path, name in self.hidden:
+                self.names[path, name] += "_" + path.replace(".", "_")
+            self.hidden = set()
+            found = self._made()
+        assert not self.hidden, self.hidden
+        spoken = [path for path in (*_KEEPING, *self._needed) if path in self.modules]
+        _drop_unused(found, {self.names[path, name] for path in spoken for name in self.modules[path].defined})
+        words = {}
+        if diet.WORDS in self.modules:
+            core = self.modules[diet.WORDS].file + ".py"
+            words[diet.WORDS] = diet.thinned(found, set(_WORD.findall(readme_code())), core).decode()
+        trees = {path: ast.fix_missing_locations(ast.Module(body, [])) for path, body in found.items()}
+        return {path: ast.unparse(tree) + "\n" for path, tree in trees.items()} | words
+
+    def _made(self):
+        """{file: its statements}."""
+        found = {}
+        files = {}
+        for name, module in self.modules.items():
+            files.setdefault(module.file, []).append(name)
+        for file, names in files.items():
+            body = []
+            for name in self.order([name for name in PARTS.get(file, names) if name in names]):
+                tree = Joined(self, self.modules[name]).visit(copy.deepcopy(self.modules[name].tree))
+                body += [_filled(statement) for statement in tree.body if not _nothing(statement)]
+            if body:
+                found[f"{file}.py"] = _once(body)
+        return found
+
+
+class _OnABoard(ast.NodeTransformer):
+    """Leaves out what runs on a PC only."""
+
+    def visit_If(self, node):
+        self.generic_visit(node)
+        test = ast.unparse(node.test)
+        if test == _ON_A_BOARD:
+            return node.body
+        return node.orelse or ast.Pass() if test == _ON_A_BOARD.replace("==", "!=") else node
+
+    def visit_Try(self, node):
+        self.generic_visit(node)
+        first = node.body[0]
+        named = [first.module] if isinstance(first, ast.ImportFrom) else []
+        named += [alias.name for alias in first.names] if isinstance(first, ast.Import) else []
+        present = set(named) & _PRESENT and ast.unparse(node.handlers[0].type) == "ImportError"
+        return node.body + node.orelse if present else node
+
+
+def _mentioned(found):
+    """How often each name stands somewhere, its definitions aside."""
+    names = {}
+    for node in (node for body in found.values() for statement in body for node in ast.walk(statement)):
+        if isinstance(node, ast.Name):
+            said = node.id
+        elif isinstance(node, ast.Attribute):
+            said = node.attr
+        elif isinstance(node, ast.alias):
+            said = node.name
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            said = node.value
+        else:
+            continue
+        names[said] = names.get(said, 0) + 1
+    return names
+
+
+def _wanted(body, named):
+    """Statements without definitions that nobody names."""
+    return [
+        statement for statement in body
+        if not isinstance(statement, _DEFINITIONS) or statement.name in named or statement.name.startswith("__")
+    ]  # fmt: skip
+
+
+def _drop_unused(found, kept):
+    """Leave out functions, classes and methods that nobody names; `kept` are those that users do, as READMEs do."""
+    words = set(_WORD.findall(readme_code())) | kept
+    for stub in (ROOT / "lib").rglob("*.pyi"):
+        words.update(_WORD.findall(stub.read_text()))
+    before = None
+    while before != (before := sum(len(ast.dump(statement)) for body in found.values() for statement in body)):
+        named = words.union(_mentioned(found))
+        for path, body in found.items():
+            found[path] = _wanted(body, named)
+            for node in [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.ClassDef)]:
+                node.body = _wanted(node.body, named) or [ast.Pass()]
+
+
+def _once(body):
+    """A file's statements, without imports that are there already or that nobody needs."""
+    used = {node.id for statement in body for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    used -= _BUILT_IN
+    found, seen = [], set()
+    for statement in body:
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            source = getattr(statement, "module", None)
+            bound = {(source, alias.name, alias.asname or alias.name): alias for alias in statement.names}
+            wanted = {key: alias for key, alias in bound.items() if key[2] in used and key not in seen}
+            seen.update(wanted)
+            statement.names = list(wanted.values())
+            if not statement.names:
+                continue
+        found.append(statement)
+    return found
+
+
+def _nothing(statement):
+    return isinstance(statement, ast.Pass) or (
+        isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    )
+
+
+def _filled(statement):
+    """A statement none of whose blocks is empty."""
+    for node in ast.walk(statement):
+        if isinstance(getattr(node, "body", None), list):
+            node.body = node.body or [ast.Pass()]
+    return statement
+
+
+class Joined(ast.NodeTransformer):
+    """A module's statements as they stand in its file."""
+
+    def __init__(self, library, module):
+        self._library = library
+        self._module = module
+        self._scopes = []  # of functions, comprehensions and classes: (names that are theirs, is it a class)
+
+    def _ours(self, name):
+        """True if a name is the module's own where we are."""
+        for position, (names, is_class) in enumerate(reversed(self._scopes)):
+            if name in names and not (is_class and position):
+                return False
+        return True
+
+    def visit_Name(self, node):
+        if not self._ours(node.id):
+            return node
+        value = self._library.constant(self._module, node.id)
+        if value is not None and isinstance(node.ctx, ast.Load):
+            return ast.Constant(value)
+        if node.id in self._module.defined or node.id in self._module.imported:
+            return self._name(self._module.name, node.id, node.ctx, node.id)
+        return node
+
+    def _name(self, path, name, ctx, was):
+        """The name in this file of what a module calls so."""
+        _, made = self._library.called(path, name)
+        if made != was and any(made in names for names, is_class in self._scopes if not is_class):
+            self._library.hidden.add(self._library.origin(path, name))
+        return ast.Name(made, ctx)
+
+    def visit_Attribute(self, node):
+        alias = node.value.id if isinstance(node.value, ast.Name) else None
+        if alias in self._module.modules and self._reaches(alias):
+            path = self._module.modules[alias]
+            value = self._library.constant(self._library.modules[path], node.attr)
+            if value is not None:
+                return ast.Constant(value)
+            file, name = self._library.called(path, node.attr)
+            if path in LATE:
+                module = ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant(file)], [])
+                return ast.Attribute(module, name, node.ctx)
+            if file == self._module.file:
+                return self._name(path, node.attr, node.ctx, "")
+            return ast.Attribute(ast.Name(alias, ast.Load()), name, node.ctx)
+        return self.generic_visit(node)
+
+    def _reaches(self, alias):
+        """True if a name of a module is not hidden by a local one that is no import."""
+        return self._ours(alias) or any(alias in self._module.modules for _ in self._scopes)
+
+    def visit_Constant(self, node):
+        """Where a text is the name of a module, it is that of its file."""
+        if isinstance(node.value, str) and "." in node.value and node.value in self._library.modules:
+            return ast.Constant(self._library.modules[node.value].file)
+        return node
+
+    def visit_Global(self, node):
+        return ast.Global([self._library.names.get((self._module.name, name), name) for name in node.names])
+
+    def visit_Assign(self, node):
+        """A constant that stands where it is used need not be anywhere else."""
+        target = node.targets[0]
+        if not self._scopes and isinstance(target, ast.Name) and target.id in self._module.constants:
+            return None
+        if self._scopes and self._scopes[-1][1] and isinstance(target, ast.Name):
+            names, _ = self._scopes[-1]
+            self._scopes[-1] = names - {target.id}, True  # in `x = x` of a class the second one is the module's
+            node.value = self.visit(node.value)
+            self._scopes[-1] = names, True
+            return node
+        return self.generic_visit(node)
+
+    def visit_Import(self, node):
+        kept = []
+        for alias in node.names:
+            if alias.name not in self._library.modules:
+                kept.append(alias)
+                continue
+            file = self._library.modules[alias.name].file
+            if file != self._module.file:
+                kept.append(ast.alias(file, alias.asname or alias.name))
+        return ast.Import(kept) if kept else ast.Pass()
+
+    def visit_ImportFrom(self, node):
+        library, module = self._library, self._module
+        path = library.target(module, node)
+        if path not in library.modules:
+            return node
+        made = []
+        for alias in node.names:
+            local = alias.asname or alias.name
+            if f"{path}.{alias.name}" in library.modules:
+                file = library.modules[f"{path}.{alias.name}"].file
+                if file != module.file:
+                    made.append(ast.Import([ast.alias(file, local)]))
+                continue
+            value = library.constant(library.modules[path], alias.name)
+            if value is not None and not self._scopes:
+                continue
+            file, name = library.called(path, alias.name)
+            if self._scopes:
+                made.append(self._bound_here(local, file, name))
+            elif file != module.file:
+                made.append(ast.ImportFrom(file, [ast.alias(name, None)], 0))
+        return made or ast.Pass()
+
+    def _bound_here(self, local, file, name):
+        """A local name for what a function imports."""
+        if file == self._module.file:
+            return ast.Assign([ast.Name(local, ast.Store())], ast.Name(name, ast.Load()), lineno=1)
+        return ast.ImportFrom(file, [ast.alias(name, None if name == local else local)], 0)
+
+    def _function(self, node):
+        for name in ("decorator_list", "args"):
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                setattr(node, name, [self.visit(item) for item in value])
+        arguments = node.args
+        arguments.defaults = [self.visit(value) for value in arguments.defaults]
+        arguments.kw_defaults = [value and self.visit(value) for value in arguments.kw_defaults]
+        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+        names = {argument.arg for argument in every if argument}
+        body = node.body if isinstance(node.body, list) else [node.body]
+        declared = set()
+        for child in body:
+            names.update(_stored(child))
+            for inner in ast.walk(child):
+                if isinstance(inner, ast.Global):
+                    declared.update(inner.names)
+        self._scopes.append((names - declared, False))
+        if isinstance(node.body, list):
+            node.body = self._block(node.body) or [ast.Pass()]
+        else:
+            node.body = self.visit(node.body)
+        self._scopes.pop()
+        if not self._scopes and not isinstance(node, ast.Lambda):
+            node.name = self._library.names[self._module.name, node.name]
+        return node
+
+    def _block(self, statements):
+        """Statements, visited; texts that stand for themselves are left out."""
+        found = []
+        for statement in statements:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                continue
+            made = self.visit(statement)
+            found += made if isinstance(made, list) else [made] if made else []
+        return found
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _function
+
+    def visit_ClassDef(self, node):
+        node.bases = [self.visit(base) for base in node.bases]
+        node.decorator_list = [self.visit(item) for item in node.decorator_list]
+        names = set()
+        for child in node.body:
+            names.update(_stored(child))
+        self._scopes.append((names, True))
+        node.body = self._block(node.body) or [ast.Pass()]
+        self._scopes.pop()
+        if not self._scopes:
+            node.name = self._library.names[self._module.name, node.name]
+        return node
+
+    def _comprehension(self, node):
+        names = set()
+        for generator in node.generators:
+            names.update(_stored(generator.target))
+        first = self.visit(node.generators[0].iter)  # what it is of is the scope's around
+        node.generators[0].iter = ast.Constant(None)
+        self._scopes.append((names, False))
+        made = self.generic_visit(node)
+        self._scopes.pop()
+        made.generators[0].iter = first
+        return made
+
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+
+def joined(texts, needed=()):
+    """{file: text}, at the top, of modules {path: text} in their folders: the files that PARTS name, `needed`, and
+    what these import."""
+    found = Library(texts, needed).texts()
+    wanted = {f"{file}.py" for file in (*PARTS, *needed)}
+    before = 0
+    while len(wanted) != before:
+        before = len(wanted)
+        said = " ".join(found[file] for file in wanted if file in found)
+        words = set(_WORD.findall(said))
+        wanted |= {file for file in found if file.removesuffix(".py") in words}
+    return {file: text for file, text in found.items() if file in wanted | {diet.WORDS}}

@@ -1,0 +1,137 @@
+"""What the small machine's memory holds, step by step: octets of GC heap that live, octets of the pool that are free.
+
+A user's program of 10 KB runs beside the tunnel; the gateway is the scripted one, which rekeys, goes and comes back.
+"""
+
+import contextlib
+import json
+import re
+
+from boards.emulator import PEER
+from boards.small import Small
+from library.scripted_gateway import Gateway, echoed
+
+from boards import board_files
+
+_PSK = "of no value, but long enough"
+_SERVER = "10.77.0.1", 7
+_TUNNEL = {"gateway": PEER, "id": "sensor-7", "psk": _PSK, "remote": ["10.77.0.0/24"]}
+_OPEN = {"answers_per_s": 1000, "burst": 1000, "per_source_ms": 0}
+_PROGRAM_OCTETS = 10240  # beside its code
+# A user's main.py; `row` prints what is measured.
+_MAIN = f"""
+import gc, esp32
+def row(what):
+    gc.collect()
+    pool = esp32.idf_heap_info(esp32.HEAP_DATA)[0]
+    print("row: %s: %d %d %d" % (what, gc.mem_alloc(), pool[1], pool[3]))
+row("boot")
+import asyncio, ikev2_main
+row("ikev2_main imported")
+async def program():
+    own = [bytearray(512) for _ in range({_PROGRAM_OCTETS} // 512)]
+    tunnel = await ikev2_main.up()
+    row("tunnel up" if tunnel else "no tunnel")
+    if not tunnel:
+        return
+    sock = tunnel.socket()
+    number = 0
+    while own:
+        said = b"%d" % number
+        await sock.sendto(said, {_SERVER!r})
+        try:
+            while (await asyncio.wait_for(sock.recvfrom(), 1))[0] != said:
+                pass
+            number += 1
+        except asyncio.TimeoutError:
+            print("no answer")
+        if not number % 20:
+            row("%d datagrams" % number)
+ikev2_main.run(program())
+"""
+
+
+class Scene:
+    """A small machine that runs such a program, and the gateway beside it."""
+
+    def __init__(self, board, **options):
+        self.board = board
+        self.gateway = Gateway(_PSK.encode(), **{"networks": _TUNNEL["remote"], **options})
+        self.silent = False  # the gateway is gone
+        self.said = ""
+
+    def send(self, datagrams):
+        """What the gateway says leaves."""
+        for via, (_, port), octets in datagrams:
+            self.board.send_udp(port, octets, (PEER, via))
+
+    def _carry(self):
+        received = self.board.receive_udp(0.02)
+        if not received or self.silent:
+            return
+        port, (_, via), octets = received
+        if via == 4500 and octets[:4] != bytes(4):
+            self.send(echoed(self.gateway, (PEER, port), octets))
+        else:
+            self.send(self.gateway.receive(via, (PEER, port), octets))
+
+    def until(self, pattern, rounds=6000):
+        """The match of a line that the board prints; what it has printed meanwhile is in `said`."""
+        for _ in range(rounds):
+            found = re.search(pattern, self.said)
+            if found:
+                self.said = self.said[found.end() :]
+                return found
+            self._carry()
+            if "\nMicroPython v" in self.said or "a task failed" in self.said:
+                raise RuntimeError(self.said)  # it has ended
+            with contextlib.suppress(TimeoutError):
+                self.said += self.board.console(b"\n", 0.001)
+        raise TimeoutError(self.said)
+
+    def row(self, what):
+        """(live, free, lowest) of the next row of that name."""
+        return tuple(int(number) for number in self.until(rf"row: {what}: (\d+) (\d+) (\d+)\r").groups())
+
+
+@contextlib.contextmanager
+def scene(tunnel=True, program=_MAIN, config=None, **options):
+    """A Scene from reset on."""
+    settings = {**_OPEN, **(_TUNNEL if tunnel else {}), **(config or {})}
+    octets = json.dumps(settings).encode()
+    with Small(files={"/main.py": program.encode(), "/ikev2.json": octets}, unused=board_files.unused(octets)) as board:
+        yield Scene(board, **options)
+
+
+def rows():
+    """(step, live, free, lowest)."""
+    with Small() as board:
+        yield "boot, nothing of ours", *bare(board)
+        board.exec("import link\nlink.up('10.66.0.2', '10.66.0.1')")
+        yield "network joined, nothing of ours", *bare(board)
+    with scene(tunnel=False) as node:
+        yield "ikev2_main imported, no network", *node.row("ikev2_main imported")
+        yield "section 1.5, network joined", *node.row("no tunnel")
+    with scene() as device:
+        yield "tunnel up", *device.row("tunnel up")
+        yield "after 100 datagrams", *device.row("100 datagrams")
+
+
+def bare(board):
+    """The same at the REPL."""
+    live, free, _, lowest = board.memory()
+    return live, free, lowest
+
+
+def figures():
+    """(what, number, unit)."""
+    for step, live, free, lowest in rows():
+        yield f"small, {step}: GC heap that lives", live, "octets"
+        yield f"small, {step}: pool that is free", free, "octets"
+        yield f"small, {step}: least that was free", lowest, "octets"
+
+
+if __name__ == "__main__":
+    print(f"{'step':44} {'GC live':>8} {'pool free':>9} {'lowest':>8}")
+    for step, live, free, lowest in rows():
+        print(f"{step:44} {live:8,} {free:9,} {lowest:8,}", flush=True)

@@ -1,0 +1,42 @@
+"""What an IKE SA has to keep for the answer to a CREATE_CHILD_SA request; rekey.py, which makes it, comes with one."""
+
+from portable import const
+
+from .selectors import SELECTOR
+
+_LONGEST = const(216)  # octets of a response without KE data and selectors
+_MODP = const(14)
+
+
+class Rekeys:
+    """Answers for one IKE SA with the suites of `policy`, whose SK_d that is.
+
+    `selectors` are those of its Child SAs: {inbound SPI: (inside, remote)}.
+    """
+
+    def __init__(self, policy, sk_d, selectors):
+        self.policy = policy
+        self.sk_d = sk_d
+        self.selectors = selectors
+        self._rekeying = None
+        count = max([len(inside) + len(remote) for inside, remote in selectors.values()] or (0,)) // SELECTOR
+        self.longest = _LONGEST + (256 if _MODP in policy.groups else 32) + 16 * count
+
+    def begin(self, ike, found, octets):
+        """(type of the first payload, payloads, True if the IKE SA is over) in answer to a CREATE_CHILD_SA request.
+
+        `ike` is the IkeSa, `found` the payloads' chain in `octets`. None if it takes longer: then ask `step`.
+        """
+        from .rekey import Rekeying
+
+        self._rekeying = Rekeying(self)
+        return self._answered(self._rekeying.begin(ike, found, octets))
+
+    def step(self, ike):
+        """A slice of what takes long; then the same as `begin`."""
+        return self._answered(self._rekeying.step(ike))
+
+    def _answered(self, answer):
+        if answer is not None:
+            self._rekeying = None
+        return answer
