@@ -444,6 +444,35 @@ def test_delete_of_child_sas_p2(end):
     assert end.children() == [] and not end.sa.failed
 
 
+def test_a_child_sa_that_we_delete_goes_with_the_response_k11(end):
+    end.sa.delete_child(spi(2, 1))
+    assert end.opened(end.says()) == (37, 0, 2, 42, delete(3, spi(2, 1)))
+    assert spi(2, 1) in end.children() and end.sa.is_deleting(spi(2, 1))
+    assert end.hears(end.of_peer(2, response=True)) == FRESH
+    assert end.children() == [spi(2, 0), spi(2, 2), spi(2, 3)] and not end.sa.is_deleting(spi(2, 1))
+
+
+@pytest.mark.parametrize(("kind", "data", "told"), [
+    (11, spi(1, 1), True), (11, spi(1, 1)[:3], False), (11, spi(1, 1) + b"\0", False), (11, b"", False),
+    (12, spi(1, 1), False), (16384, spi(1, 1), False),
+])  # fmt: skip
+def test_four_octets_of_invalid_spi_are_an_spi_k10(end, kind, data, told):
+    node = with_owner(end)
+    message = end.of_peer(5, 41, struct.pack(">BBHBBH", 0, 0, 8 + len(data), 0, 0, kind) + data)
+    assert ask(node, message) == "deliver-ike" and end.opened(sent(node)[0][2])[3:] == (0, b"")
+    assert node.event() == ((owners.UNKNOWN_SPI, end.slot, data) if told else None)
+
+
+def test_who_was_silent_for_30_seconds_is_told_nothing_h2(end):
+    end.sa.be_patient()
+    end.sa.alive(1000)
+    end.sa.report_unknown_spi(WAYWARD, 0)
+    assert end.sa.next_timer(30999) == 0
+    assert end.sa.next_timer(31000) == -1 and end.says(31000) is None
+    end.sa.alive(40000)
+    assert end.opened(end.says(69999)) == (37, 0, 2, 41, INVALID_SPI)
+
+
 def test_delete_that_names_none_of_ours_p2(end):
     before = end.children()
     for i, inner in enumerate((delete(3), delete(3, spi(1, 3)), delete(2, spi(1, 0)), delete(4, spi(1, 0)))):
@@ -483,6 +512,7 @@ def test_delete_of_the_ike_sa_p2(cipher):
     [(via, to, response)] = sent(node)
     assert (via, to) == (500, PEER) and end.opened(response) == (37, 0x20, 5, 0, b"")
     assert end.sa.failed and node.table.ike_sas() == [] and node.owners == [None] * 2
+    assert end.sa.code == reasons.DELETED_BY_PEER
     assert end.says() is None and end.hears(message) == IGNORED
     assert ask(node, message) == "invalid-ike-spi"
 
@@ -543,14 +573,14 @@ def test_malformed_payloads_end_the_ike_sa_p2(end, first, inner, exchange):
     assert end.hears(end.of_peer(5, first, inner, exchange)) == FRESH
     assert end.table.snapshot() == before
     assert end.opened(end.says()) == (exchange, 0x20, 5, 41, bytes.fromhex("0000000800000007"))
-    assert end.sa.failed
+    assert end.sa.failed and end.sa.code == reasons.SYNTAX_SENT
 
 
 @pytest.mark.parametrize("exchange", [0, 34, 35, 38, 43, 44, 255])
 def test_other_exchanges_are_at_odds_with_us_p2(end, exchange):
     assert end.hears(end.of_peer(5, exchange=exchange)) == FRESH
     assert end.opened(end.says()) == (exchange, 0x20, 5, 41, bytes.fromhex("0000000800000007"))
-    assert end.sa.failed
+    assert end.sa.failed and end.sa.code == reasons.SYNTAX_SENT
 
 
 @pytest.mark.parametrize(("notify", "fatal"), [(7, True), (11, False), (1, False), (16384, False)])
@@ -643,6 +673,7 @@ def test_message_ids_of_the_peer_never_wrap_p4(last):
         assert end.hears(end.of_peer(message_id)) == FRESH
         assert end.opened(end.says())[2] == message_id
     assert end.sa.failed and end.hears(end.of_peer(0)) == IGNORED and end.says() is None
+    assert end.sa.code == reasons.NO_MESSAGE_ID
 
 
 def test_codes_repeated_for_a_board_are_those_of_reasons():
