@@ -1,10 +1,12 @@
-"""Traffic selectors as boxes of ports and addresses, point by point (E4, N16); networks, TS and CP bodies by octets."""
+"""Identities, traffic selectors, addresses: point by point, and against the octets of another implementation."""
 
 import random
 import struct
 
 import pytest
 from ikev2.sa import selectors
+
+from library import scripted_gateway
 
 PORTS = (0, 1, 255, 256, 257, 4660, 65535)
 ADDRESSES = (0, 1, 255, 256, 0x0A000000, 0x0A0000FF, 0x0A000100, 0xFFFFFFFF)
@@ -63,15 +65,6 @@ def _in(a, b):
     return b[0] in (0, a[0]) and b[1][0] <= a[1][0] and a[1][1] <= b[1][1] and b[2][0] <= a[2][0] and a[2][1] <= b[2][1]
 
 
-def test_pieces_beyond_the_sixteenth_do_not_count_n16():
-    whole = packed(0, (0, 65535), (0, 255))
-    pieces = [packed(0, (0, 65535), (16 * n, 16 * n + 15)) for n in range(16)]
-    assert selectors.covers(b"".join(pieces), whole)
-    assert not selectors.covers(whole[:-1] + b"\xfe" + b"".join(pieces), whole)  # the last is the seventeenth
-    assert len(selectors.cut(b"".join(pieces), whole)) == 13 * selectors.SELECTORS_MAX
-    assert not selectors.within(b"", whole)
-
-
 def test_networks():
     everything = bytes.fromhex("00 0000 ffff")
     assert selectors.network("10.9.0.0/24") == everything + bytes((10, 9, 0, 0, 10, 9, 0, 255))
@@ -83,78 +76,132 @@ def test_networks():
             selectors.network(text)
 
 
-def test_traffic_selectors_on_the_wire_n16():
-    one, two = packed(17, (7, 9), (0x0A000001, 0x0A0000FE)), selectors.ALL
-    body = selectors.ts_body(one + two)
-    first = bytes.fromhex("07 11 0010 0007 0009 0a000001 0a0000fe")
-    second = bytes.fromhex("07 00 0010 0000 ffff 00000000 ffffffff")
-    assert body == b"\2\0\0\0" + first + second
-    ipv6 = bytes.fromhex("08 00 0028 0000 ffff") + bytes(32)
-    strange = bytes.fromhex("09 00 0004")
-    for octets, found in (
-        (body, (one + two, 0)),
-        (b"\3\0\0\0" + first + ipv6 + strange, (one, 2)),
-        (b"\0\0\0\0", (b"", 0)),
-        (b"\1\0\0\0" + first + second, None),
-        (b"\3\0\0\0" + first + second, None),
-        (body[:-1], None),
-        (body + b"\0", None),
-        (body[:3], None),
-        (b"\1\0\0\0\x07\0\0\x0f" + bytes(11), None),
-        (b"\1\0\0\0\x07\0\0\x11" + bytes(13), None),
-        (b"\1\0\0\0\x09\0\0\x03", None),
-        (b"\1\0\0\0\x09\0\0\x05", None),
-        (b"\1\0\0\0\x09\0\x01\x04", None),
-    ):
-        assert selectors.read_ts(b"xx" + octets + b"yy", 2, 2 + len(octets)) == found
+@pytest.mark.parametrize(
+    ("text", "kind", "octets"),
+    [
+        ("sensor-7", 2, b"sensor-7"), ("vpn.example.org", 2, b"vpn.example.org"), ("a@example", 3, b"a@example"),
+        ("192.0.2.1", 1, b"\xc0\0\2\1"), ("192.0.2.256", 2, b"192.0.2.256"), ("1.2.3", 2, b"1.2.3"),
+        ("keyid:192.0.2.1", 11, b"192.0.2.1"), ("ä", 2, "ä".encode()),
+    ],
+)  # fmt: skip
+def test_the_type_of_an_identity_n18(text, kind, octets):
+    assert selectors.identity(text) == (kind, octets)
+    body = selectors.id_body(text)
+    assert body == bytes((kind, 0, 0, 0)) + octets
+    assert selectors.same_id(b"x" + body, 1, 1 + len(body), text)
+    assert selectors.same_id(body[:1] + b"\1\2\3" + body[4:], 0, len(body), text)
+    for other in (bytes((kind + 1,)) + body[1:], body[:-1] + b"?", body + b"?", body[:-1], b""):
+        assert not selectors.same_id(other, 0, len(other), text)
 
 
-def test_the_address_and_the_servers_inside_n20():
-    address = bytes.fromhex("0001 0004 0a090007")
-    server = bytes.fromhex("0003 0004 0a090001")
-    unknown = bytes.fromhex("7fff 0002 abcd")
-    none = bytes.fromhex("0003 0000")
-    reply = b"\2\0\0\0"
-    found = bytes((10, 9, 0, 7))
-    assert selectors.cp_request() == bytes.fromhex("01000000 0001 0000 0003 0000")
-    assert selectors.cp_request(found) == bytes.fromhex("01000000 0001 0004 0a090007 0003 0000")
-    for octets, read in (
-        (reply + address, (found, b"")),
-        (reply + b"\x80" + address[1:], (found, b"")),  # the reserved bit
-        (reply + unknown + server + address + none, (found, server[4:])),
-        (reply + address + server * 4, (found, server[4:] * 3)),
-        (reply + address + bytes.fromhex("0003 0004 e0000001 0003 0004 7f000001 0003 0003 0a0900"), (found, b"")),
-        (reply, None),
-        (reply + server, None),
-        (reply[:3], None),
-        (b"\1\0\0\0" + address, None),
-        (reply + address + address, None),
-        (reply + address[:-1], None),
-        (reply + address + b"\0\3\0", None),
-        (reply + address + b"\0\3\0\1", None),
-        (reply + bytes.fromhex("0001 0005 0a09000700"), None),
-        (reply + bytes.fromhex("0001 0004 e0000001"), None),
-        (reply + bytes.fromhex("0001 0004 00000001"), None),
-        (reply + bytes.fromhex("0001 0004 7f000001"), None),
-    ):
-        assert selectors.read_cp(b"x" + octets + address, 1, 1 + len(octets)) == read, octets.hex()
-    assert selectors.read_cp(reply, 4, 4) is None
+def ts(*networks):
+    """Selectors as we keep them, by the other implementation."""
+    body = scripted_gateway.selectors(*networks)
+    found, others = selectors.read_ts(body, 0, len(body))
+    assert not others and selectors.ts_body(found) == body
+    return found
+
+
+def test_selectors_within_others_n16():
+    assert ts("0.0.0.0/0") == selectors.ALL
+    assert ts("10.77.0.2/32") == selectors.host(b"\x0a\x4d\0\2")
+    bounds = ts("10.0.0.0/8", ("192.0.2.0/24", 17, 5683))
+    for inner in ("10.0.0.0/8", "10.1.0.0/16", ("10.1.0.0/16", 6, 80), ("192.0.2.7/32", 17, 5683)):
+        assert selectors.within(ts(inner), bounds)
+    for outer in ("0.0.0.0/0", "10.0.0.0/7", "192.0.2.0/24", ("192.0.2.7/32", 6, 5683), ("192.0.2.7/32", 17, 5684)):
+        assert not selectors.within(ts(outer), bounds)
+        assert not selectors.within(ts("10.1.0.0/16", outer), bounds)
+    assert not selectors.within(b"", bounds)
+
+
+def test_a_selector_is_looked_for_where_selectors_begin_n16():
+    """A piece of one and a piece of the next are none."""
+    between = selectors.ALL[6:] + selectors.ALL[:6]
+    assert not selectors.within(between[:13], selectors.ALL[:5] + bytes(8) + selectors.ALL[:5] + bytes(8))
+
+
+def test_covered_in_pieces_k3():
+    for asked in (["0.0.0.0/0"], ["10.0.0.5/32", "0.0.0.0/0"], ["0.0.0.0/1", "128.0.0.0/1"]):
+        assert selectors.covers(ts(*asked), ts("0.0.0.0/0"))
+    assert not selectors.covers(ts("0.0.0.0/1", "128.0.0.0/2"), ts("0.0.0.0/0"))
+    assert selectors.covers(ts("10.0.0.5/32", "10.0.0.0/8", "192.168.0.0/16"), ts("10.0.0.0/8", "192.168.0.0/16"))
+    assert selectors.covers(ts(*["10.0.0.0/32"] * 15, "0.0.0.0/0"), ts("10.0.0.0/8"))
+    assert not selectors.covers(ts(*["10.0.0.0/32"] * 16, "0.0.0.0/0"), ts("10.0.0.0/8"))
+
+
+def test_selectors_are_cut_k3():
+    assert selectors.cut(ts("0.0.0.0/0"), ts("10.1.0.0/16")) == ts("10.1.0.0/16")
+    assert selectors.cut(ts("10.1.0.0/16"), ts("0.0.0.0/0")) == ts("10.1.0.0/16")
+    assert selectors.cut(ts("10.0.0.0/8", "192.0.2.0/24"), ts(("10.1.0.0/16", 17, 53), "192.0.2.7/32")) == ts(
+        ("10.1.0.0/16", 17, 53), "192.0.2.7/32"
+    )
+    assert selectors.cut(ts(("10.0.0.0/8", 17, 53)), ts(("10.0.0.0/8", 6, 53))) == b""
+    assert selectors.cut(ts(("10.0.0.0/8", 17, 53)), ts(("10.0.0.0/8", 17, 54))) == b""
+    assert selectors.cut(ts("10.0.0.0/8"), ts("11.0.0.0/8")) == b""
+    assert len(selectors.cut(ts("0.0.0.0/0") * 5, ts("10.0.0.0/8") * 5)) == 8 * 13
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\0\0\0", b"\1\0\0\0", b"\0\0\0\0" + bytes(16), scripted_gateway.selectors("10.0.0.0/8")[:-1],
+             b"\2" + scripted_gateway.selectors("10.0.0.0/8")[1:],
+             b"\1\0\0\0\7\0\0\x08" + bytes(4), b"\1\0\0\0\7\0\0\3"],
+)  # fmt: skip
+def test_malformed_selectors(body):
+    assert selectors.read_ts(body, 0, len(body)) is None
+
+
+def test_truncated_selectors_and_attributes():
+    body = scripted_gateway.selectors("10.0.0.0/8", "11.0.0.0/8")
+    for cut in range(len(body)):
+        assert selectors.read_ts(body[:cut], 0, cut) is None
+    body = struct.pack(">IHHIHH", 2 << 24, 1, 4, 0x0A4D0002, 7, 0)
+    assert [selectors.read_cp(body[:cut], 0, cut) is not None for cut in range(17)] == [
+        cut in (12, 16) for cut in range(17)
+    ]
+
+
+def test_selectors_of_other_kinds_are_counted():
+    body = (
+        b"\2\0\0\0"
+        + struct.pack(">BBHHH", 8, 0, 40, 0, 65535)
+        + bytes(32)
+        + scripted_gateway.selectors("10.0.0.0/8")[4:]
+    )
+    assert selectors.read_ts(body, 0, len(body)) == (ts("10.0.0.0/8"), 1)
+
+
+def cp(kind, *attributes):
+    body = struct.pack(">BBH", kind, 0, 0)
+    for number, octets in attributes:
+        body += struct.pack(">HH", number, len(octets)) + octets
+    return selectors.read_cp(body, 0, len(body))
+
+
+def test_the_address_that_is_assigned_n20():
+    address = b"\x0a\x4d\0\2"
+    asked = bytes.fromhex("00030000")  # INTERNAL_IP4_DNS, W5
+    assert selectors.cp_request() == bytes.fromhex("01000000 00010000") + asked
+    assert selectors.cp_request(address) == bytes.fromhex("01000000 00010004") + address + asked
+    assert cp(2, (1, address)) == cp(2, (0x8001, address)) == (address, b"")
+    assert cp(2, (2, b"\xff" * 4), (1, address), (7, b""), (28673, b"x" * 9)) == (address, b"")
+    for wrong in ((), ((1, b""),), ((1, address + b"\0"),), ((1, address), (1, address)), ((3, address),)):
+        assert cp(2, *wrong) is None
+    for kind in (0, 1, 3, 4):
+        assert cp(kind, (1, address)) is None
+    for octets in (b"\0\0\0\0", b"\x7f\0\0\1", b"\xe0\0\0\1", b"\xff\xff\xff\xff"):
+        assert cp(2, (1, octets)) is None
+    for body in (b"", b"\2\0\0", b"\2\0\0\0\0\1", b"\2\0\0\0\0\1\0\5" + address):
+        assert selectors.read_cp(body, 0, len(body)) is None
+        assert selectors.read_cp(b"1234" + body, 4, 4 + len(body)) is None
     for first, good in ((1, True), (126, True), (128, True), (223, True), (0, False), (127, False), (224, False)):
-        read = selectors.read_cp(reply + address[:4] + bytes((first, 0, 0, 1)), 0, 12)
-        assert bool(read) == good
+        assert bool(cp(2, (1, bytes((first, 0, 0, 1))))) == good
 
 
-def test_identities_n18():
-    for text, kind, octets in (
-        ("10.9.0.7", 1, b"\x0a\x09\0\7"), ("hub.example", 2, b"hub.example"), ("a@b", 3, b"a@b"),
-        ("keyid:a@b", 11, b"a@b"), ("10.9.0.256", 2, b"10.9.0.256"),
-    ):  # fmt: skip
-        body = selectors.id_body(text)
-        assert selectors.identity(text) == (kind, octets) and body == bytes((kind, 0, 0, 0)) + octets
-        assert selectors.same_id(b"x" + body[:1] + b"\7\7\7" + body[4:] + b"y", 1, 1 + len(body), text)
-        assert not selectors.same_id(body + b"y", 0, len(body) + 1, text)
-        assert not selectors.same_id(bytes((kind + 1,)) + body[1:], 0, len(body), text)
-        assert not selectors.same_id(body[:-1] + b"\xee", 0, len(body), text)
-    for text in ("", None, b"hub"):
-        with pytest.raises(ValueError):
-            selectors.identity(text)
+def test_the_name_servers_that_are_given_w5():
+    """One attribute each, as charon sends them; what can be no server is ignored, and the address stands."""
+    address = b"\x0a\x4d\0\2"
+    servers = [bytes((10, 77, 0, 50 + number)) for number in range(4)]
+    assert cp(2, (3, servers[0]), (1, address), (0x8003, servers[1])) == (address, servers[0] + servers[1])
+    assert cp(2, (1, address), *[(3, octets) for octets in servers]) == (address, b"".join(servers[:3]))
+    for octets in (b"", b"\x0a\0\0", b"\x0a\0\0\1\0", bytes(4), b"\x7f\0\0\1", b"\xe0\0\0\xfb"):
+        assert cp(2, (1, address), (3, octets), (3, servers[0])) == (address, servers[0])
