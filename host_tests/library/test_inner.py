@@ -141,6 +141,7 @@ def test_every_truncation_is_malformed():
         (udp(to="10.77.0.3"), "destination"), (udp(to="255.255.255.255"), "destination"),
         (udp(to="10.77.0.255", dport=9), "destination"), (echo(to="224.0.0.1"), "destination"),
         (udp(proto=6), "protocol"), (udp(proto=50), "protocol"), (udp(proto=2), "protocol"),
+        (IP(src=THEIRS, dst=OURS, proto=47), "protocol"), (IP(src=THEIRS, dst=OURS, proto=17), "malformed"),
         (echo(kind=0), "icmp"), (echo(kind=13), "icmp"), (echo(kind=3), "icmp"), (echo(kind=5), "icmp"),
         (IP(src=THEIRS, dst=OURS) / ICMP(type=8, code=1) / b"ping", "icmp"),
     ],
