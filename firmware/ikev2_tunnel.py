@@ -42,6 +42,11 @@ def kept(tunnel):
     return octets
 
 
+def _makes_sas(life):
+    """True while an attempt runs, or a rekey is answered: what it was begun with has to be there to its end."""
+    return life.attempt or [owner for owner in life.sas if owner.rekeys and owner.rekeys.rekeying]
+
+
 async def tell(tunnel, say):
     """Say what becomes of it."""
     while True:
@@ -50,7 +55,7 @@ async def tell(tunnel, say):
             if event[0] in _NEWS:
                 say(_NEWS[event[0]] % event[1])
         else:
-            if tunnel.is_up and _LOADED in sys.modules:
+            if _LOADED in sys.modules and tunnel.is_up and not _makes_sas(tunnel.life):
                 ikev2_memory.drop(ikev2_memory.ATTEMPT)
             await asyncio.sleep(_LOOK_S)
 

@@ -218,13 +218,14 @@ def test_machines_without_large_integers(monkeypatch):
     """Some builds of MicroPython have only those of 64 bits: group 14 is not there."""
     monkeypatch.delitem(sys.modules, "ikev2.crypto.modp2048")
 
-    def of_64_bits(octets, base=10):
-        if base == 16:
-            raise OverflowError
-        return octets
+    class Of64Bits(int):
+        def __new__(cls, octets, base=10):
+            if base == 16:
+                raise OverflowError
+            return octets
 
     with monkeypatch.context() as patch:
-        patch.setattr(builtins, "int", of_64_bits)
+        patch.setattr(builtins, "int", Of64Bits)
         with pytest.raises(NotImplementedError, match="group 14: no integers"):
             group(14, bytes)
 

@@ -337,7 +337,7 @@ def test_nobody_is_asked_at_each_slice_of_a_key_exchange_k12(monkeypatch):
             patch.setattr(rekey, "group", Slow)
             world = living(echo_ms=0)
             world.says(world.gateway.rekey_child(world.sa, group=31))
-            while not world.life.asked.rekeys._pending:
+            while not world.life.asked.rekeys.rekeying:
                 world.now += 1
                 due = [packet for packet in world.flying if packet[0] <= world.now]
                 world.flying = [packet for packet in world.flying if packet not in due]

@@ -30,7 +30,13 @@ import asyncio, ikev2_main
 row("ikev2_main imported")
 async def program():
     own = [bytearray(512) for _ in range({_PROGRAM_OCTETS} // 512)]
-    tunnel = await ikev2_main.up()
+    while True:
+        try:
+            tunnel = await ikev2_main.up()
+            break
+        except OSError as error:
+            print("not yet: %s" % error)
+            await asyncio.sleep(1)
     row("tunnel up" if tunnel else "no tunnel")
     if not tunnel:
         return
@@ -38,13 +44,14 @@ async def program():
     number = 0
     while own:
         said = b"%d" % number
-        await sock.sendto(said, {_SERVER!r})
         try:
+            await sock.sendto(said, {_SERVER!r})
             while (await asyncio.wait_for(sock.recvfrom(), 1))[0] != said:
                 pass
             number += 1
-        except asyncio.TimeoutError:
+        except (asyncio.TimeoutError, OSError):
             print("no answer")
+            await asyncio.sleep(0.1)
         if not number % 20:
             row("%d datagrams" % number)
 ikev2_main.run(program())
@@ -75,6 +82,19 @@ class Scene:
         else:
             self.send(self.gateway.receive(via, (PEER, port), octets))
 
+    def ask(self, datagrams):
+        """The gateway's request, again each two seconds, until the board has answered."""
+        before = len(self.gateway.said)
+        for number in range(3000):
+            if len(self.gateway.said) > before:
+                break
+            if number % 100 == 0:
+                self.send(datagrams)
+            self._carry()
+            with contextlib.suppress(TimeoutError):
+                self.said += self.board.console(b"\n", 0.001)
+        assert self.gateway.said[-1].endswith("done"), self.gateway.said
+
     def until(self, pattern, rounds=6000):
         """The match of a line that the board prints; what it has printed meanwhile is in `said`."""
         for _ in range(rounds):
@@ -101,6 +121,36 @@ def scene(tunnel=True, program=_MAIN, config=None, **options):
     octets = json.dumps(settings).encode()
     with Small(files={"/main.py": program.encode(), "/ikev2.json": octets}, unused=board_files.unused(octets)) as board:
         yield Scene(board, **options)
+
+
+def life():
+    """(step, live, free, lowest) of a tunnel whose first attempt fails, that is rekeyed, lost, and made anew."""
+    with scene() as device:
+        gateway = device.gateway
+        psk, gateway.psk = gateway.psk, b"another"
+        device.until("not yet: .*AUTHENTICATION_FAILED")
+        gateway.psk = psk
+        yield "tunnel up after an attempt that failed", *device.row("tunnel up")
+        (sa,) = gateway.sas
+        for group in (0, 31):
+            old = sa.children[-1]
+            device.ask(gateway.rekey_child(sa, group=group))
+            device.ask(gateway.delete_child(sa, old))
+        device.ask(gateway.rekey_ike(sa))
+        device.ask(gateway.delete(sa))
+        yield "after rekeys", *device.row(".*0 datagrams")
+        device.ask(gateway.delete(gateway.sas[-1]))
+        device.until("tunnel up, ")
+        yield "made anew", *device.row(".*0 datagrams")
+        yield "after 1,000 datagrams", *device.row("1000 datagrams")
+
+
+def renewal():
+    """(live, free, lowest) of a tunnel that has been renewed before its lifetime ended, beside the old one."""
+    with scene(config={"lifetime_s": 60}) as device:
+        device.row("tunnel up")
+        device.until("the tunnel is a new one")
+        return device.row(".*0 datagrams")
 
 
 def rows():

@@ -27,6 +27,19 @@ def test_a_tunnel_beside_a_program_of_10_kb(measured):
     assert 100000 < live <= 113500 * MARGIN
 
 
+def test_rekeys_a_failed_attempt_and_a_thousand_datagrams():
+    """Whatever befalls the tunnel, the network keeps its room, and what came for it goes again."""
+    steps = {step: figures for step, *figures in size_small.life()}
+    for step, (_, free, lowest) in steps.items():
+        assert min(free, lowest) >= 1500, step
+    assert steps["after 1,000 datagrams"][0] <= 115000 * MARGIN
+
+
+def test_renewal():
+    live, free, lowest = size_small.renewal()
+    assert min(free, lowest) >= 1500 and live <= 135000
+
+
 def test_what_makes_sas_is_dropped():
     program = """
 import asyncio, sys, ikev2_main

@@ -259,12 +259,12 @@ class Rekeying:
             if ike.patient:
                 successor.be_patient()
             node.attach(slot, successor)
+            self._rekeys.selectors = selectors
         except Exception:  # K14: the request is as good as not here
             node.remove(slot, _REMOVED)
             raise
         for child in children:
             table.move_child(child, slot)
-        self._rekeys.selectors = selectors
         node.emit(REPLACED, ike.slot, slot)
         return made
 

@@ -18,7 +18,7 @@ class Rekeys:
         self.policy = policy
         self.sk_d = sk_d
         self.selectors = selectors
-        self._rekeying = None
+        self.rekeying = None  # what is being answered
         count = max([len(inside) + len(remote) for inside, remote in selectors.values()] or (0,)) // SELECTOR
         self.longest = _LONGEST + (256 if _MODP in policy.groups else 32) + 16 * count
 
@@ -29,14 +29,14 @@ class Rekeys:
         """
         from .rekey import Rekeying
 
-        self._rekeying = Rekeying(self)
-        return self._answered(self._rekeying.begin(ike, found, octets))
+        self.rekeying = Rekeying(self)
+        return self._answered(self.rekeying.begin(ike, found, octets))
 
     def step(self, ike):
         """A slice of what takes long; then the same as `begin`."""
-        return self._answered(self._rekeying.step(ike))
+        return self._answered(self.rekeying.step(ike))
 
     def _answered(self, answer):
         if answer is not None:
-            self._rekeying = None
+            self.rekeying = None
         return answer
