@@ -222,7 +222,7 @@ def test_machines_without_large_integers(monkeypatch):
         def __new__(cls, octets, base=10):
             if base == 16:
                 raise OverflowError
-            return octets
+            return super().__new__(cls, octets)
 
     with monkeypatch.context() as patch:
         patch.setattr(builtins, "int", Of64Bits)
