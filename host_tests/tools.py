@@ -25,6 +25,7 @@ def readmes():
     return "\n".join(path.read_text() for path in README_FILES)
 
 
+@cache
 def readme_code():
     """What of them is Python, in blocks and between backticks: the names that users write."""
     found = re.findall(r"^```python\n(.*?)^```", readmes(), re.MULTILINE | re.DOTALL)

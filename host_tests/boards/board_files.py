@@ -170,6 +170,16 @@ def unused(octets):
     return found
 
 
+@cache
+def _together(texts, needed):
+    """(((file, text), ...), octets of the words) of the modules ((file, text), ...) when they are deployed together."""
+    together = join.joined(dict(texts), needed)
+    words = together.pop(diet.WORDS).encode()
+    # Machine code is longer, and never given back: only that of arithmetic pays for it.
+    together = {name: text if name in _ARITHMETIC else tools.plain(text) for name, text in together.items()}
+    return tuple(shrink.shrunk(together).items()), words
+
+
 def files(architecture=None, chip=None, source=False, others=(), unused=()):
     """{path on the board: octets}: library and board modules in /lib, main.py at the top.
 
@@ -185,13 +195,10 @@ def files(architecture=None, chip=None, source=False, others=(), unused=()):
         for name, text in texts.items():
             found[f"/lib/{name}"] = (text if architecture else tools.plain(text)).encode()
     else:
-        together = {path.name: path.read_text() for path in (_FOLDER / "deployed").glob("*.py")}
-        together |= {**texts, **{path.name: path.read_text() for path in others}}
-        together = join.joined(together, [path.stem for path in others])
-        found[f"/lib/{diet.WORDS}"] = together.pop(diet.WORDS).encode()
-        # Machine code is longer, and never given back: only that of arithmetic pays for it.
-        together = {name: text if name in _ARITHMETIC else tools.plain(text) for name, text in together.items()}
-        for name, text in shrink.shrunk(together).items():
+        texts |= {path.name: path.read_text() for path in [*(_FOLDER / "deployed").glob("*.py"), *others]}
+        together, words = _together(tuple(texts.items()), tuple(path.stem for path in others))
+        found[f"/lib/{diet.WORDS}"] = words
+        for name, text in together:
             found[f"/lib/{name[:-3]}.mpy"] = compiled(name, text, architecture)
     found["/main.py"] = (_FOLDER / "main.py").read_bytes()
     return found

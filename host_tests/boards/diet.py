@@ -6,98 +6,48 @@ the modules, `ikev2_words`, and is read from there when it is said.
 
 import ast
 
-_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+from boards import scopes
+
 _LEAST = 20  # octets of a text that is worth a call
 WORDS = "ikev2_words"
 
 
-def _arguments(node):
-    """The arguments of a function, in their order."""
-    found = node.args
-    every = [*found.posonlyargs, *found.args, found.vararg, *found.kwonlyargs, found.kwarg]
-    return [argument for argument in every if argument]
-
-
-def _bound(node):
-    """Names that a function, a comprehension or a class binds as its own, those of scopes in it aside."""
-    if isinstance(node, _COMPREHENSIONS):
-        return {name.id for part in node.generators for name in ast.walk(part.target) if isinstance(name, ast.Name)}
-    found, shared = {argument.arg for argument in _arguments(node)}, set()
-
-    def visit(part):
-        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(part.name)
-        elif isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store | ast.Del):
-            found.add(part.id)
-        elif isinstance(part, ast.ExceptHandler) and part.name:
-            found.add(part.name)
-        elif isinstance(part, ast.Import | ast.ImportFrom):
-            found.update(alias.asname or alias.name.split(".")[0] for alias in part.names)
+def _bound_without_a_name(function):
+    """What statements in a function bind that is no Name there: its name cannot be changed."""
+    for part in ast.walk(function):
+        if isinstance(part, ast.ExceptHandler | ast.FunctionDef | ast.ClassDef):
+            yield part.name
         elif isinstance(part, ast.Global | ast.Nonlocal):
-            shared.update(part.names)
-        if not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda | _COMPREHENSIONS):
-            for child in ast.iter_child_nodes(part):
-                visit(child)
-
-    for part in node.body if isinstance(node.body, list) else [node.body]:
-        visit(part)
-    return found - shared
+            yield from part.names
+        elif isinstance(part, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name for alias in part.names)
 
 
-class _Arguments(ast.NodeTransformer):
+class _Arguments(scopes.Scoped):
     """Calls arguments by their number, but those in `spoken`, and those that a statement binds which names no Name."""
 
     def __init__(self, spoken):
-        self._spoken = spoken
+        self._spoken = spoken | {"self"}
         self._names = {}  # of the functions around
         self._depth = 0
+        self._around = []
 
-    def _function(self, node):
-        for name in ("defaults", "kw_defaults"):
-            setattr(node.args, name, [value and self.visit(value) for value in getattr(node.args, name)])
-        node_decorators = getattr(node, "decorator_list", None)
-        if node_decorators:
-            node.decorator_list = [self.visit(item) for item in node_decorators]
-        elsewhere = {
-            name
-            for part in ast.walk(node)
-            for name in (
-                [part.name] if isinstance(part, ast.ExceptHandler | ast.FunctionDef | ast.ClassDef) else
-                part.names if isinstance(part, ast.Global | ast.Nonlocal) else
-                [alias.asname or alias.name for alias in part.names] if isinstance(part, ast.Import | ast.ImportFrom)
-                else []
-            )
-        }  # fmt: skip
-        outer, depth = self._names, self._depth
-        bound = _bound(node)
-        self._names = {name: made for name, made in outer.items() if name not in bound}
-        for argument in _arguments(node):
-            if argument.arg not in self._spoken | elsewhere | {"self"}:
-                self._names[argument.arg] = f"argument_{self._depth}"
+    def enter(self, node):
+        self._around.append((self._names, self._depth))
+        if isinstance(node, ast.ClassDef):  # its methods do not see what it binds
+            return
+        bound = scopes.bound(node)
+        self._names = {name: made for name, made in self._names.items() if name not in bound}
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            return
+        kept = self._spoken.union(_bound_without_a_name(node))
+        for argument in scopes.arguments(node):
+            if argument.arg not in kept:
+                self._names[argument.arg] = argument.arg = f"argument_{self._depth}"
                 self._depth += 1
-                argument.arg = self._names[argument.arg]
-        if isinstance(node.body, list):
-            node.body = [self.visit(part) for part in node.body]
-        else:
-            node.body = self.visit(node.body)
-        self._names, self._depth = outer, depth
-        return node
 
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _function
-
-    def _comprehension(self, node):
-        outer = self._names
-        first = self.visit(node.generators[0].iter)  # what it is of is the scope's around
-        node.generators[0].iter = ast.Constant(None)
-        bound = _bound(node)
-        self._names = {name: made for name, made in outer.items() if name not in bound}
-        self.generic_visit(node)
-        node.generators[0].iter = first
-        self._names = outer
-        return node
-
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+    def leave(self, node):
+        self._names, self._depth = self._around.pop()
 
     def visit_Name(self, node):
         node.id = self._names.get(node.id, node.id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tools import ROOT, readme_code
 
-from boards import diet
+from boards import diet, scopes
 
 # {file: modules}: what everybody has; a board's life; a tunnel; what makes SAs, which is dropped afterwards, and what
 # reads a configuration, which is too.
@@ -34,19 +34,11 @@ PARTS = {
 LATE = {"ipsec.sleep"}  # modules that are imported where they are used: most boards never do
 _PRESENT = {"cryptolib", "errno", "micropython"}  # on every board
 _ON_A_BOARD = "sys.implementation.name == 'micropython'"
-_KEEPING = (
-    "ikev2_words",
-    "portable",
-    "ikev2_main",
-    "ipsec.tunnel",
-    "inside.udp",
-)  # modules whose names stay, come what may
+# Modules whose names stay, come what may.
+_KEEPING = ("ikev2_words", "portable", "ikev2_main", "ipsec.tunnel", "inside.udp")
 _VIPER = {"ptr8", "ptr16", "ptr32", "uint"}  # what machine code is written with
 _BUILT_IN = {"const", "micropython"}  # the compiler knows these
-_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _WORD = re.compile(r"[A-Za-z_]\w*")
-_SCOPES = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
-_COMPREHENSIONS = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 @dataclass
@@ -73,23 +65,6 @@ def _statements(tree):
                 yield from _statements(part)
             for name in ("orelse", "finalbody"):
                 yield from _statements(ast.Module(getattr(statement, name, []), []))
-
-
-def _stored(node):
-    """Names that a statement or an expression binds where it stands; not those of scopes in it."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        yield node.name
-        return
-    if isinstance(node, ast.Lambda | _COMPREHENSIONS):
-        return
-    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
-        yield node.id
-    if isinstance(node, ast.ExceptHandler) and node.name:
-        yield node.name
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        yield from (alias.asname or alias.name.split(".")[0] for alias in node.names)
-    for child in ast.iter_child_nodes(node):
-        yield from _stored(child)
 
 
 class Library:
@@ -143,7 +118,7 @@ class Library:
             if isinstance(statement, ast.Import | ast.ImportFrom | ast.If | ast.Try | ast.For | ast.While | ast.With):
                 if not isinstance(statement, ast.For | ast.With):
                     continue
-            module.defined.update(_stored(statement))
+            module.defined.update(scopes.stored(statement))
             self._read_constant(module, statement)
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Global):
@@ -271,28 +246,23 @@ class _OnABoard(ast.NodeTransformer):
 
 
 def _mentioned(found):
-    """How often each name stands somewhere, its definitions aside."""
-    names = {}
+    """Names that stand somewhere, definitions aside."""
     for node in (node for body in found.values() for statement in body for node in ast.walk(statement)):
         if isinstance(node, ast.Name):
-            said = node.id
+            yield node.id
         elif isinstance(node, ast.Attribute):
-            said = node.attr
+            yield node.attr
         elif isinstance(node, ast.alias):
-            said = node.name
+            yield node.name
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            said = node.value
-        else:
-            continue
-        names[said] = names.get(said, 0) + 1
-    return names
+            yield node.value
 
 
 def _wanted(body, named):
     """Statements without definitions that nobody names."""
     return [
         statement for statement in body
-        if not isinstance(statement, _DEFINITIONS) or statement.name in named or statement.name.startswith("__")
+        if not isinstance(statement, scopes.NAMED) or statement.name in named or statement.name.startswith("__")
     ]  # fmt: skip
 
 
@@ -301,9 +271,8 @@ def _drop_unused(found, kept):
     words = set(_WORD.findall(readme_code())) | kept
     for stub in (ROOT / "lib").rglob("*.pyi"):
         words.update(_WORD.findall(stub.read_text()))
-    before = None
-    while before != (before := sum(len(ast.dump(statement)) for body in found.values() for statement in body)):
-        named = words.union(_mentioned(found))
+    named = None
+    while named != (named := words.union(_mentioned(found))):
         for path, body in found.items():
             found[path] = _wanted(body, named)
             for node in [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.ClassDef)]:
@@ -342,7 +311,7 @@ def _filled(statement):
     return statement
 
 
-class Joined(ast.NodeTransformer):
+class Joined(scopes.Scoped):
     """A module's statements as they stand in its file."""
 
     def __init__(self, library, module):
@@ -456,34 +425,15 @@ class Joined(ast.NodeTransformer):
             return ast.Assign([ast.Name(local, ast.Store())], ast.Name(name, ast.Load()), lineno=1)
         return ast.ImportFrom(file, [ast.alias(name, None if name == local else local)], 0)
 
-    def _function(self, node):
-        for name in ("decorator_list", "args"):
-            value = getattr(node, name, None)
-            if isinstance(value, list):
-                setattr(node, name, [self.visit(item) for item in value])
-        arguments = node.args
-        arguments.defaults = [self.visit(value) for value in arguments.defaults]
-        arguments.kw_defaults = [value and self.visit(value) for value in arguments.kw_defaults]
-        every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-        names = {argument.arg for argument in every if argument}
-        body = node.body if isinstance(node.body, list) else [node.body]
-        declared = set()
-        for child in body:
-            names.update(_stored(child))
-            for inner in ast.walk(child):
-                if isinstance(inner, ast.Global):
-                    declared.update(inner.names)
-        self._scopes.append((names - declared, False))
-        if isinstance(node.body, list):
-            node.body = self._block(node.body) or [ast.Pass()]
-        else:
-            node.body = self.visit(node.body)
-        self._scopes.pop()
-        if not self._scopes and not isinstance(node, ast.Lambda):
-            node.name = self._library.names[self._module.name, node.name]
-        return node
+    def enter(self, node):
+        self._scopes.append((scopes.bound(node), isinstance(node, ast.ClassDef)))
 
-    def _block(self, statements):
+    def leave(self, node):
+        self._scopes.pop()
+        if not self._scopes and isinstance(node, scopes.NAMED):
+            node.name = self._library.names[self._module.name, node.name]
+
+    def block(self, statements):
         """Statements, visited; texts that stand for themselves are left out."""
         found = []
         for statement in statements:
@@ -491,36 +441,7 @@ class Joined(ast.NodeTransformer):
                 continue
             made = self.visit(statement)
             found += made if isinstance(made, list) else [made] if made else []
-        return found
-
-    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _function
-
-    def visit_ClassDef(self, node):
-        node.bases = [self.visit(base) for base in node.bases]
-        node.decorator_list = [self.visit(item) for item in node.decorator_list]
-        names = set()
-        for child in node.body:
-            names.update(_stored(child))
-        self._scopes.append((names, True))
-        node.body = self._block(node.body) or [ast.Pass()]
-        self._scopes.pop()
-        if not self._scopes:
-            node.name = self._library.names[self._module.name, node.name]
-        return node
-
-    def _comprehension(self, node):
-        names = set()
-        for generator in node.generators:
-            names.update(_stored(generator.target))
-        first = self.visit(node.generators[0].iter)  # what it is of is the scope's around
-        node.generators[0].iter = ast.Constant(None)
-        self._scopes.append((names, False))
-        made = self.generic_visit(node)
-        self._scopes.pop()
-        made.generators[0].iter = first
-        return made
-
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+        return found or [ast.Pass()]
 
 
 def joined(texts, needed=()):
