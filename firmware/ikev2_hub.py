@@ -20,9 +20,7 @@ def made(config, udp, old=None):
 
 def _peer(given):
     """As Hub wants it: octets of the psk, and the ppk that is required of this id (Q4)."""
-    if isinstance(given, str):
-        return given.encode()
-    ppk = (given["ppk_id"], given["ppk"].encode()) if given.get("ppk") else None
+    ppk = (given["ppk_id"], given["ppk"].encode()) if given["ppk"] else None
     return {"psk": given["psk"].encode(), "ppk": ppk}
 
 

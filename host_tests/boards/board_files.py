@@ -165,7 +165,7 @@ def unused(octets):
     found = set()
     if not said["accept"]:
         found |= {f"{_HUB}.py", *mip.files("ipsec.hub", "ipsec.crossing")} - set(mip.files("ipsec"))
-    if not said["ppk"] and not [peer for peer in said["accept"].values() if isinstance(peer, dict) and peer.get("ppk")]:
+    if not any(given["ppk"] for given in (said, *said["accept"].values())):
         found |= {name for name in tools.library() if "ppk" in Path(name).stem}
     return found
 

@@ -25,13 +25,12 @@ def _check_together(config, fail):
         fail("gateway", "a gateway wants 'id' and 'psk' beside it")
     if config["accept"] and (not config["id"] or config["id"] in config["accept"]):
         fail("accept", "'accept' wants an 'id' of our own beside it")
-    peers = config["accept"].values()
-    for key, given in [("ppk", config)] + [("accept", peer) for peer in peers if isinstance(peer, dict)]:
-        if given.get("ppk") or given.get("ppk_id"):
+    for key, given in [("ppk", config)] + [("accept", peer) for peer in config["accept"].values()]:
+        if given["ppk"] or given["ppk_id"]:
             from .ppk import check as check_ppk
 
             try:
-                check_ppk(given["psk"].encode(), given.get("ppk_id", ""), given.get("ppk", "").encode())
+                check_ppk(given["psk"].encode(), given["ppk_id"], given["ppk"].encode())
             except ValueError as error:
                 fail(key, str(error))
     for name, least in (("ports", 2), ("ike_sas", 4), ("child_sas", 8)):
@@ -43,7 +42,7 @@ def _check_together(config, fail):
 
 
 def parse(octets, file=FILE, weak_psk=True):
-    """All values, those of the file's octets over the defaults; ConfigError.
+    """All values, those of the file's octets over the defaults; ConfigError. Each of "accept" has psk, ppk and ppk_id.
 
     N21: a psk under 16 octets is taken with `weak_psk` only; on the board it is too late to say no.
     """
@@ -69,8 +68,13 @@ def parse(octets, file=FILE, weak_psk=True):
         except ValueError as error:
             fail_at(key, str(error))
         config[key] = given[key]
+    accept = config["accept"]
+    for id in accept:
+        peer = {"ppk": "", "ppk_id": ""}
+        peer.update(accept[id] if isinstance(accept[id], dict) else {"psk": accept[id]})
+        accept[id] = peer
     _check_together(config, fail_at)
-    accepted = [peer["psk"] if isinstance(peer, dict) else peer for peer in config["accept"].values()]
+    accepted = [peer["psk"] for peer in accept.values()]
     for name, psks in (("psk", [config["psk"]] if config["gateway"] else []), ("accept", accepted)):
         if not weak_psk and [psk for psk in psks if len(psk.encode()) < _PSK_OCTETS]:
             what = "%r has under %d octets: whoever poses as the other end can guess it offline"

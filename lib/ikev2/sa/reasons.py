@@ -52,7 +52,6 @@ RESPONDED = const(-33)
 NO_CHILD_SA = const(-34)
 CHILD_SA_LOST = const(-35)
 
-
 _WORDS = {
     UNSUPPORTED_CRITICAL_PAYLOAD: "UNSUPPORTED_CRITICAL_PAYLOAD: one end wants what the other cannot do",
     5: "INVALID_MAJOR_VERSION: the gateway does not speak IKEv2",
