@@ -283,12 +283,8 @@ def _wake():
 
 def _forget(before):
     """The node has the room of what has been imported since; machine code has its own until a reset, and stays."""
-    for name in set(sys.modules) - before:
-        if not hasattr(sys.modules[name], "micropython"):
-            del sys.modules[name]
-            package, _, last = name.rpartition(".")
-            if hasattr(sys.modules.get(package), last):
-                delattr(sys.modules[package], last)
+    since = set(sys.modules) - before
+    ikev2_memory.forget([name for name in since if not hasattr(sys.modules[name], "micropython")])
 
 
 async def guard(seconds, reset):

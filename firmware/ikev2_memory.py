@@ -9,7 +9,7 @@ import gc
 import sys
 
 
-def _know(*names):
+def _know(names):
     """Import built-in modules once and for all: each `import` of one looks for a file of its name first."""
     path = sys.path[:]
     sys.path[:] = []
@@ -22,21 +22,7 @@ def _know(*names):
     sys.path[:] = path
 
 
-_know(
-    "time",
-    "os",
-    "io",
-    "errno",
-    "struct",
-    "array",
-    "select",
-    "socket",
-    "hashlib",
-    "cryptolib",
-    "machine",
-    "network",
-    "esp32",
-)
+_know("time os io errno struct array select socket hashlib cryptolib machine network esp32".split())
 
 esp32 = sys.modules.get("esp32")
 _THRESHOLD = 4096  # octets that are allocated between two collections
@@ -78,14 +64,18 @@ def _grown():
 _anchor = _grown()
 
 
-def drop(names):
-    """Where there is little RAM, forget these modules, and what is in them: who needs them imports them anew."""
-    if not _anchor:
-        return
+def forget(names):
+    """These modules are gone, and what is in them: who needs them imports them anew."""
     for path in names:
         if path in sys.modules:
             del sys.modules[path]
             parent, _, child = path.rpartition(".")
             if hasattr(sys.modules.get(parent), child):
                 delattr(sys.modules[parent], child)
-    gc.collect()
+
+
+def drop(names):
+    """Forget them where there is little RAM."""
+    if _anchor:
+        forget(names)
+        gc.collect()
