@@ -96,7 +96,10 @@ async def up():
     while not _is_online:
         await asyncio.sleep(_LOOK_S)
     if tunnel:
-        await tunnel.up()
+        try:
+            await tunnel.up()
+        finally:
+            ikev2_tunnel.drop(tunnel.life)
     elif _no_tunnel:
         raise OSError(ENOMEM, "no tunnel: " + _no_tunnel)
     return tunnel

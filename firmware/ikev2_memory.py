@@ -26,12 +26,10 @@ _know("time os io errno struct array select socket hashlib cryptolib machine net
 
 esp32 = sys.modules.get("esp32")
 _THRESHOLD = 4096  # octets that are allocated between two collections
-# What an attempt, a rekey, or a look at what failed needs, and nothing afterwards.
-ATTEMPT = (
-    "ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator", "ikev2.sa.rekey",
-    "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.reasons", "ikev2.crypto.known", "ikev2.crypto.x25519",
-    "ikev2.crypto.modp2048", "ikev2.crypto.slices",
-)  # fmt: skip
+# What an attempt needs, and nothing afterwards; a rekey; a look at what failed.
+ATTEMPT = ("ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator")
+REKEY = ("ikev2.sa.rekey", "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.reasons", "ikev2.crypto.known",
+         "ikev2.crypto.x25519", "ikev2.crypto.modp2048", "ikev2.crypto.slices")  # fmt: skip
 CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader")
 
 # Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others.
@@ -75,7 +73,7 @@ def forget(names):
 
 
 def drop(names):
-    """Forget them where there is little RAM."""
-    if _anchor:
+    """Forget them where there is little RAM, if they are there."""
+    if _anchor and [path for path in names if path in sys.modules]:
         forget(names)
         gc.collect()

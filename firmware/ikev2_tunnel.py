@@ -1,7 +1,6 @@
 """The tunnel that ikev2.json asks for. Imported only where it names a gateway: a tunnel takes RAM."""
 
 import asyncio
-import sys
 
 import ikev2_memory
 from ikev2.net.sockets import ticks_ms
@@ -11,7 +10,6 @@ from ipsec.esp import REASONS
 _SETTINGS = ("gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s",
              "keep_keys", "settle_s", "dns", "connections", "stream_buffer")  # fmt: skip
 _LOOK_S = 0.5
-_LOADED = "ikev2.sa.proposals"  # if what makes SAs is
 _NEWS = {
     "up": "tunnel up, %s inside",
     "moved": "tunnel moved, %s inside from now on",
@@ -42,9 +40,12 @@ def kept(tunnel):
     return octets
 
 
-def _makes_sas(life):
-    """True while an attempt runs, or a rekey is answered: what it was begun with has to be there to its end."""
-    return life.attempt or [owner for owner in life.sas if owner.rekeys and owner.rekeys.rekeying]
+def drop(life):
+    """What has made SAs, once it is done: what an attempt or a rekey was begun with has to be there to its end."""
+    if not life.attempt:
+        ikev2_memory.drop(ikev2_memory.ATTEMPT)
+        if not [owner for owner in life.sas if owner.rekeys and owner.rekeys.rekeying]:
+            ikev2_memory.drop(ikev2_memory.REKEY)
 
 
 async def tell(tunnel, say):
@@ -55,8 +56,7 @@ async def tell(tunnel, say):
             if event[0] in _NEWS:
                 say(_NEWS[event[0]] % event[1])
         else:
-            if _LOADED in sys.modules and tunnel.is_up and not _makes_sas(tunnel.life):
-                ikev2_memory.drop(ikev2_memory.ATTEMPT)
+            drop(tunnel.life)
             await asyncio.sleep(_LOOK_S)
 
 
