@@ -6,6 +6,8 @@
 // Free on a stock ESP32 (MicroPython 1.26.1, no PSRAM) after boot, beside the 56 KB that the GC heap begins with.
 #define MEM_SIZE 143900
 #define MEMP_MEM_MALLOC 1
+// As in ESP-IDF.
+#define IP_REASSEMBLY 0
 #define LWIP_STATS 1
 #define MEM_STATS 1
 #define LINK_STATS 0

@@ -37,8 +37,11 @@ _DELIVER_ESP = VERDICTS.index("deliver-esp")
 _ASKED = const(64)
 _DROPS = VERDICTS.index("drop-empty")  # and all behind it: nothing is to be sent
 
-# RFC 7296 section 2 wants 3,000 octets; recvfrom allocates all at once, then gives back what is not needed.
-_SIZE = 3072 if sys.implementation.name == "micropython" and sys.platform != "linux" else 65535
+# RFC 7296 section 2 wants 3,000 octets; recvfrom allocates all at once, then gives back what is not needed. ESP-IDF's
+# lwIP puts no fragments together: nothing that is longer than a link's packets arrives there.
+_SIZE = 65535
+if sys.implementation.name == "micropython" and sys.platform != "linux":
+    _SIZE = 1500 if sys.platform == "esp32" or "esp32" in sys.modules else 3072
 
 
 class Udp:
