@@ -15,7 +15,7 @@ from contextlib import nullcontext
 import pytest
 import tools
 from mpremote.transport import TransportExecError
-from tools import HERE, ROOT
+from tools import ROOT
 
 from boards import board_files, deploy, emulator, mip, watch
 
@@ -28,7 +28,6 @@ print("runs", ikev2_main.__file__)
 
 @pytest.fixture(scope="module")
 def machine():
-    subprocess.run([HERE / "setup.sh", "firmware"], check=True)
     with emulator.Board() as running:
         yield running
 

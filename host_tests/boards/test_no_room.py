@@ -3,8 +3,6 @@
 import json
 import re
 
-from tools import setup
-
 from boards import small
 
 CONFIG = {"gateway": "10.66.0.1", "id": "sensor-7", "psk": "0123456789abcdef", "raw": []}
@@ -38,7 +36,6 @@ ikev2_main.run()
 
 
 def test_without_room_for_a_tunnel_the_node_runs_on_and_says_so():
-    setup("firmware", "QEMU_SMALL")
     files = {"/main.py": MAIN, "/ikev2.json": json.dumps(CONFIG).encode()}
     with small.Small(files=files) as board:
         said = board.console(b"node on UDP 500, 4500", 120)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from commands.readme_blocks import README, program
-from tools import BUILD, device_environment, micropython, setup
+from tools import BUILD, device_environment, micropython
 
 from peers.real_gateways import Strongswan, config
 from peers.router import INNER, routed_hosts
@@ -99,7 +99,6 @@ class Behind:
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory):
-    setup("programs")
     folder = tmp_path_factory.mktemp("streams")
     (folder / "gateway").mkdir()
     with routed_hosts() as hosts, Strongswan(hosts.gateway, folder / "gateway" / "charon", _CONFIG, servers=[INNER]):
