@@ -112,6 +112,13 @@ class Machine:
             octets = b"exec(__import__('uctypes').bytearray_at(%d,%d))" % (self._code_at, len(octets))
         return self.repl.exec(octets).decode()
 
+    def bring(self, path, octets):
+        """A file in a new folder of the board's; its terminal is left to others."""
+        self.repl.fs_mkdir(path.rpartition("/")[0])
+        self.repl.fs_writefile(path, octets)
+        self._transport.close()
+        self._transport = None
+
     def start(self):
         """Leave the raw REPL by a soft reset into main.py."""
         self.repl.exit_raw_repl()

@@ -31,6 +31,15 @@ def _caller(id="sensor-7", psk=PSK, ppk=None):
     return Tunnel("127.0.0.1:45501", id, psk.encode(), "board", ppk=ppk)
 
 
+async def _is_refused(tunnel):
+    try:
+        await tunnel.up()
+        raise AssertionError
+    except OSError as error:
+        assert "AUTHENTICATION_FAILED" in str(error), error
+    await tunnel.close()
+
+
 async def _told(main):
     await until(lambda: not main.hub.members._events)
 
@@ -51,13 +60,7 @@ def hub_of_a_board_accepts_and_says_who():
         assert (data, main.hub.peer(host), port) == (b"21.5", "sensor-7", 9)
         await sock.sendto(b"on", ("sensor-7", 9))
         assert (await inside.recvfrom())[0] == b"on"
-        wrong = _caller("sensor-8", "another one, as long")
-        try:
-            await wrong.up()
-            raise AssertionError
-        except OSError as error:
-            assert "AUTHENTICATION_FAILED" in str(error), error
-        await wrong.close()
+        await _is_refused(_caller("sensor-8", "another one, as long"))
         await _told(main)
         main.status()
         await tunnel.close()
@@ -82,13 +85,7 @@ def hub_of_a_board_requires_a_ppk():
 
     async def user(main):
         for ppk in (None, ("sensor-7.ppk", b"q" * 32)):
-            wrong = _caller(ppk=ppk)
-            try:
-                await wrong.up()
-                raise AssertionError
-            except OSError as error:
-                assert "AUTHENTICATION_FAILED" in str(error), error
-            await wrong.close()
+            await _is_refused(_caller(ppk=ppk))
         for tunnel in (_caller(ppk=("sensor-7.ppk", b"p" * 32)), _caller("sensor-8")):
             await tunnel.up()
             await tunnel.close()

@@ -10,9 +10,9 @@ import types
 import pytest
 from commands.readme_blocks import blocks
 from peers.callers import HubProcess
-from tools import BUILD, ROOT, device_environment, micropython, setup
+from tools import BUILD, ROOT, device_environment, micropython
 
-from boards import board_files, deploy
+from boards import board_files
 from boards.emulator import Board
 from boards.udp_proxy import UdpProxy
 from boards.wire import Wire
@@ -54,6 +54,16 @@ def test_an_example_that_is_none():
         board_files.example("mqt")
 
 
+def wait_for(text, lines):
+    """Until it is in one of them."""
+    said = []
+    for line in lines:
+        said.append(line)
+        if text in line:
+            return
+    raise AssertionError("".join(said))
+
+
 class Running:
     """An example on the unix port, as a board would run it."""
 
@@ -78,12 +88,7 @@ class Running:
 
     def says(self, text):
         """Wait for that line."""
-        said = []
-        for line in self._process.stdout:
-            said.append(line)
-            if text in line:
-                return
-        raise AssertionError("".join(said))
+        wait_for(text, self._process.stdout)
 
 
 def deployed(board, name, config, folder):
@@ -124,23 +129,14 @@ def web():
 
 
 @contextlib.contextmanager
-def broker(folder, port=MQTT_PORT):
+def broker(folder):
     """mosquitto, and a function that waits for a line of what it logs."""
-    (folder / "mosquitto.conf").write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+    (folder / "mosquitto.conf").write_text(f"listener {MQTT_PORT} 127.0.0.1\nallow_anonymous true\n")
     command = ["/usr/sbin/mosquitto", "-v", "-c", folder / "mosquitto.conf"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-
-        def says(text):
-            said = []
-            for line in process.stdout:
-                said.append(line)
-                if text in line:
-                    return
-            raise AssertionError("".join(said))
-
         try:
-            says(" running")
-            yield says
+            wait_for(" running", process.stdout)
+            yield lambda text: wait_for(text, process.stdout)
         finally:
             process.kill()
 
@@ -148,7 +144,6 @@ def broker(folder, port=MQTT_PORT):
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory):
     """A hub on this PC, and what it forwards to; what the broker says."""
-    setup("peers", "programs")
     folder = tmp_path_factory.mktemp("behind")
     forward = {"1883": f"127.0.0.1:{MQTT_PORT}", "80": f"127.0.0.1:{HTTP_PORT}"}
     config = {"port": HUB_PORT, "peers": {"sensor-7": {"psk": PSK}}, "forward": forward}
@@ -169,10 +164,7 @@ def test_on_a_board_through_a_hub(behind, tmp_path):
     """Deployed, each in the place of the one before."""
     config = {**CALLS, "gateway": f"127.0.0.1:{HUB_PORT}"}
     with Board() as board, UdpProxy(board):
-        connected = deploy.connect(board.repl_device)
-        connected.fs_mkdir("/umqtt")
-        connected.fs_writefile("/umqtt/simple.py", (BUILD / "programs/umqtt/simple.py").read_bytes())
-        connected.close()
+        board.bring("/umqtt/simple.py", (BUILD / "programs/umqtt/simple.py").read_bytes())
         said = deployed(board, "http", config, tmp_path / "http")
         assert "; http: b'[21.5]'; next: make watch" in said and "/main.py of the board" not in said
         said = deployed(board, "mqtt", config, tmp_path / "mqtt")

@@ -25,9 +25,8 @@ from boards.udp_proxy import UdpProxy
 from ikev2.config.keys import KEYS
 from ipsec.tools import decode
 from rich.console import Console
-from tools import BUILD, README_FILES, ROOT, device_environment, library, micropython, setup
+from tools import BUILD, README_FILES, ROOT, device_environment, library, micropython
 
-from boards import deploy
 from commands import demo
 from commands.readme_blocks import README, masked, program
 from commands.readme_gateway import Loopback
@@ -221,7 +220,6 @@ def test_from_a_clone_to_published_in_six_commands_at_most(tmp_path):
     assert len(commands) <= 6
     pip, serve, tries, broker, deploys = commands
     assert pip == "pip install . cryptography"
-    setup("peers", "programs", "firmware")
     python = [sys.executable]
     with (
         Board() as board,
@@ -232,7 +230,7 @@ def test_from_a_clone_to_published_in_six_commands_at_most(tmp_path):
         assert hub.stdout.readline().endswith("waiting for 1 peers\n")
         with typed(python + tries.split()[1:], tmp_path) as trying:
             assert trying.stdout.read().endswith("3 of 3 echoes answered\n")
-        bring(board, "/umqtt/simple.py", BUILD / "programs/umqtt/simple.py")  # an ESP32's firmware has it
+        board.bring("/umqtt/simple.py", (BUILD / "programs/umqtt/simple.py").read_bytes())  # an ESP32's firmware has it
         words = deploys.replace("/dev/ttyUSB0", board.repl_device).replace("ikev2.json", str(config)).split()
         board_says, broker_says = re.search("The board says `([^`]*)`, the broker `([^`]*)`", rest).groups()
         with typed([words[0], "-s", *words[1:]], ROOT) as deploying:
@@ -251,14 +249,6 @@ def typed(command, folder):
             yield process
         finally:
             process.kill()
-
-
-def bring(board, path, source):
-    """A file onto a board."""
-    connected = deploy.connect(board.repl_device)
-    connected.fs_mkdir(path.rpartition("/")[0])
-    connected.fs_writefile(path, source.read_bytes())
-    connected.close()
 
 
 def test_a_clock(gateway, tmp_path):

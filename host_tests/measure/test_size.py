@@ -10,6 +10,7 @@ from measure import size
 ANSWERS = ("invalid-spi", "invalid-ike-spi", "invalid-major-version")
 # The same source costs more or less from build to build, by where names and code come to lie; in one build it repeats.
 MARGIN = 1.1
+SMALL_MARGIN = 1.02  # of memory, likewise
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,23 @@ def test_readme_says_what_was_measured(measured):
     assert len(said) > 15
     for what, number in said:
         assert abs(int(number.replace(",", "")) - measured[what]) <= 0.2 * measured[what], what
+
+
+def small(measured, step):
+    """(live, free, lowest) of a step on the board that has a stock ESP32's memory."""
+    whats = "GC heap that lives", "pool that is free", "least that was free"
+    return [measured[f"small, {step}: {what}"] for what in whats]
+
+
+def test_section_1_5_in_a_stock_esp32s_memory(measured):
+    live, free, lowest = small(measured, "section 1.5, network joined")
+    assert live <= 57000 * SMALL_MARGIN and min(free, lowest) >= 5000
+
+
+def test_a_tunnel_beside_a_program_of_10_kb_in_a_stock_esp32s_memory(measured):
+    """It comes up, carries datagrams, and the network keeps room in what they share."""
+    for step in ("tunnel up", "after 100 datagrams"):
+        _, free, lowest = small(measured, step)
+        assert min(free, lowest) >= 1500, step
+    live, _, _ = small(measured, "after 100 datagrams")
+    assert 100000 < live <= 113500 * SMALL_MARGIN
