@@ -300,13 +300,13 @@ async def guard(seconds, reset):
     reset()
 
 
-async def _find_room(make, config, old):
+async def _find_room(key, config, old):
     """Try again whenever there is more room than there was, until it is enough."""
     had = octets_free()
     while True:
         await asyncio.sleep(_ROOM_S)
         if octets_free() - had >= _MORE:
-            if make(config, old):
+            if _make(key, config, old):
                 return
             had = octets_free()
 
@@ -331,7 +331,12 @@ def _make_hub(config, old):
         return _is_vain(error, "nobody is accepted: " + in_words(error))
 
 
-async def _serve(config, tasks):
+def _make(key, config, old):
+    return (_make_tunnel if key == "gateway" else _make_hub)(config, old)
+
+
+async def _start(config, tasks):
+    """The task that serves, beside all others."""
     global _udp, _is_online, _was_online, tunnel, hub
     asyncio.get_event_loop().set_exception_handler(_note)
     _failed.clear()
@@ -344,9 +349,9 @@ async def _serve(config, tasks):
     for protocol in udp.unavailable:
         print("no raw socket for protocol %d: left out" % protocol)
     lacks_room = False
-    for key, make, before in (("gateway", _make_tunnel, old), ("accept", _make_hub, old_hub)):
-        if config[key] and not make(config, before):
-            _others.append(asyncio.create_task(_find_room(make, config, before)))
+    for key, before in (("gateway", old), ("accept", old_hub)):
+        if config[key] and not _make(key, config, before):
+            _others.append(asyncio.create_task(_find_room(key, config, before)))
             lacks_room |= key == "gateway"
     if config["reset_s"] and (tunnel or lacks_room):
         _others.append(asyncio.create_task(guard(config["reset_s"], _reset)))
@@ -356,6 +361,11 @@ async def _serve(config, tasks):
     if _watchdog:
         _others.append(asyncio.create_task(_feed(_watchdog, udp, serving)))
     print("node on UDP %s" % ", ".join([str(port) for port in config["ports"]]))
+    return serving
+
+
+async def _serve(config, tasks):
+    serving = await _start(config, tasks)
     try:
         await serving
     finally:

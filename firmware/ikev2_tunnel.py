@@ -48,13 +48,17 @@ def drop(life):
             ikev2_memory.drop(ikev2_memory.REKEY)
 
 
+def _say(event, say):
+    if event[0] in _NEWS:
+        say(_NEWS[event[0]] % event[1])
+
+
 async def tell(tunnel, say):
     """Say what becomes of it."""
     while True:
         event = tunnel.event()
         if event:
-            if event[0] in _NEWS:
-                say(_NEWS[event[0]] % event[1])
+            _say(event, say)
         else:
             drop(tunnel.life)
             await asyncio.sleep(_LOOK_S)

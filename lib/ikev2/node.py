@@ -66,7 +66,7 @@ class Node(Owners):
         lengths = array("H", [0] * table.size[0])
         self._budget = budget or Budget(answers_per_s, burst, per_source_ms, sources)
         self._notifier = notifier.Notifier(table, self._budget, lengths)
-        super().__init__(table, lengths, self._notifier.hints)
+        Owners.__init__(self, table, lengths, self._notifier.hints)
         self.random = random
         self.counters = array("I", [0] * len(notifier.VERDICTS))
         self.out = None

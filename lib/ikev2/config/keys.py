@@ -95,17 +95,17 @@ def _host(text):
     """True for an IPv4 address or a name as DNS has them."""
     labels = text.split(".")
     for label in labels:
-        if not 0 < len(label) < 64 or label[0] == "-":
+        if not 0 < len(label) < 64 or label.startswith("-"):
             return False
-        for character in label.lower():
-            if character not in "0123456789abcdefghijklmnopqrstuvwxyz-_":
+        for octet in label.lower().encode():
+            if octet not in b"0123456789abcdefghijklmnopqrstuvwxyz-_":
                 return False
-    return len(text) < 254 and (ipv4(text) is not None or labels[-1][0] not in "0123456789")
+    return len(text) < 254 and (ipv4(text) is not None or labels[-1].encode()[0] not in b"0123456789")
 
 
 def _host_and_port(text):
     host, colon, port = text.partition(":")
-    digits = [digit for digit in port if digit in "0123456789"]
+    digits = [digit for digit in port.encode() if digit in b"0123456789"]
     return _host(host) and (not colon or (0 < len(digits) == len(port) < 6 and 0 < int(port) < 65536))
 
 

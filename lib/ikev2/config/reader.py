@@ -4,6 +4,8 @@ RFC 8259, as far as a configuration has it: an object of strings, numbers, true,
 these.
 MicroPython's own parser overlooks missing commas and much else, says no line, and makes of a surrogate pair other
 octets than CPython's. Refused as well: a key that stands twice, half a surrogate pair, what is no UTF-8.
+
+A character that is taken out of a text by index or iteration is a name in MicroPython, kept for ever: slices are not.
 """
 
 _SPACE = " \t\r\n"
@@ -119,9 +121,9 @@ class Reader:
 
     def _number(self):
         start = self._at
-        self._at += self._text[start] == "-"
+        self._at += self._text[start : start + 1] == "-"
         digits = self._digits()
-        if digits[0] == "0" and len(digits) > 1:
+        if digits.startswith("0") and len(digits) > 1:
             self._wrong("a number with a zero in front")
         whole = True
         if self._text[self._at : self._at + 1] == ".":
@@ -144,7 +146,7 @@ class Reader:
             end = self._text.find('"', self._at)
             escape = self._text.find("\\", self._at, end if end >= 0 else len(self._text))
             run = self._text[self._at :] if end < 0 else self._text[self._at : escape if escape >= 0 else end]
-            if run and min(run) < " ":
+            if run and min(run.encode()) < 0x20:
                 self._wrong('a string ends with " in its line; in it \\n is a new line, \\t a tab')
             if end < 0:
                 self._wrong()
@@ -175,8 +177,8 @@ class Reader:
     def _hex(self):
         digits = self._text[self._at : self._at + 4].lower()
         self._at += 4
-        for digit in digits:
-            if digit not in "0123456789abcdef":
+        for digit in digits.encode():
+            if digit not in b"0123456789abcdef":
                 digits = ""
         if len(digits) != 4:
             self._wrong("\\u wants four hexadecimal digits")

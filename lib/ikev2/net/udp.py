@@ -19,7 +19,7 @@ import sys
 
 from portable import const
 
-from ..notifier import DELIVER_INIT, INVALID_SPI_PROTECTED, VERDICTS
+from ..notifier import DELIVER_IKE, DELIVER_INIT, INVALID_SPI_PROTECTED
 from ..wire import AH, FLAGS, MARKER, PORT, PORT_NAT, RESPONSE
 from . import sockets
 from .addresses import address_of, endpoint, ipv4_payload, resolve  # noqa: F401
@@ -32,10 +32,10 @@ _IDLE_MS = const(500)
 _FAILED_MAX = const(6)
 _WRAP = const(0x3FFFFFFF)
 _LEAST = const(1500)  # octets that are read on a heap without room for more
-_DELIVER_IKE = VERDICTS.index("deliver-ike")
-_DELIVER_ESP = VERDICTS.index("deliver-esp")
 _ASKED = const(64)
-_DROPS = VERDICTS.index("drop-empty")  # and all behind it: nothing is to be sent
+# As notifier.py has them.
+_DELIVER_ESP = const(9)
+_DROPS = const(11)  # and all behind it: nothing is to be sent
 
 # RFC 7296 section 2 wants 3,000 octets; recvfrom allocates all at once, then gives back what is not needed. ESP-IDF's
 # lwIP puts no fragments together: nothing that is longer than a link's packets arrives there.
@@ -264,7 +264,7 @@ class Udp:
         now = sockets.ticks_ms()
         verdict = self.node.receive(via, source, datagram, length, now)
         if verdict < _DROPS:
-            if at and _DELIVER_IKE <= verdict <= _DELIVER_ESP:
+            if at and DELIVER_IKE <= verdict <= _DELIVER_ESP:
                 self._asked.pop(source, None)
                 self._asked[source] = at
                 if len(self._asked) > _ASKED:
