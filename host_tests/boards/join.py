@@ -17,25 +17,27 @@ from boards import diet, scopes, seldom
 # {file: modules}: what everybody has; a board's life; a tunnel; what makes SAs, which is dropped afterwards, and what
 # reads a configuration, which is too.
 PARTS = {
-    "ikev2_core": ["ikev2_words", "portable", "ikev2", "ikev2.wire", "ikev2.hints", "ikev2.slots", "ikev2.spi_table",
-                   "ikev2.budget", "ikev2.notifier", "ikev2.owners", "ikev2.node", "ikev2.net", "ikev2.net.memory",
-                   "ikev2.net.addresses", "ikev2.net.sockets", "ikev2.net.udp"],
+    "ikev2_core": ["ikev2_words", "ikev2_late", "portable", "ikev2", "ikev2.wire", "ikev2.hints", "ikev2.slots",
+                   "ikev2.spi_table", "ikev2.budget", "ikev2.notifier", "ikev2.owners", "ikev2.node", "ikev2.net",
+                   "ikev2.net.memory", "ikev2.net.addresses", "ikev2.net.sockets", "ikev2.net.udp"],
     "ikev2_main": ["ikev2_network", "ikev2_main"],
     "ipsec": ["ikev2.sa", "ikev2.sa.payloads", "ikev2.sa.selectors", "ikev2.sa.policy", "ikev2.crypto",
               "ikev2.crypto.octets", "ikev2.crypto.hmac", "ikev2.crypto.aes", "ikev2.crypto.cbc", "ikev2.sa.sk",
               "ikev2.sa.window", "ikev2.sa.informational", "ikev2.sa.rekeys", "inside", "inside.ipv4", "inside.stack",
               "inside.udp", "ipsec.spd", "ipsec.esp", "ipsec.traffic", "ipsec.attempts", "ipsec.holdings", "ipsec.life",
               "ipsec.tunnel", "ipsec", "ikev2_tunnel"],
-    "ikev2_exchange": ["ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.crypto.known", "ikev2.crypto.slices",
-                       "ikev2.crypto.x25519"],
-    "ikev2_attempt": ["ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator"],
+    "ikev2_attempt": ["ikev2.initial", "ikev2.initial.initiator"],
+    "ikev2_x25519": ["ikev2.crypto.known", "ikev2.crypto.slices", "ikev2.crypto.x25519"],
     "ikev2_config": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
 }  # fmt: skip
-LATE = {"ipsec.sleep"}  # modules that are imported where they are used: most boards never do
+# Modules that are imported where they are used, and not for long: they define no class that others look for.
+LATE = {"ipsec.sleep", "ikev2.initial.initiator", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.sa.proposals",
+        "ikev2.sa.keys", "ikev2.sa.rekey", "ikev2.sa.reasons", "ikev2.crypto.known", "ikev2.crypto.x25519"}  # fmt: skip
 _PRESENT = {"cryptolib", "errno", "micropython"}  # on every board
+_FIRST = "import ikev2_memory"  # it lets the heap grow, before that is full
 _ON_A_BOARD = "sys.implementation.name == 'micropython'"
 # Modules whose names stay, come what may.
-_KEEPING = ("ikev2_words", "portable", "ikev2_main", "ipsec.tunnel", "inside.udp")
+_KEEPING = ("ikev2_words", "ikev2_late", "portable", "ikev2_main", "ipsec.tunnel", "inside.udp")
 _VIPER = {"ptr8", "ptr16", "ptr32", "uint"}  # what machine code is written with
 _BUILT_IN = {"const", "micropython"}  # the compiler knows these
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -229,7 +231,11 @@ class Library:
                 tree = Joined(self, self.modules[name]).visit(copy.deepcopy(self.modules[name].tree))
                 body += [_filled(statement) for statement in tree.body if not _nothing(statement)]
             if body:
-                found[f"{file}.py"] = _once(body)
+                core = self.modules["ikev2_late"].file if "ikev2_late" in self.modules else file
+                first = [ast.ImportFrom(core, [ast.alias("late")], 0)] if file != core else []
+                body = _once(first + body)
+                body.sort(key=lambda statement: ast.unparse(statement) != _FIRST)
+                found[f"{file}.py"] = body
         return found
 
 
@@ -320,7 +326,7 @@ def _filled(statement):
 
 def _late(file, name):
     """What is `name` in a file that is imported here."""
-    return ast.Attribute(ast.Call(ast.Name("__import__", ast.Load()), [ast.Constant(file)], []), name, ast.Load())
+    return ast.Attribute(ast.Call(ast.Name("late", ast.Load()), [ast.Constant(file)], []), name, ast.Load())
 
 
 class Joined(scopes.Scoped):
@@ -412,7 +418,8 @@ class Joined(scopes.Scoped):
                 continue
             file = self._library.modules[alias.name].file
             if file != self._module.file:
-                kept.append(ast.alias(file, alias.asname or alias.name))
+                local = alias.asname or alias.name
+                kept.append(ast.alias(file, local if local != file else None))
         return ast.Import(kept) if kept else ast.Pass()
 
     def visit_ImportFrom(self, node):
@@ -433,15 +440,16 @@ class Joined(scopes.Scoped):
                 continue
             file, name, late = library.called(path, alias.name)
             if self._scopes:
-                made.append(self._bound_here(local, file, name))
+                made.append(self._bound_here(local, file, name, late))
             elif file != module.file and not late:
                 made.append(ast.ImportFrom(file, [ast.alias(name, None)], 0))
         return made or ast.Pass()
 
-    def _bound_here(self, local, file, name):
+    def _bound_here(self, local, file, name, late):
         """A local name for what a function imports."""
-        if file == self._module.file:
-            return ast.Assign([ast.Name(local, ast.Store())], ast.Name(name, ast.Load()), lineno=1)
+        if late or file == self._module.file:
+            value = _late(file, name) if file != self._module.file else ast.Name(name, ast.Load())
+            return ast.Assign([ast.Name(local, ast.Store())], value, lineno=1)
         return ast.ImportFrom(file, [ast.alias(name, None if name == local else local)], 0)
 
     def enter(self, node):

@@ -111,10 +111,11 @@ class _LooksUp(scopes.Scoped):
 
     def visit_Import(self, node):
         (alias,) = node.names
-        if alias.name not in self._names:
+        bound = alias.asname or alias.name
+        if bound not in self._names:
             return node
-        attribute = ast.Attribute(ast.Name(self._module, ast.Load()), alias.name, ast.Store())
-        local = f"its_{alias.name}"
+        attribute = ast.Attribute(ast.Name(self._module, ast.Load()), bound, ast.Store())
+        local = f"its_{bound}"
         return [ast.Import([ast.alias(alias.name, local)]), ast.Assign([attribute], ast.Name(local, ast.Load()))]
 
 

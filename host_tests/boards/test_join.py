@@ -85,7 +85,7 @@ def test_files_are_few_and_import_each_other():
     """Every module is in a file, and whatever a file imports of ours is there."""
     found = join.joined(TEXTS)
     assert found.pop("ikev2_words").startswith("\n")
-    assert len(found) * 2 < len(TEXTS) and "ikev2_crypto_gcm.py" in found
+    assert len(found) * 3 < len(TEXTS) * 2 and "ikev2_crypto_gcm.py" in found
     for text in found.values():
         compile(text, "", "exec")
         for line in text.splitlines():
