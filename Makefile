@@ -23,7 +23,7 @@ demo: unix;         @$(RUN) commands.demo $(given)          ## [OCTETS=1]: a tun
 run: unix;          @$(RUN) commands.run $(given)           ## [HOST=0.0.0.0 UDP_PORT=500 UDP_PORT_NAT=4500 RAW=50,51]: the node, a line a verdict
 probe: venv;        @$(RUN) commands.probe $(given)         ## HOST=address [UDP_PORT=500 UDP_PORT_NAT=4500]: the questions of section 1.5 to anybody
 gateway: venv;      @$(RUN) commands.gateway $(given)       ## CONFIG=ikev2.json FOR=strongswan|libreswan|opnsense|mikrotik: what to paste into the gateway
-try: unix;          @$(RUN) commands.try_tunnel $(given)    ## CONFIG=ikev2.json [PING=address COUNT=3 EVERY=0.5 MACHINE=unix|cpython|board CONTACT=0]: it, from this PC
+try: unix;          @$(RUN) commands.try_tunnel $(given)    ## CONFIG=ikev2.json [PING=address COUNT=3 EVERY=0.5 MACHINE=unix|cpython|board|small CONTACT=0]: it, from this PC
 hub: venv;          @PYTHONPATH=lib .venv/bin/python -m ipsec hub $(call quoted,CONFIG) ## CONFIG=hub.json: the other end, without a gateway: accepts devices, says who is there and what they send
 capture: unix;      @$(RUN) commands.capture $(given)       ## build/demo.pcap: the demo and its keys, to open in Wireshark
 

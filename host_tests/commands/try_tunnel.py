@@ -10,14 +10,17 @@ import socket
 import sys
 
 import tools
-from boards.board_files import Refused, command, config_of
-from boards.emulator import FIRMWARE, Board
+from boards.board_files import Refused, command, config_of, unused
+from boards.emulator import Board
+from boards.small import Small
 from boards.udp_proxy import UdpProxy
 from ikev2.config import parse
 from ipsec.tools import cli, try_tunnel
 from tools import HERE, device_environment, micropython
 
-MACHINES = ("unix", "cpython", "board")
+from boards import small
+
+MACHINES = ("unix", "cpython", "board", "small")
 _DAY_S = 86400
 _BOARD = """
 import link
@@ -31,9 +34,8 @@ except Exception as error:
 """
 
 
-def on_board(config, options):
-    """The exit status of a try on the emulated board, whose lines are printed as they come."""
-    # The board has no DNS of its own here.
+def _resolved(config):
+    """The same with the gateway's address: the boards have no DNS of their own here."""
     name = config["gateway"]
     try:
         config["gateway"] = socket.gethostbyname(name) if name else ""
@@ -43,11 +45,27 @@ def on_board(config, options):
         ) from None
     if config["gateway"] != name:
         print(f"gateway {name} is {config['gateway']}")
+    return config
+
+
+def on_board(config, options):
+    """The exit status of a try on the emulated board, whose lines are printed as they come."""
     with Board() as board:
         board.repl.enter_raw_repl(soft_reset=True)  # without main.py, whose sockets are gone with it
         board.exec("import _boot")
         with UdpProxy(board):
             board.repl.exec_raw_no_follow(_BOARD % (config["address"], config["peer"], config, options))
+            return _follow(board)
+
+
+def on_small(given, config, options):
+    """The same on the one that has a stock ESP32's memory, by what `make deploy` brings it; its memory is said."""
+    octets = json.dumps({**given, "gateway": config["gateway"]}).encode()
+    files = {"/ikev2.json": octets, "/try.json": json.dumps(options).encode()}
+    with Small(files=files, modules=(HERE / "commands/run_small.py",), unused=unused(octets)) as board:
+        board.exec("import ikev2_memory")
+        with UdpProxy(board):
+            board.repl.exec_raw_no_follow("import run_small")
             return _follow(board)
 
 
@@ -76,10 +94,12 @@ def main(given):
     if machine == "cpython":
         cli.polite()
         return try_tunnel.main(config, **options)
-    if machine == "board":
-        if not FIRMWARE.exists():
+    if machine in ("board", "small"):
+        if not small.FIRMWARE.exists():
             tools.setup("firmware")
-        return on_board(config, options)
+        if machine == "board":
+            return on_board(_resolved(config), options)
+        return on_small(json.loads(config_of(path, given["WEAK_PSK"])), _resolved(config), options)
     program = [micropython(), str(HERE / "commands/run_try.py"), path, json.dumps(options)]
     os.execve(program[0], program, device_environment())
 

@@ -242,3 +242,14 @@ def test_tshark_sees_inside(played, machine, opened):
         assert f"Payload: {name}" in payloads
     assert {field.get("showname") for element in shown for field in element.iter("field")
             if field.get("name") in ("esp.icv_good", "esp.icv_bad")} == {"Good: True", "Bad: False"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("machine", "name"), [("small", name) for name in ("as they come", "modp2048", "gcm", "ppk")])
+def test_in_the_memory_of_a_stock_esp32(played, machine, name):
+    """By what `make deploy` brings, whatever is agreed on, and the network keeps its room."""
+    status, lines, log = played
+    assert status == 0 and lines[-1] == "3 of 3 echoes answered", lines
+    (memory,) = [line for line in lines if line.startswith("memory: ")]
+    _, free, lowest = [int(number) for number in re.findall(r"\d+", memory)]
+    assert min(free, lowest) >= 8000, lines
+    assert "received DELETE for IKE_SA" in log
