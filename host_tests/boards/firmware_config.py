@@ -5,7 +5,7 @@ import json
 import sys
 
 from ikev2.config import FILE, ConfigError, parse
-from ikev2.config.reader import Reader, decoded
+from ikev2.config.reader import Reader, text_of
 
 from boards.pc_firmware import ikev2_main, run_case
 
@@ -204,7 +204,7 @@ def _refuse(line, what=""):
 
 
 def _ours(octets):
-    return Reader(decoded(octets), _refuse).read()[0]
+    return Reader(text_of(octets), _refuse).read()[0]
 
 
 def _by_json(octets):

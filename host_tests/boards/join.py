@@ -27,6 +27,7 @@ PARTS = {
               "inside.udp", "ipsec.spd", "ipsec.esp", "ipsec.traffic", "ipsec.attempts", "ipsec.holdings", "ipsec.life",
               "ipsec.tunnel", "ipsec", "ikev2_tunnel"],
     "ikev2_attempt": ["ikev2.initial", "ikev2.initial.initiator"],
+    "ikev2_exchange": ["ikev2.sa.proposals", "ikev2.sa.keys"],
     "ikev2_x25519": ["ikev2.crypto.known", "ikev2.crypto.slices", "ikev2.crypto.x25519"],
     "ikev2_config": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
 }  # fmt: skip

@@ -52,9 +52,6 @@ SELDOM = {
         "ipsec.life": ["Life.begin", "Life._establish", "Life._fail", "Life.inside", "Life.resume"],
         "ipsec.esp": ["ChildSa.__init__"],
     },
-    "ipsec_asked": {
-        "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown", "IkeSa.answer"],
-    },
     "ikev2_telling": {
         "ikev2.notifier": ["VERDICTS"],
         "ikev2_network": ["_REASONS", "_Wifi.reason"],
@@ -62,6 +59,7 @@ SELDOM = {
         "portable": ["milliseconds"],
     },
     "ipsec_seldom": {
+        "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown", "IkeSa.answer"],
         "inside.ipv4": ["echo_request"],
         "inside.stack": ["Stack.bind"],
         "ipsec.holdings": ["Holdings.settle"],

@@ -4,7 +4,7 @@ A board reads it once: nothing here imports anything of the rest, and nothing bu
 """
 
 from .keys import KEYS, check
-from .reader import Reader, decoded
+from .reader import Reader, text_of
 
 FILE = "ikev2.json"
 _PSK_OCTETS = 16
@@ -51,7 +51,7 @@ def parse(octets, file=FILE, weak_psk=True):
         raise ConfigError("%s, line %d: %s" % (file, line, what))
 
     try:
-        text = decoded(octets)
+        text = text_of(octets)
     except ValueError:
         fail(1, "no UTF-8: save it as that")
     given, lines = Reader(text, fail).read()
