@@ -37,20 +37,29 @@ SELDOM = {
         "ikev2.slots": ["Slots.claim", "Slots.choose"],
         "ikev2.spi_table": ["SpiTable.adopt_ike", "SpiTable.adopt_child", "SpiTable.update_ike", "SpiTable.move_child"],
     },
-    "ipsec_making": {
-        "ikev2.sa.policy": ["CIPHERS"],
+    "ipsec_attempting": {
+        "ipsec.attempts": ["Clock.failed"],
+        "ipsec.holdings": ["Holdings.slot", "Holdings._make_room"],
+        "ipsec.life": ["Life.begin", "Life._fail"],
+    },
+    "ipsec_choosing": {
         "ikev2.sa.payloads": ["bodies"],
         "ikev2.sa.selectors": ["identity", "id_body", "same_id", "host", "ts_body", "read_ts", "within", "covers",
                                "_around", "each", "cut", "_common", "cp_request", "read_cp", "_unicast"],
+    },
+    "ipsec_making": {
+        "ikev2.sa.policy": ["CIPHERS"],
         "ikev2.crypto": ["key_size", "integrity_size", "cipher", "_class", "group"],
         "ikev2.sa.sk": ["protection", "Protection.__init__"],
         "ikev2.sa.window": ["Window.__init__"],
         "ikev2.sa.informational": ["IkeSa.__init__"],
         "ikev2.sa.rekeys": ["Rekeys.__init__"],
-        "ipsec.attempts": ["Clock.failed"],
-        "ipsec.holdings": ["Holdings._retire", "Holdings.slot", "Holdings._make_room"],
-        "ipsec.life": ["Life.begin", "Life._establish", "Life._fail", "Life.inside", "Life.resume"],
+        "ipsec.holdings": ["Holdings._retire"],
+        "ipsec.life": ["Life._establish", "Life.inside", "Life.resume"],
         "ipsec.esp": ["ChildSa.__init__"],
+    },
+    "ipsec_asked": {
+        "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown"],
     },
     "ikev2_telling": {
         "ikev2.notifier": ["VERDICTS"],
@@ -59,7 +68,6 @@ SELDOM = {
         "portable": ["milliseconds"],
     },
     "ipsec_seldom": {
-        "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown", "IkeSa.answer"],
         "inside.ipv4": ["echo_request"],
         "inside.stack": ["Stack.bind"],
         "ipsec.holdings": ["Holdings.settle"],
