@@ -68,6 +68,25 @@ def a_full_heap_sleeps_and_keeps_nothing():
         assert slept.args[0] == 7000 and not Rtc.octets
 
 
+def a_tunnel_for_which_there_is_no_room_sleeps_all_the_same():
+    """Z7: what keeps it may itself want memory."""
+    configure(ssid="home")
+    _asleep()
+    main = woken()
+    main._prepare()
+
+    class tunnel:  # noqa: N801
+        def kept(self):
+            raise MemoryError
+
+    main.tunnel = main.ikev2_tunnel = tunnel
+    try:
+        main.sleep(8000)
+        raise AssertionError("slept not")
+    except Slept as slept:
+        assert slept.args[0] == 8000
+
+
 def what_is_damaged_is_an_empty_table():
     configure(ssid="home")
     kept = _asleep()

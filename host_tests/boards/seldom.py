@@ -3,7 +3,7 @@
 Each file of SELDOM has functions of some modules, "f" or "Class.method" as they are called there, and values. Who uses
 one imports its file there and then; of a method, and of a function that users call, a call stays in its place.
 `ikev2_memory` forgets these files as it does other modules that have done their work: no task should last in one, and
-nothing in them may be what mends a want of memory, or what anybody's datagram can ask for.
+nothing in them may be what has to go on without memory, or what anybody's datagram can ask for.
 """
 
 import ast
@@ -64,15 +64,14 @@ SELDOM = {
     "ikev2_telling": {
         "ikev2.notifier": ["VERDICTS"],
         "ikev2_network": ["_REASONS", "_Wifi.reason"],
-        "ikev2_main": ["status", "sleep"],
-        "portable": ["milliseconds"],
+        "ikev2_main": ["status"],
     },
     "ipsec_seldom": {
         "inside.ipv4": ["echo_request"],
         "inside.stack": ["Stack.bind"],
         "ipsec.holdings": ["Holdings.settle"],
         "ipsec.life": ["_WHY", "Life.because", "Life.settle", "Life.check"],
-        "ipsec.tunnel": ["Tunnel.keep", "Tunnel.sleep", "Tunnel.wake", "Tunnel.close", "Tunnel.check", "Tunnel._fail",
+        "ipsec.tunnel": ["Tunnel.keep", "Tunnel.wake", "Tunnel.close", "Tunnel.check", "Tunnel._fail",
                          "Tunnel.start", "Tunnel.ping", "Tunnel._serve"],
         "ikev2_tunnel": ["_NEWS", "_say", "lines", "kept"],
     },
