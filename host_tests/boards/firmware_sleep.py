@@ -75,7 +75,7 @@ def a_tunnel_for_which_there_is_no_room_sleeps_all_the_same():
     main = woken()
     main._prepare()
 
-    class tunnel:  # noqa: N801
+    class tunnel:
         def kept(self):
             raise MemoryError
 
