@@ -101,7 +101,7 @@ def main(host, ports, pause_s=_PAUSE_S):
     """Exit status: 1 if anything was answered that must not be, or otherwise than it must be."""
     seen = {"right": 0, "silent": 0, "differs": 0, "WRONG": 0}
     answered = False
-    print(f"{host}, UDP {ports[wire.PORT]} and {ports[wire.PORT_NAT]}: {len(QUESTIONS)} questions")
+    print(f"{host}, UDP {ports[wire.PORT]} and {ports[wire.PORT_NAT]}: {len(QUESTIONS)} questions, {pause_s:g} s apart")
     for number, (name, rules, via, question, silence) in enumerate(QUESTIONS):
         if number:
             time.sleep(pause_s)
