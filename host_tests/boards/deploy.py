@@ -1,8 +1,9 @@
 """make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer.
 
 PORT, [CONFIG, EXAMPLE, WEAK_PSK=1]. All files are written beside their places and verified by hash; only then are they
-renamed, by the board alone, over what is there: a cable pulled out at any moment leaves all of the old or all of the
-new. So does the power, but for the second of renaming, after which each file is an old one or a new one. A main.py
+renamed, by the board alone, over what is there, and what would be found before them is put aside with them: a cable
+pulled out at any moment leaves all of the old or all of the new. So does the power, but for the second of renaming,
+after which there is something of both, and the board wants to be deployed to once more. A main.py
 that does not start the node, or has to go for an example, is copied to another name before; so is an old
 configuration, once and without its secrets. A board whose firmware holds the library gets its configuration, and the
 example, only. The exit status is 0 once what is configured is up, and the example has said so.
@@ -80,7 +81,7 @@ print([path for path in %r if _there(path)])
 """
 
 
-# Over a file that is in its place; FAT wants that removed first.
+# Over a file that is in its place; FAT wants that removed first. Then what is to have another name.
 _TAKE = """import os
 for _path in %r:
  try:
@@ -88,6 +89,8 @@ for _path in %r:
  except OSError:
   os.remove(_path)
   os.rename(_path+'.new',_path)
+for _path,_name in %r:
+ os.rename(_path,_name)
 """
 
 
@@ -187,9 +190,9 @@ def stage(board, path, octets, keep=None):
         keep(board, path)
 
 
-def take(board, paths):
-    """What is beside its place goes there, the whole of it in one go."""
-    board.exec(_TAKE % list(paths))
+def take(board, paths, aside=()):
+    """What is beside its place goes there, and `aside`, (path, name), out of the way: the whole of it in one go."""
+    board.exec(_TAKE % (list(paths), list(aside)))
 
 
 def keep_program(board, path):
@@ -265,13 +268,6 @@ def swapped(path):
     return path[:-3] + ".mpy" if path.endswith(".py") else path[:-4] + ".py"
 
 
-def put_aside(board, path):
-    """Rename what would be found in place of what was deployed."""
-    name = free_name(board, path)
-    board.exec(f"import os\nos.rename({path!r},{name!r})")
-    print(f"{path} would be found first: it is kept as {name}")
-
-
 def deploy(board, config=None, example=None):
     """Put everything onto a connected board; `example`: octets of its main.py."""
     architecture, source = check(board)
@@ -306,15 +302,16 @@ def deploy(board, config=None, example=None):
     for path, octets in missing.items():
         stage(board, path, octets, {"/main.py": keep_program, "/" + board_files.CONFIG: keep_config}.get(path))
         print(f"{path}: {len(octets)} octets, verified")
-    take(board, missing)
     modules = [path for path in files if path.startswith("/lib/") and path.endswith((".py", ".mpy"))]
     in_the_way = [swapped(path) for path in modules]
     # A folder is found before a file of its name, and a module of a folder before what is joined.
     in_the_way += [path.rpartition(".")[0] for path in modules if path.count("/") == 2]
     names = sorted({name.split("/")[0] for name in board_files.modules()})
     in_the_way += [f"{folder}/{name}{kind}" for folder in before for name in names for kind in ("", ".py", ".mpy")]
-    for path in present(board, in_the_way):
-        put_aside(board, path)
+    aside = [(path, free_name(board, path)) for path in present(board, in_the_way)]
+    take(board, missing, aside)
+    for path, name in aside:
+        print(f"{path} would be found first: it is kept as {name}")
     empty_kept(board)
     there_already = f"{len(files) - len(missing)} of {len(files)} files were there already"
     print(f"{there_already}; {octets_free(board)} octets are free")

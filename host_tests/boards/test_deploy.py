@@ -183,6 +183,26 @@ def test_cut_off_at_each_file_the_old_works_as_a_whole(board, pair, monkeypatch)
     assert runs() == 2 and left_over(board) == []
 
 
+def test_cut_off_behind_the_renaming_the_new_works_as_a_whole(board, pair, monkeypatch):
+    """What would be found before it is out of the way by then: the same modules in their other form."""
+    put, runs = pair
+    put(5)
+    monkeypatch.setattr(deploy, "swapped", lambda path: path.replace("/lib/", "/lib/old_"))
+    for name in ("one", "two"):
+        board.fs_writefile(f"/lib/old_{name}.py", b"")
+
+    def cut(board):
+        raise OSError("gone")
+
+    monkeypatch.setattr(deploy, "empty_kept", cut)
+    with pytest.raises(OSError, match="gone"):
+        put(6)
+    assert runs() == 6 and left_over(board) == []
+    aside = [f"/lib/old_{name}_before.py" for name in ("one", "two")]
+    assert deploy.present(board, [*aside, "/lib/old_one.py", "/lib/old_two.py"]) == aside
+    board.exec(f"for n in {aside}: os.remove(n)")
+
+
 def test_a_file_system_that_fills_up_leaves_the_old(board, pair, monkeypatch):
     """Room is counted in octets, files take blocks."""
     put, runs = pair
