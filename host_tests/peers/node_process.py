@@ -31,7 +31,8 @@ class NodeProcess:
     def __init__(self, process):
         self.process = process
         self.lines = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self):
         for line in self.process.stdout:
@@ -76,4 +77,5 @@ def node_process(local, *options, host="127.0.0.1", interpreter=None, prefix=())
         if process.poll() is None:
             process.kill()
         process.wait()
+        node.reader.join()
         process.stdout.close()
