@@ -195,6 +195,33 @@ def test_two_of_an_address_a6():
     assert len(answers(hub, first_request(), address(2) + b"\1\xf4")) == 1
 
 
+def test_forged_requests_in_a_name_lock_nobody_out_a6():
+    """Both of an address are taken by what never goes on: who hears the cookie takes the place of the older one."""
+    hub = Accepting()
+    for _ in range(2):
+        answers(hub, first_request())
+    oldest, other = hub.acceptor.half_open
+    request = first_request()
+    _, cookie = notifies(answers(hub, request)[0])
+    assert answers(hub, with_cookie(request, cookie)) == []
+    hub.idle(5001)
+    assert len(answers(hub, with_cookie(request, cookie))) == 1
+    assert oldest not in hub.acceptor.half_open and other in hub.acceptor.half_open
+    assert len(hub.acceptor.half_open) == 2
+
+
+def test_what_did_not_open_keeps_no_room_a6_a7():
+    """An IKE_AUTH that is none holds no place that who brings a cookie could have."""
+    device = Device(1)
+    hub = Accepting(device, cookies_from=1, half_open=1)
+    hub.wire = lambda to_hub, octets: [octets[:-1] + b"?" if to_hub and octets[22:23] == b"\x23" else octets]
+    hub.begin().run(lambda: hub.acceptor.half_open and hub.acceptor.half_open[0].proof)
+    hub.idle(5001)
+    source, request = address(2) + b"\1\xf4", first_request(2)
+    _, cookie = notifies(answers(hub, request, source)[0])
+    assert len(answers(hub, with_cookie(request, cookie), source)) == 1
+
+
 def test_a_public_value_serves_for_a_minute_a6(monkeypatch):
     made = []
     group = acceptor_module.group
@@ -251,6 +278,7 @@ def test_who_is_not_known_and_who_has_another_psk_hear_the_same_a8(policy):
     (answer,) = auths(hub, False)
     assert len(answer) == 84 and len(hub.refused) == 1
     last = auths(hub, True)[-1]
+    assert answers(hub, hub.sent[0][3]) == []  # A2
     assert answers(hub, last, address(1) + b"\x11\x94", 4500) == [answer]
     assert answers(hub, last[:-1] + bytes((last[-1] ^ 1,)), address(1) + b"\x11\x94", 4500) == []
     hub.idle(10001)

@@ -144,7 +144,8 @@ class Acceptor:
                 and len(request) == length - at
                 and equal(request, 0, datagram, at, length - at)
             ):
-                responder.retransmit()
+                if not responder.refused:
+                    responder.retransmit()
                 return None
         if self._lives(spi_i, source):
             return None
@@ -212,12 +213,13 @@ class Acceptor:
     def _has_room(self, source, proved, now):
         """A6: True if there is room for one more half-open IKE SA, made if need be and if it may."""
         address = source[:-2]
-        if len([1 for responder in self.half_open if responder.source[:-2] == address]) >= self._of_address:
-            return False
-        if len(self.half_open) < self._room:
-            return True
-        for responder in self.half_open if proved else ():
-            if not (responder.kept or responder.proof) and elapsed(now, responder.since) >= _SETTLED_MS:
+        among = [responder for responder in self.half_open if responder.source[:-2] == address]
+        if len(among) < self._of_address:
+            if len(self.half_open) < self._room:
+                return True
+            among = self.half_open
+        for responder in among if proved else ():
+            if not responder.kept and elapsed(now, responder.since) >= _SETTLED_MS:
                 self.drop(responder, reasons.NO_ROOM)
                 return True
         return False
