@@ -3,6 +3,8 @@
 import struct
 
 import pytest
+from ikev2.initial import auth
+from inside.tcp import Tcp
 from ipsec.shares import Shares
 
 from library.hub_world import HUB_INSIDE, HubWorld
@@ -110,12 +112,53 @@ def test_a_packet_that_arrives_from_elsewhere_redirects_little_h1():
     sent = 0
     out = bytearray(1520)
     for _ in range(100):
-        size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(100))
+        size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(10))
         sent += member.seal(out, size, world.clock)
     assert 0 < sent <= 3 * length and member.refused
     assert echoes(world) == 3 and member.place == device.source(4500)
     size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(1000))
     assert member.seal(out, size, world.clock)
+
+
+def test_a_second_message_from_there_proves_it_of_whatever_kind_h1():
+    """Who has moved and only listens proves where it is by its checks."""
+    world = HubWorld().up()
+    (device,) = world.devices
+    member = world.members.members["sensor-1"]
+    device.host = bytes((203, 0, 113, 9))
+    owner = device.node.owners[device.node.owned[0]]
+    out = bytearray(1520)
+
+    def tell():
+        size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(1000))
+        return member.seal(out, size, world.clock)
+
+    for proved in (False, True):
+        owner.check(world.clock)
+        world.run(100)
+        assert not owner.waiting and member.place == device.source(4500)
+        assert bool(tell()) == proved
+
+
+def test_nothing_of_any_kind_exceeds_what_an_unproved_address_may_have_h1():
+    """Neither what a stream has to say nor what is answered inside."""
+    world = HubWorld().up()
+    (device,) = world.devices
+    member = world.members.members["sensor-1"]
+    Tcp(world.stack, world.octets)
+    elsewhere = bytes((203, 0, 113, 9, 1, 1))
+    size = device.life.stack.ping(device.buffer, 24, HUB_INSIDE, 7)
+    length = device.life.seal(device.buffer, size, world.clock)
+    world.fly(True, 4500, elsewhere, bytes(device.buffer[:length]))
+    world.run(100)
+    assert member.place == elsewhere
+    since = len(world.sent)
+    for _ in range(3):
+        world.stack.tcp.connect(device.life.stack.address, 80, world.clock)
+    world.run(60000)
+    sent = [len(octets) for _, to_hub, _, end, octets in world.sent[since:] if not to_hub and end == elsewhere]
+    assert 0 < sum(sent) <= 3 * length
+    assert echoes(world) == 3
 
 
 def spoof(world):
@@ -215,6 +258,38 @@ def test_who_was_silent_for_longest_makes_room_h2_h4():
     world.devices += rest
     world.until(lambda: "sensor-3" in world.members.members)
     assert sorted(world.members.members) == ["sensor-2", "sensor-3"]
+
+
+def test_an_older_sa_makes_nobody_silent_who_is_heard_h2():
+    """sensor-1 has lost power and says no INITIAL_CONTACT: what it had is as silent as nobody's."""
+    world = HubWorld(devices=3, most=2)
+    world.devices, rest = world.devices[:2], world.devices[2:]
+    world.up()
+    world.devices[0].power_on()
+    world.devices[0].life.contact = False
+    world.until(lambda: world.devices[0].life.up)
+    assert len(world.node.table.ike_sas()) == 3
+    world.run(20000)
+    assert echoes(world, 1) == 1
+    world.devices += rest
+    world.until(lambda: "sensor-3" in world.members.members)
+    assert sorted(world.members.members) == ["sensor-1", "sensor-3"]
+
+
+@pytest.mark.parametrize("claimed, shown", [
+    (b"\2\0\0\0sensor-9", "sensor-9"),
+    (b"\2\0\0\0\xff\xfe", "\\xff\\xfe"),
+    (b"\2\0\0\0\x1b[2J\nsensor-1 up", "\\x1b[2J\\nsensor-1 up"),
+    (b"\2\0\0\0" + bytes(900), "\\x00" * 64),
+])  # fmt: skip
+def test_who_is_refused_is_shown_as_one_line_whatever_it_claims_a8(monkeypatch, claimed, shown):
+    monkeypatch.setattr(auth, "id_body", lambda id: claimed)
+    world = HubWorld()
+    world.until(lambda: world.events)
+    assert world.events[0][1:] == ("refused", shown, "from 198.51.100.1")
+    monkeypatch.undo()
+    world.devices[0].power_on()
+    world.up()
 
 
 def test_loss_and_doubling_end_nothing_h2():

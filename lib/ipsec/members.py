@@ -34,10 +34,11 @@ _LAST_NUMBERS = 0xFFFFFF00  # of ESP packets, and Message IDs
 _TIMES = const(3)  # what is sent to an unproved address at most, of what came from there (H1)
 _LEAST = const(80)  # octets of the shortest IKE message
 _EVENTS = const(64)
+_SHOWN = const(64)  # octets of an id that nobody has proved
 
 
 class _Carried(Traffic):
-    """A Traffic that tells who sent it from where."""
+    """A Traffic that tells who sent it from where, and asks how much may go there."""
 
     highest = 0
 
@@ -47,6 +48,10 @@ class _Carried(Traffic):
             self.highest = self.esp.seen
             self.carrier.heard(self, length - at)
         return good
+
+    def outgoing(self, out, at, now):
+        length = super().outgoing(out, at, now)
+        return length if self.carrier.affords(length) else 0
 
 
 class _Share:
@@ -91,6 +96,7 @@ class Member:
     _numbers = 0  # of Traffics
     _unproved = False  # nothing has come a second time from the address that it has moved to
     _credit = 0  # octets that may be sent there until then
+    _moved_by = None  # the owner of the IKE SA, and the Message ID that it awaited when it had moved
 
     def __init__(self, node, peer, stack):
         self.node = node
@@ -123,7 +129,7 @@ class Member:
                 self._move(node.source, size)
 
     def settle(self):
-        """See what there is to send on, and whether an IKE message has moved it."""
+        """See what there is to send on, and whether an IKE message has moved it, or proved where it is."""
         owners = self.node.child_owners
         if self.current and owners.get(self.current.child.slot) is not self.current:
             left = [owner for owner in owners.values() if isinstance(owner, _Carried) and owner.carrier is self]
@@ -133,6 +139,11 @@ class Member:
             place = self.node.table.ike_sa(self.ike)[3]
             if place != self.place:
                 self._move(place, _LEAST)
+            elif self._unproved:
+                owner, awaited = self._awaits()
+                if owner is self._moved_by[0] and awaited != self._moved_by[1]:
+                    self._unproved = False
+                self._moved_by = owner, awaited
 
     def carry(self, child, now):
         """Send and receive on that Child SA, too."""
@@ -146,16 +157,27 @@ class Member:
         traffic = self.current
         length = traffic.esp.seal(out, 0, size)
         self.refused = "" if length else traffic.esp.refused
-        if length and self._unproved:
-            self._credit -= length
-            if self._credit < 0:
-                self.refused = "its new address is not proved"
-                return 0
+        if not self.affords(length):
+            self.refused = "its new address is not proved"
+            return 0
         return length
+
+    def affords(self, length):
+        """False if so many octets are more than may go to where it is, it seems (H1)."""
+        if self._unproved:
+            if length > self._credit:
+                return False
+            self._credit -= length
+        return True
+
+    def _awaits(self):
+        owner = self.node.owners[self.ike]
+        return owner, owner and owner.message_ids[1]
 
     def _move(self, to, size):
         """It is there, it seems, from where so many octets have come (H1)."""
         if self.place and self.place[:-2] != to[:-2]:
+            self._moved_by = self._awaits()
             self._unproved = True
             self._credit = _TIMES * size
         self.place = bytes(to)
@@ -303,18 +325,19 @@ class Members:
 
     def _make_room(self, now):
         """H2: who was silent for longest makes room for another."""
-        quiet = None
+        silent = {}
         for owner in self._owners():
-            if owner.policy.id in self.members:
-                silent = elapsed(now, owner.verified_at)
-                if quiet is None or silent > quiet[0]:
-                    quiet = silent, owner.policy
+            id = owner.policy.id
+            if id in self.members:
+                ms = elapsed(now, owner.verified_at)
+                silent[id] = min(silent.get(id, ms), ms)
+        quiet = max(silent, key=silent.get) if silent else None
         for owner in self._owners():
-            if quiet and owner.policy is quiet[1]:
+            if owner.policy.id == quiet:
                 self.node.remove(owner.slot, _NO_ROOM)
 
     def _refuse(self, source, id):
-        who = id[4:].decode() if id[:1] in b"\x02\x03" else repr(id)
+        who = repr(id[4 : 4 + _SHOWN])[2:-1] if id[:1] in b"\x02\x03" else repr(id[: 4 + _SHOWN])  # anyone's octets
         self._emit("refused", who, "from %s" % ".".join([str(octet) for octet in source[:-2]]))
 
     def _look_after(self, member, owners, now):
