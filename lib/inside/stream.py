@@ -26,9 +26,11 @@ class Stream:
         self._ready = asyncio.Event()
         self._rest = b""  # was read, and nobody has asked for it yet
         self._out = b""  # was written, and there was no room for it yet
+        self._gone = 0  # octets of that for which there was
         self._closing = None  # the task that does it
         self._error = None  # that nobody has been told of yet
         connection.ready = self._wake
+        connection.user = self
 
     async def __aenter__(self):
         return self
@@ -52,7 +54,7 @@ class Stream:
     @property
     def idle(self):
         """True if nothing of it is here that a connection alone does not know (V14)."""
-        return not (self.tls or self._rest or self._out)
+        return not (self.tls or self._rest or self._out or self._closing)
 
     # Reading.
 
@@ -118,7 +120,8 @@ class Stream:
         if not self._out:
             octets = memoryview(octets)[self._io.write(octets) :]
         if len(octets):
-            self._out += bytes(octets)
+            self._out = self._out[self._gone :] + bytes(octets)
+            self._gone = 0
 
     async def drain(self):
         """Wait until all that was written has found room."""
@@ -146,9 +149,13 @@ class Stream:
         return self._closing is not None
 
     def close(self):
-        """Send what is left, and close; whoever reads is at the end."""
+        """Send what is left, and close; whoever reads is at the end. Without memory for that it is reset."""
         if not self._closing:
-            self._closing = asyncio.create_task(self._finish(self.connection.close))
+            try:
+                self._closing = asyncio.create_task(self._finish(self.connection.close))
+            except MemoryError:
+                self.abort()
+                raise
             self._ready.set()
 
     async def wait_closed(self):
@@ -161,6 +168,7 @@ class Stream:
     def abort(self):
         """Close it without a farewell."""
         self._out = b""
+        self._gone = 0
         self.connection.abort(self._ticks())
 
     async def start_tls(self, context, server_hostname=None, server_side=False):
@@ -174,22 +182,26 @@ class Stream:
     # The rest is private.
 
     def _wake(self):
+        self._ready.set()
         if self._out:
             try:
                 self._flush()
             except OSError as error:  # whoever reads or writes next hears of it
                 self._out = b""
+                self._gone = 0
                 self._error = error
-        self._ready.set()
 
     def _flush(self):
         """True once all that was written has found room."""
         self._check()
         while self._out:
-            taken = self._io.write(self._out)
+            taken = self._io.write(memoryview(self._out)[self._gone :])
             if not taken:
                 return False
-            self._out = self._out[taken:]
+            self._gone += taken  # K14: what has gone never goes again
+            if self._gone == len(self._out):
+                self._out = b""
+                self._gone = 0
         return not self.tls or self.tls.flushed()
 
     def _check(self):
@@ -231,6 +243,9 @@ class Stream:
                 await self.drain()
         except OSError:
             pass  # the peer has gone: nobody is left to tell
+        except MemoryError:
+            self.abort()  # and no FIN behind half of what was written
+            raise
         end(self._ticks())
 
 
@@ -271,18 +286,24 @@ class Server:
     def _accept(self):
         connection = self._listener.accept()
         while connection:
-            task = asyncio.create_task(self._serve(Stream(connection, self._ticks)))
-            self._tasks = [other for other in self._tasks if not other.done()] + [task]
+            try:
+                task = asyncio.create_task(self._serve(Stream(connection, self._ticks)))
+                self._tasks = [other for other in self._tasks if not other.done()] + [task]
+            except MemoryError:
+                connection.abort(self._ticks())
             connection = self._listener.accept()
 
     async def _serve(self, stream):
+        served = False
         try:
             if self._ssl:
                 await stream.start_tls(self._ssl, server_side=True)
-        except OSError:
-            return stream.abort()  # somebody who cannot shake hands
-        try:
+            served = True
             await self._callback(stream, stream)
-        except Exception:
-            stream.close()
-            raise
+        except Exception as error:
+            if served:
+                stream.close()
+                raise
+            stream.abort()
+            if not isinstance(error, OSError):  # somebody who cannot shake hands
+                raise

@@ -111,8 +111,8 @@ class Tcp:
         self._initial(numbers, now)
         connection = Connection(self, numbers)
         connection.take_buffers()
-        self.connections.append(connection)
         self.poke()
+        self.connections.append(connection)  # K14: nothing can fail behind it
         return connection
 
     def listen(self, port, backlog=3):
@@ -270,8 +270,8 @@ class Tcp:
         add(numbers, _NXT, 1, 4)
         connection = Connection(self, numbers, listener)
         greet(connection.words, self._found)
-        self.connections.append(connection)
         self.poke()
+        self.connections.append(connection)
 
     def _refusal(self, packet, header, flags, now):
         """Length of the RST for the segment in the packet, in its place; 0 beyond the budget (V7)."""

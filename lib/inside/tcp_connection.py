@@ -89,6 +89,7 @@ class Connection:
     def __init__(self, tcp, numbers, listener=None):
         self.numbers = numbers  # as tcp_segment has them
         self.error = self.ready = None
+        self.user = None  # whose `idle` is False while something of the connection is there (V14)
         self.listener = listener
         self.tcp = tcp
         self.ring_in = self.ring_out = None
@@ -231,6 +232,8 @@ class Connection:
     @property
     def idle(self):
         """True if nothing is unacknowledged, unread or owed, and neither side has ended (V14)."""
+        if self.user and not self.user.idle:
+            return False
         w = self.words
         owed = w[_UNREAD] or w[_LAST] or w[_OWED] or w[_ENDED] or w[_OUR_FIN]
         return w[_PHASE] == _OPEN and self.sent and not owed

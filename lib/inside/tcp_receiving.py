@@ -96,10 +96,10 @@ def receive(connection, packet, header, seq, ack, found, now):
         if ack != 1:
             return True
         connection.take_buffers()
+        listener = connection.listener
+        listener.waiting.append(connection)  # K14: it is open whole, or half-open still
         _establish(connection, packet, header, now)
         ack = 0
-        listener = connection.listener
-        listener.waiting.append(connection)
         if listener.ready:
             listener.ready()
     if not _OLDEST <= ack <= w[_MAX]:  # V7

@@ -53,19 +53,21 @@ class Streams:
         """
         from inside.stream import Stream
 
-        stream = Stream(self.connect(await self._look_up(host), port), ticks_ms)
+        connection = self.connect(await self._look_up(host), port)
         opened = False
         try:
+            stream = Stream(connection, ticks_ms)
             await stream.connected()
             if ssl:
                 await stream.start_tls(ssl, server_hostname or host)
+            both = stream, stream
+            self._streams = self.connections
+            self._streams.append(stream)
             opened = True
         finally:
             if not opened:
-                stream.abort()
-        self._streams = self.connections
-        self._streams.append(stream)
-        return stream, stream
+                connection.abort(ticks_ms())
+        return both
 
     @property
     def connections(self):
@@ -124,9 +126,6 @@ class Streams:
             if not [one for one in tcp.connections if not one.idle and one.state != "TIME-WAIT"]:
                 break
             await sleep_ms(_LOOK_MS)
-        for stream in self.connections:
-            if not stream.idle:
-                stream.abort()
         tcp.keep(ticks_ms())
         self._tunnel.udp.look()  # those that are not idle are reset, and that leaves before anything is kept
 
@@ -153,8 +152,8 @@ class Streams:
     def connect(self, host, port, local_port=0):
         """A connection to four octets, which is being opened; EHOSTUNREACH where no selector leads there (V1)."""
         self._tunnel._fits(0)
-        connection = self.tcp().connect(host, port, ticks_ms(), local_port)
         packet = bytearray(_SYN)
+        connection = self.tcp().connect(host, port, ticks_ms(), local_port)
         head(packet, 0, _SYN, 0, _TCP, self.stack.address, host)
         put16(packet, _SYN - 4, connection.local_port)
         put16(packet, _SYN - 2, port)
