@@ -1,5 +1,6 @@
 """Streams, names and blocking sockets in a tunnel, to a host behind the scripted gateway, under both interpreters."""
 
+import asyncio
 import errno
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from tools import HERE, device_environment, micropython
 
 from library.far_host import FarHost
 from library.serving import Serving
+from library.stream_world import PORT, World
 
 INTERPRETERS = ["CPython", "MicroPython"]
 _TCP = 6
@@ -57,3 +59,48 @@ def test_idle_connections_outlive_sleep_v14_z3(interpreter):
     assert packets[reset + 1].endswith(b"awake 0")
     messages = [exchange for exchange in serving.heard if isinstance(exchange, int)]
     assert messages == [34, 35, 37]  # the last is the farewell
+
+
+class _Tls:
+    """TLS of which nothing is on its way."""
+
+    def flushed(self):
+        return True
+
+    def close(self):
+        pass
+
+
+def test_of_streams_only_those_are_kept_of_which_nothing_is_here_v14(monkeypatch):
+    """TLS, one that is being closed, and half a line that was read cannot be: reset, whoever has begun them."""
+
+    async def play():
+        world = World(monkeypatch)
+        ours, theirs = world.ends
+        served = []
+
+        async def serve(reader, writer):
+            served.append(writer)
+            await reader.readline()
+
+        await theirs.start_server(serve, PORT)
+        streams = []
+        for _ in range(3):
+            opening = asyncio.ensure_future(ours.open_connection("10.77.0.9", PORT))
+            await world.run([opening])
+            streams.append(opening.result()[1])
+        plain, secured, closing = streams
+        plain.write(b"line\nhalf")
+        await world.run([])
+        assert all(
+            one.idle for end in world.ends for one in end.stack.tcp.connections if one is not served[0].connection
+        )
+        secured.tls = _Tls()
+        closing.close()
+        await ours.settle(0)
+        assert ours.stack.tcp.keep(world.now)[:8] == bytes(plain.connection.numbers[:8])
+        assert [one for one in streams if one.connection.established] == [plain]
+        await theirs.settle(0)
+        assert not served[0].connection.established
+
+    asyncio.run(play())
