@@ -13,7 +13,7 @@ import traceback
 from functools import cache
 from pathlib import Path
 
-from ikev2.initial import sa_init
+from ikev2.initial import acceptor, sa_init
 from ikev2.sa import rekey
 from tools import ROOT
 
@@ -145,16 +145,18 @@ class Device(Simulation):
 class _Trials:
     """A tracer that lets a fork meet the error at each line that may allocate, when that is first come by."""
 
-    def __init__(self, error, every):
+    def __init__(self, error, every, files):
         self.error = error
         self.every = every
+        self.files = files
         self.seen = set()
         self.tried = 0
         self.found = {}  # place: what is wrong
         self.pipe = None  # of the fork that has met the error
 
     def __call__(self, frame, event, argument):
-        return self._line if frame.f_code.co_filename.startswith(_LIB) else None
+        name = frame.f_code.co_filename
+        return self._line if name.startswith(_LIB) and name.endswith(self.files) else None
 
     def _line(self, frame, event, argument):
         place = frame.f_code.co_filename, frame.f_lineno
@@ -172,7 +174,7 @@ class _Trials:
         if not child:
             sys.settrace(None)
             self.pipe = writing
-            sa_init.group = rekey.group = QuickGroup  # of the key exchanges that follow
+            sa_init.group = rekey.group = acceptor.group = QuickGroup  # of the key exchanges that follow
             raise self.error
         os.close(writing)
         with os.fdopen(reading, "rb") as pipe:
@@ -181,12 +183,14 @@ class _Trials:
             self.found["%s:%d" % place] = said or "died"
 
 
-def trials(device, phase, error, every=1):
+def trials(device, phase, error, every=1, files=".py", after=None):
     """(number of lines, {line: what is wrong after an error at it}) of lib, where MicroPython's heap may end.
 
-    The device is used up. Only lines that the phase comes by, and each nth of them.
+    The device is used up. Only lines that the phase comes by, and each nth of them, in files whose paths end so.
+    `after` says what is wrong two minutes later.
     """
-    tracer = _Trials(error, every)
+    after = after or _after
+    tracer = _Trials(error, every, files)
     gc.freeze()  # a collection in a fork would copy what it looks at
     try:
         _phase(device, phase, tracer)
@@ -220,7 +224,7 @@ def _write(pipe, octets):
         octets = octets[os.write(pipe, octets) :]
 
 
-def after(device):
+def _after(device):
     """What is wrong two minutes later, with a gateway that is reachable."""
     device.there = True
     if device.life.closed:
