@@ -141,7 +141,7 @@ def test_an_attempt_without_an_end_is_ended_k12():
     world.run(239000)
     assert world.life.attempt is attempt
     world.run(5000)
-    assert world.life.up and world.life.failures == 1
+    assert world.life.up and world.life.failures == 1 and world.life.refused == 0
 
 
 def test_what_the_gateway_has_replaced_and_never_deletes_goes_after_a_minute_k12():

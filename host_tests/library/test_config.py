@@ -1,0 +1,61 @@
+"""The reader of a configuration says what CPython's json says, and nothing where there is no JSON."""
+
+import json
+
+import pytest
+from ikev2.config.reader import Reader, text_of
+
+GOOD = (
+    '{"pair": "\\ud800\\udc00\\udbff\\udfff\\uD83D\\uDE00", "around": "\\ud7ff\\ue000\\uffff\\u0000\\u00e9"}',
+    '{"": "", "\\"": "\\\\\\/\\b\\f\\r\\n\\t", "u": "\u20ac\U0010ffff\\u20ac"}',
+    '{"numbers": [0, -0, -1, 9, 10, 123456789012, -12345678901], "words": [true, false, null], "n": []}',
+    ' {\r\n\t"a" :\n{ "b" : { "c" : "d" } , "e" : { } } }\n ',
+)
+BAD = (
+    '{"a": "\\ud800"}', '{"a": "\\udbff\\udbff"}', '{"a": "\\udbff\\ue000"}', '{"a": "\\udc00\\udc00"}',
+    '{"a": "\\udfff"}', '{"a": "\\u12"}', '{"a": "\\u12g4"}', '{"a": "\\x"}', '{"a": "\x1f"}', '{"a": "b',
+    '{"a": 01}', '{"a": -}', '{"a": 1.}', '{"a": 1e}', '{"a": 1e+}', '{"a": .5}', '{"a": tru}',
+    '{"a": 1,}', '{"a": 1 "b": 2}', '{"a": [1,]}', '{"a": [[1]]}', '{"a": {"b": {"c": {}}}}', '{"a": 1} x', "", "[]",
+)  # fmt: skip
+
+
+class Wrong(Exception):
+    """With the line."""
+
+
+def read(octets):
+    def fail(line, what):
+        raise Wrong(line)
+
+    return Reader(text_of(octets), fail).read()
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("text", GOOD)
+def test_what_is_json(text, mark):
+    values, lines = read(mark + text.encode())
+    assert values == json.loads(text)
+    assert lines == {key: text[: text.index(json.dumps(key)[:2])].count("\n") + 1 for key in values}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_none(text):
+    with pytest.raises(Wrong) as wrong:
+        read(text.encode())
+    assert wrong.value.args == (1,)
+
+
+def test_the_line_of_what_is_wrong():
+    with pytest.raises(Wrong) as wrong:
+        read(b'\n{"a": 1,\n"b": 2,\n\n "a": 3}')
+    assert wrong.value.args == (5,)
+
+
+def test_a_number_that_is_not_whole_or_too_long():
+    assert read(b'{"a": [1.0, -1.5e+3, 2E9, 0e-1, 12345678901234567890]}')[0] == {"a": [0.5] * 4 + [123456789012]}
+
+
+@pytest.mark.parametrize("octets", [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x80", b'{"\xe2\x82'])
+def test_what_is_no_utf_8(octets):
+    with pytest.raises(UnicodeError):
+        text_of(octets)
