@@ -44,7 +44,7 @@ rules: venv;        @$(RUN) golden.rules $(given)           ## [ID=S2.7]: every 
 peers: unix qemu daemons programs; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
 soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap
 fuzz: venv;         @$(RUN) measure.fuzz $(given) && $(RUN) measure.fuzz_attempt $(given) && $(RUN) measure.fuzz_accept $(given) && $(RUN) measure.fuzz_esp $(given) && $(RUN) measure.fuzz_tcp $(given) ## [SECONDS=60 | RUNS=1000000]: coverage-guided fuzzing of what is received, attempts, who accepts, ESP, TCP
-mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire slots" EVERY=1 FIRST=0]: small changes to the core that the tests must notice
+mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire slots"|all EVERY=1 FIRST=0]: small changes to the core that the tests must notice
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
 bench: unix daemons;        @$(RUN) measure.bench $(given)          ## speed, as ratios
 lint: venv;         @.venv/bin/ruff check . && .venv/bin/ruff format --check . ## ruff
