@@ -1,8 +1,10 @@
 """Our hub, called by charon and pluto: all they do over a tunnel that they have begun, and what is refused."""
 
 import contextlib
+import socket
 
 import pytest
+from library.test_responder import first_request
 
 from peers.callers import HUB_INSIDE, NAME, HubProcess, LibreswanCaller, StrongswanCaller
 from peers.real_gateways import PSK
@@ -23,9 +25,9 @@ def scene(folder, machine="cpython", hub=(), connection=(), child=(), settings=(
         yield hosts, process, charon
 
 
-@pytest.mark.parametrize("machine", ["cpython", "unix"])
-def test_strongswan_as_it_comes_rekeys_both_and_reauthenticates_a1_a10_h1_h3(tmp_path, machine):
-    with scene(tmp_path, machine) as (_, hub, charon):
+@pytest.mark.parametrize(("machine", "make_before_break"), [("cpython", "yes"), ("unix", "no")])
+def test_strongswan_as_it_comes_rekeys_both_and_reauthenticates_a1_a10_h1_h3(tmp_path, machine, make_before_break):
+    with scene(tmp_path, machine, settings={"make_before_break": make_before_break}) as (_, hub, charon):
         charon.call()
         hub.says(_UP)
         assert charon.ping() == 3
@@ -41,14 +43,16 @@ def test_strongswan_as_it_comes_rekeys_both_and_reauthenticates_a1_a10_h1_h3(tmp
     [
         {"connection": {"proposals": "aes256-sha256-modp2048"}},
         {"connection": {"proposals": "aes128-sha256-modp2048-x25519"}},
+        {"connection": {"proposals": "aes256-sha256-ecp256-x25519"}, "hears": "it requested CURVE_25519"},
         {"connection": {"proposals": "aes256gcm16-prfsha256-x25519", "children": None}, "gcm": True},
         {"child": {"esp_proposals": "aes128-sha256"}},
+        {"child": {"esp_proposals": "aes256-sha256-x25519"}, "hears": "128/CURVE_25519/NO_EXT_SEQ"},
         {"child": {"remote_ts": "0.0.0.0/0"}},
         {"connection": {"dpd_delay": "1s", "mobike": "no"}},
     ],
-    ids=["modp2048", "modp2048-first", "gcm", "aes128", "everything", "dpd"],
+    ids=["modp2048", "modp2048-first", "another-group-first", "gcm", "aes128", "pfs", "everything", "dpd"],
 )
-def test_strongswan_otherwise_a3_a11(tmp_path, what):
+def test_strongswan_otherwise_a3_a11_k1(tmp_path, what):
     hub = {}
     connection = dict(what.get("connection", {}))
     if what.get("gcm"):
@@ -58,6 +62,26 @@ def test_strongswan_otherwise_a3_a11(tmp_path, what):
         charon.call()
         process.says(_UP)
         assert charon.ping(6) == 6
+        charon.swanctl("--rekey", "--child", "tunnel")
+        assert charon.ping() == 3
+        charon.logged(what.get("hears", "CHILD_SA tunnel{2} established"))
+
+
+def test_a_name_that_others_use_up_a5_a6(tmp_path):
+    """Sixteen half-open IKE SAs of its address: charon is told a cookie, and has the place of the oldest with it."""
+    settings = {"retransmit_timeout": "0.5", "retransmit_base": "1", "retransmit_tries": "30"}
+    with scene(tmp_path, settings=settings) as (hosts, hub, charon):
+        with hosts.device.inside():
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with sock:
+            sock.settimeout(20)
+            for number in range(16):
+                sock.sendto(first_request(number), (GATEWAY, 500))
+                assert sock.recv(2048)[16] == 33
+        charon.call()
+        hub.says(_UP)
+        charon.logged("N(COOKIE)")
+        assert charon.ping() == 3
 
 
 @pytest.mark.parametrize(
@@ -107,7 +131,7 @@ def test_on_one_unprivileged_port_a1(tmp_path):
 
 
 def test_a_nat_that_forgets_h1(tmp_path):
-    with scene(tmp_path) as (hosts, hub, charon):
+    with scene(tmp_path, connection={"mobike": "no"}) as (hosts, hub, charon):
         charon.call()
         hub.says(_UP)
         for _ in range(3):
