@@ -1,12 +1,11 @@
 """make deploy: library, board files and configuration onto a board with MicroPython 1.24 or newer.
 
 PORT, [CONFIG, EXAMPLE, WEAK_PSK=1]. All files are written beside their places and verified by hash; only then are they
-renamed, by the board alone, over what is there, and what would be found before them is put aside with them: a cable
-pulled out at any moment leaves all of the old or all of the new. So does the power, but for the second of renaming,
-after which there is something of both, and the board wants to be deployed to once more. A main.py
-that does not start the node, or has to go for an example, is copied to another name before; so is an old
-configuration, once and without its secrets. A board whose firmware holds the library gets its configuration, and the
-example, only. The exit status is 0 once what is configured is up, and the example has said so.
+renamed, by the board alone, over what is there. Cut off at any moment, by the cable or the power, the board runs the
+old or the new as a whole: see exchange(). A main.py that does not start the node, or has to go for an example, is
+copied to another name before; so is an old configuration, once and without its secrets. A board whose firmware holds
+the library gets its configuration, and the example, only. The exit status is 0 once what is configured is up, and the
+example has said so.
 """
 
 import ast
@@ -27,6 +26,7 @@ _KEPT_CONFIG = "/ikev2_before.json"
 _MORE_KEPT = "import os\nprint([n for n in os.listdir('/') if n[:12]=='ikev2_before' and n[-5:]=='.json'])"
 _SECRETS = ("password", "psk", "ppk")
 _CHUNK = 1024
+_FOLDERS = 10  # blocks for names, and for a list of them
 _START_S = 60  # until the network and the tunnel are up, or a reason is said
 # Prints where on sys.path the library is: frozen and ROMFS answer to import alone.
 _SEARCH = """import sys,os
@@ -81,16 +81,57 @@ print([path for path in %r if _there(path)])
 """
 
 
-# Over a file that is in its place; FAT wants that removed first. Then what is to have another name.
-_TAKE = """import os
-for _path in %r:
+# Prints how many files it removes.
+_CLEAR = """import os
+def _clear(folder,wanted,names):
+ number=0
+ for name,kind in [entry[:2] for entry in os.ilistdir(folder)]:
+  path=folder+'/'+name
+  stem=name.split('.')[0]
+  if names and stem not in names and stem.split('_')[0] not in ('ikev2','ipsec'):
+   continue
+  if kind==0x4000:
+   number+=_clear(path,wanted,())
+   try:
+    os.rmdir(path)
+   except OSError:
+    pass
+  elif name[-4:]=='.mpy' and path not in wanted:
+   os.remove(path)
+   number+=1
+ return number
+print(_clear('/lib',%r,%r))
+"""
+_BESIDE, _BEGUN = "/ikev2_take", "/ikev2_main"
+# The exchange, which can be begun again wherever it was cut off; the reset is the end of an import of it.
+_EXCHANGE = """import os
+def _there(path):
  try:
-  os.rename(_path+'.new',_path)
+  os.stat(path)
+  return True
  except OSError:
-  os.remove(_path)
-  os.rename(_path+'.new',_path)
-for _path,_name in %r:
- os.rename(_path,_name)
+  return False
+def _take(paths):
+ for path in paths:
+  if _there(path+'.new'):
+   os.rename(path+'.new',path)
+_take(%r)
+for path,name in %r:
+ if _there(path):
+  os.rename(path,name)
+if _there('/boot.py.new'):
+ if _there('/main.py.new'):
+  with open('/boot.py','ab') as file:
+   file.write(b'\\nimport ikev2_main\\n')
+ _take(['/main.py','/boot.py'])
+_take(['/main.py'])
+os.rename(%r,%r)
+raise SystemExit
+"""
+_FINISH = f"""try:
+ exec(open('{_BEGUN}/__init__.py').read())
+except SystemExit:
+ pass
 """
 
 
@@ -138,10 +179,11 @@ def octets_free(board):
     return board.eval("(lambda s:s[0]*s[3])(__import__('os').statvfs('/'))")
 
 
-def room(board, needed):
-    """Refuse a board without a sound file system, or without room in it."""
+def room(board, sizes):
+    """Refuse a board without a sound file system, or without room in it for files of so many octets."""
     try:
         board.exec("import os\nf=open('/ikev2.try','w')\nf.write('try')\nf.close()\nos.remove('/ikev2.try')")
+        block = board.eval("os.statvfs('/')[0]")
         free = octets_free(board)
     except TransportExecError as error:
         what = str(error.error_output).strip().splitlines()[-1:]
@@ -150,6 +192,7 @@ def room(board, needed):
             "what can still be read (mpremote cp -r :/ .), then make it anew: mpremote exec "
             '"import vfs; from flashbdev import bdev; vfs.VfsLfs2.mkfs(bdev)", or make image'
         ) from None
+    needed = sum(-(-size // block) for size in sizes) * block + _FOLDERS * block
     if free < needed:
         raise Refused(f"{needed} octets are needed and {free} are free on the board: nothing was changed")
 
@@ -174,7 +217,7 @@ def put(board, path, octets, keep=None):
     if digest(board, path) == hashlib.sha256(octets).digest():
         return False
     stage(board, path, octets, keep)
-    take(board, [path])
+    board.exec(f"import os\nos.rename({path + '.new'!r},{path!r})")
     return True
 
 
@@ -190,15 +233,45 @@ def stage(board, path, octets, keep=None):
         keep(board, path)
 
 
-def take(board, paths, aside=()):
-    """What is beside its place goes there, and `aside`, (path, name), out of the way: the whole of it in one go."""
-    board.exec(_TAKE % (list(paths), list(aside)))
+def exchange(board, paths, aside):
+    """What is beside its place goes there, and `aside`, (path, name), out of the way: all of it, or none.
+
+    From one rename on, what main.py imports is a package that does the rest, however often it is cut off, and resets
+    the board. FAT removes a file before another is renamed to it: for main.py, the end of boot.py imports the package.
+    """
+    if present(board, ["/main.py"]) and present(board, ["/MAIN.PY.NEW"]):  # FAT: names have no case
+        there = present(board, ["/boot.py"])
+        stage(board, "/boot.py", bytes(board.fs_readfile("/boot.py")) if there else b"")
+    code = _EXCHANGE % ([path for path in paths if path != "/main.py"], list(aside), _BEGUN, _BESIDE)
+    put(board, f"{_BESIDE}/__init__.py", code.encode())
+    board.exec(f"import os\nos.rename('{_BESIDE}','{_BEGUN}')")
+    finish(board)
+
+
+def finish(board):
+    """What an exchange has begun is done, here or at a start of the board before."""
+    if board.fs_exists(f"{_BEGUN}/__init__.py"):
+        board.exec(_FINISH)
+    for path in present(board, [f"{_BESIDE}/__init__.py.new", f"{_BESIDE}/__init__.py"]):
+        board.fs_rmfile(path)
+    if board.fs_exists(_BESIDE):
+        board.fs_rmdir(_BESIDE)
+
+
+def clear(board, files):
+    """Bytecode of ours in /lib that is not of `files` is gone: of other versions, and what is not used any more."""
+    names = [name[:-3].replace("/", "_") for name in tools.library() if name.startswith("inside/")]
+    number = int(board.exec(_CLEAR % (list(files), ["inside", "inside_before", *names])))
+    if number:
+        print(f"{number} files of deploys before this one are gone")
 
 
 def keep_program(board, path):
-    """Copy it to a name that is free."""
-    name = free_name(board, path)
-    write(board, name, bytes(board.fs_readfile(path)))
+    """Copy it to a name that is free, unless it is under one already."""
+    program = bytes(board.fs_readfile(path))
+    name = free_name(board, path, hashlib.sha256(program).digest())
+    if not board.fs_exists(name):
+        write(board, name, program)
     print(f"{path} of the board is kept as {name}")
 
 
@@ -252,13 +325,13 @@ def write(board, path, octets):
         )
 
 
-def free_name(board, path):
-    """A name for what is at `path` that nothing has yet."""
+def free_name(board, path, copy=None):
+    """A name for what is at `path` that nothing has yet, or that has the `copy` with this digest."""
     stem, dot, kind = path.rpartition(".") if "." in path.rpartition("/")[2] else (path, "", "")
     number = 0
     while True:
         name = f"{stem}_before{number or ''}{dot}{kind}"
-        if not board.fs_exists(name):
+        if digest(board, name) in (None, copy):
             return name
         number += 1
 
@@ -271,6 +344,7 @@ def swapped(path):
 def deploy(board, config=None, example=None):
     """Put everything onto a connected board; `example`: octets of its main.py."""
     architecture, source = check(board)
+    finish(board)
     there = board.fs_exists("/" + board_files.CONFIG)
     if config is None and not there and board.fs_exists(_KEPT_CONFIG):
         raise Refused(
@@ -296,9 +370,9 @@ def deploy(board, config=None, example=None):
         print("/main.py starts the node already: it stays")
     found = digests(board, files)
     missing = {path: octets for path, octets in files.items() if found[path] != hashlib.sha256(octets).digest()}
-    for path in present(board, [path + ".new" for path in files]):
+    for path in present(board, [path + ".new" for path in [*files, "/boot.py"]]):
         board.fs_rmfile(path)  # of a deploy that was cut off
-    room(board, sum(map(len, missing.values())) + 4096)
+    room(board, map(len, missing.values()))
     for path, octets in missing.items():
         stage(board, path, octets, {"/main.py": keep_program, "/" + board_files.CONFIG: keep_config}.get(path))
         print(f"{path}: {len(octets)} octets, verified")
@@ -309,9 +383,13 @@ def deploy(board, config=None, example=None):
     names = sorted({name.split("/")[0] for name in board_files.modules()})
     in_the_way += [f"{folder}/{name}{kind}" for folder in before for name in names for kind in ("", ".py", ".mpy")]
     aside = [(path, free_name(board, path)) for path in present(board, in_the_way)]
-    take(board, missing, aside)
+    exchange(board, missing, aside)
+    if not held:
+        clear(board, files)
+    kept = present(board, [name for _, name in aside])
     for path, name in aside:
-        print(f"{path} would be found first: it is kept as {name}")
+        if name in kept:
+            print(f"{path} would be found first: it is kept as {name}")
     empty_kept(board)
     there_already = f"{len(files) - len(missing)} of {len(files)} files were there already"
     print(f"{there_already}; {octets_free(board)} octets are free")
@@ -334,7 +412,7 @@ def start(board, config_changed, seconds=_START_S, example=""):
     board.serial.write(b"\x04")
     address = tunnel = ""
     wanted = example or "tunnel"
-    serving = began = False
+    serving = began = wanting = False
     for line in watch.lines(board, seconds):
         if line is None:
             continue
@@ -347,7 +425,8 @@ def start(board, config_changed, seconds=_START_S, example=""):
         serving |= line.startswith("node on ")
         if example and line.startswith("a task failed: "):
             raise Refused(f"{example}.py has failed: the line above says why")
-        if serving and (line.startswith("no network: put") or "boot.py must bring it up" in line):
+        wanting |= line.startswith("no network: put") or "boot.py must bring it up" in line
+        if serving and wanting:
             return (
                 f"next: make deploy PORT={board.device_name} CONFIG={board_files.CONFIG}, with ssid and password in it"
             )
