@@ -59,9 +59,9 @@ async def main():
         print("client:", await asyncio.wait_for(reader.readline(), 20))
         writer.close()
         there.close()
-        for what, host in (("nobody", "10.9.0.99"), ("name", "sensor-9")):
+        for what, host, size in (("nobody", "10.9.0.99", 0), ("name", "sensor-9", 0), ("long", "sensor-7", 1420)):
             try:
-                await sock.sendto(b"", (host, 1))
+                await sock.sendto(bytes(size), (host, 1))
             except OSError as error:
                 print(what + ":", error.args[-1])
         wrong = Tunnel(gateway, "sensor-7", b"quite another psk")
@@ -73,7 +73,20 @@ async def main():
         print("refused:", (await hub.next_event())[:2])
         await tunnels[1].close()
         print("left:", await asyncio.wait_for(hub.next_event(), 20), sorted(hub.addresses()))
+
+        async def hold(reader, writer):
+            try:
+                await reader.read(1)
+            except OSError:
+                writer.close()
+
+        there = await tunnels[0].start_server(hold, port=82)
+        reader, writer = await asyncio.wait_for(hub.open_connection("sensor-7", 82), 20)
         await hub.close()
+        try:
+            print("read:", await reader.read(1))
+        except OSError as error:
+            print("read:", error.args[-1])
         while tunnels[0].is_up:
             await asyncio.sleep(0.02)
         print("closed:", hub.members.over)

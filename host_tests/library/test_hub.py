@@ -5,9 +5,13 @@ import json
 import subprocess
 import sys
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from inside.stack import Stack
 from ipsec import Tunnel
+from ipsec import hub as hub_module
 from ipsec.hub import Hub
 from ipsec.tools import hub
 from tools import HERE, device_environment, micropython
@@ -33,9 +37,10 @@ def test_a_users_program_with_a_hub_and_its_devices_h4_h6_w1(interpreter):
     assert lines[8].startswith("server: b'HELLO FROM 10.9.0.") and lines[8].endswith(" 20000")
     assert lines[9:] == [
         "server: b'HELLO FROM 10.9.0.8\\n' 20000", "client: b'are you there?\\n'",
-        "nobody: no tunnel to 10.9.0.99", "name: 'sensor-9' is nobody who is there", "wrong: AUTHENTICATION_FAILED",
+        "nobody: no tunnel to 10.9.0.99", "name: 'sensor-9' is nobody who is there",
+        "long: 1420 octets of data, room for 1394", "wrong: AUTHENTICATION_FAILED",
         "refused: ('refused', 'sensor-7')", "left: ('down', 'sensor-8', 'deleted by the peer') ['sensor-7']",
-        "closed: True",
+        "read: the hub is closed", "closed: True",
     ]  # fmt: skip
 
 
@@ -66,6 +71,32 @@ def test_a_file_that_cannot_be_is_refused_in_words_and_shows_no_secret(text, wha
     with pytest.raises((ValueError, OSError)) as error:
         hub.made(text)
     assert what in str(error.value) and "xyz" not in str(error.value)
+
+
+@pytest.mark.parametrize(("platform", "ids", "queue", "half_open", "answers"), [
+    ("linux", 64, 64, (32, 16, 16), 100), ("esp32", 8, 4, (4, 2, 2), 5),
+])  # fmt: skip
+def test_the_limits_of_a_pc_and_of_a_board_a5_a6_a12_h4(monkeypatch, platform, ids, queue, half_open, answers):
+    if platform == "esp32":
+        monkeypatch.setattr(sys, "implementation", SimpleNamespace(name="micropython"))
+        monkeypatch.setattr(sys, "platform", platform)
+    made = {"__name__": "ipsec.hub", "__package__": "ipsec"}
+    exec(Path(hub_module.__file__).read_text(), made)
+    monkeypatch.undo()
+    peers = {f"sensor-{number}": PSK for number in range(70)}
+    one = made["Hub"]("hub.example", peers, "10.9.0.254", "10.9.0.0/24", port=14505)
+    one.udp.close()
+    acceptor = one.members.acceptor
+    assert one.members._most == ids
+    stateless = sum(acceptor._budget.allow(bytes((1, 2, 3, number, 0, 0)), 1, 0) for number in range(256) for _ in "ab")
+    assert (acceptor._room, acceptor._of_address, acceptor._cookies_from) == half_open
+    assert stateless == (500 if platform == "linux" else 20)
+    assert sum(one.node._budget.allow(bytes((1, 2, 3, number, 0, 0)), 0, 0) for number in range(200)) == answers
+    sock, packet = one.stack.bind(5683), bytearray(100)
+    other = Stack(bytes((10, 9, 0, 7)))
+    for _ in range(70):
+        one.stack.receive(packet, other.send(packet, 0, 9, one.stack.address, 5683, b"reading"), 0)
+    assert len(sock.waiting) == queue
 
 
 def test_what_leaves_later_leaves_from_the_address_that_was_asked_a3_a13():

@@ -129,15 +129,43 @@ def test_a_second_message_from_there_proves_it_of_whatever_kind_h1():
     owner = device.node.owners[device.node.owned[0]]
     out = bytearray(1520)
 
-    def tell():
-        size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(1000))
+    def tell(size):
+        size = world.stack.send(out, 24, 5683, device.life.stack.address, 5683, bytes(size))
         return member.seal(out, size, world.clock)
 
     for proved in (False, True):
         owner.check(world.clock)
         world.run(100)
         assert not owner.waiting and member.place == device.source(4500)
-        assert bool(tell()) == proved
+        assert tell(10) and bool(tell(1000)) == proved
+
+
+def test_a_packet_of_an_older_child_sa_moves_nothing_h1():
+    world = HubWorld().up()
+    (device,) = world.devices
+    size = device.life.stack.ping(device.buffer, 24, HUB_INSIDE, 7)
+    old = bytes(device.buffer[: device.life.seal(device.buffer, size, world.clock)])
+    device.power_on()
+    device.life.contact = False
+    world.until(lambda: device.life.up)
+    assert echoes(world) == 3 and len(world.node.child_owners) == 2
+    since = len(world.sent)
+    world.fly(True, 4500, bytes((203, 0, 113, 9, 1, 1)), old)
+    world.run(100)
+    assert world.members.members["sensor-1"].place == device.source(4500)
+    assert to_device(world, since) == [device.source(4500)]  # it was good, and is answered
+
+
+@pytest.mark.parametrize(("silent", "asked"), [(29000, 1), (31000, 0)])
+def test_who_was_heard_within_half_a_minute_is_told_h2(silent, asked):
+    world = HubWorld().up()
+    assert echoes(world) == 3
+    world.devices = []
+    world.run(silent)
+    since = len(world.sent)
+    spoof(world)
+    world.run(100)
+    assert len(requests(world, since)) == asked
 
 
 def test_nothing_of_any_kind_exceeds_what_an_unproved_address_may_have_h1():
@@ -226,6 +254,31 @@ def test_at_the_hard_lifetime_the_peer_is_told_when_it_is_heard_h3():
     world.run(30000)
     world.up()
     assert device.begun == 2 and echoes(world) == 3
+
+
+@pytest.mark.parametrize("what", ["packets", "requests"])
+def test_before_numbers_run_out_the_sa_goes_in_silence_h3(what):
+    world = HubWorld().up()
+    member = world.members.members["sensor-1"]
+    since = len(world.sent)
+    world.run(20000)
+    assert member.ike in world.node.table.ike_sas()
+    if what == "packets":
+        member.current.esp._state[4:8] = bytes.fromhex("ffffff00")
+    else:
+        world.node.owners[member.ike]._window._put(4, 0xFFFFFEFF)
+    world.run(10001)
+    assert not world.node.table.ike_sas() and not world.members.members
+    assert not [octets for _, to_hub, _, _, octets in world.sent[since:] if not to_hub]  # A4: nor keepalives
+
+
+def test_connections_to_a_peer_that_is_gone_end_v10():
+    world = HubWorld(devices=2).up()
+    tcp = Tcp(world.stack, world.octets)
+    gone, stays = (tcp.connect(device.life.stack.address, 80, world.clock) for device in world.devices)
+    world.devices[0].life.close(world.clock)
+    world.run(100)
+    assert gone.error.args[1] == "sensor-1 is gone" and not stays.error
 
 
 def test_initial_contact_ends_what_there_was_and_a_third_the_oldest_a9():

@@ -222,6 +222,29 @@ def test_what_did_not_open_keeps_no_room_a6_a7():
     assert len(answers(hub, with_cookie(request, cookie), source)) == 1
 
 
+def test_an_ike_auth_that_waits_for_its_secret_keeps_its_room_a6_a7():
+    device = Device(1)
+    hub = Accepting(device, cookies_from=1, half_open=1)
+    hub.acceptor._step = lambda now, step=hub.acceptor._step: None if auths(hub, True) else step(now)  # long work
+    hub.begin().run(lambda: hub.acceptor.half_open and hub.acceptor.half_open[0].kept)
+    hub.now += 5001
+    source, request = address(2) + b"\1\xf4", first_request(2)
+    before = len(hub.sent)
+    hub.at_hub(500, source, request)
+    _, cookie = notifies(hub.sent[-1][3])
+    hub.at_hub(500, source, with_cookie(request, cookie))
+    assert len(hub.sent) == before + 1 and hub.acceptor.half_open[0].kept
+
+
+def test_a_request_that_is_shorter_than_its_answer_is_silence_a12():
+    header = first_request()[:16] + bytes.fromhex("21202208") + bytes(4)
+    for nonce, count in (b"", 0), (bytes(16), 1):
+        body = bytes.fromhex("2200000428000004 0000") + (4 + len(nonce)).to_bytes(2, "big") + nonce
+        hub = Accepting(cookies_from=0)
+        hub.at_hub(500, FROM, header + (28 + len(body)).to_bytes(4, "big") + body)
+        assert len(hub.sent) == count
+
+
 def test_a_public_value_serves_for_a_minute_a6(monkeypatch):
     made = []
     group = acceptor_module.group
@@ -279,9 +302,10 @@ def test_who_is_not_known_and_who_has_another_psk_hear_the_same_a8(policy):
     assert len(answer) == 84 and len(hub.refused) == 1
     last = auths(hub, True)[-1]
     assert answers(hub, hub.sent[0][3]) == []  # A2
+    hub.idle(9900)
     assert answers(hub, last, address(1) + b"\x11\x94", 4500) == [answer]
     assert answers(hub, last[:-1] + bytes((last[-1] ^ 1,)), address(1) + b"\x11\x94", 4500) == []
-    hub.idle(10001)
+    hub.idle(200)
     assert hub.node.table.ike_sas() == [] and hub.acceptor.half_open == []
 
 
@@ -403,15 +427,13 @@ def test_networks_behind_an_id_a10_a11():
     assert device.child.inside == host(b"\x0a\x14\0\7")
 
 
-def test_answers_without_state_are_few_and_never_longer_a12():
+def test_answers_without_state_are_few_a12():
     hub = Accepting(cookies_from=0)
     request = first_request()
     said = sum(len(answers(hub, request, address(i % 250) + b"\1\xf4")) for i in range(200))
     assert said == 20
     hub.idle(1000)
     assert len(answers(hub, request)) == 1
-    short = bytearray(request[: request.index(b"\x29\0\0\x24") + 36])
-    assert all(len(octets) <= len(request) for _, _, _, octets in hub.sent) and len(short) < len(request)
 
 
 def test_a_table_without_room_is_silence_a6():
