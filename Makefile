@@ -19,7 +19,7 @@ help:               ## this list
 
 ## To begin
 setup: venv unix    ## what most commands need: .venv and the MicroPython unix port; the others set up the rest by themselves
-demo: unix;         @$(RUN) commands.demo $(given)          ## [OCTETS=1]: a tunnel comes up, is cut off, sleeps, wakes; then packets without an SA and their answers
+demo: unix;         @$(RUN) commands.demo $(given)          ## [OCTETS=1]: a sensor publishes by MQTT, is cut off, sleeps, wakes; then packets without an SA and their answers
 run: unix;          @$(RUN) commands.run $(given)           ## [HOST=0.0.0.0 UDP_PORT=500 UDP_PORT_NAT=4500 RAW=50,51]: the node, a line a verdict
 probe: venv;        @$(RUN) commands.probe $(given)         ## HOST=address [UDP_PORT=500 UDP_PORT_NAT=4500]: the questions of section 1.5 to anybody
 gateway: venv;      @$(RUN) commands.gateway $(given)       ## CONFIG=ikev2.json FOR=strongswan|libreswan|opnsense|mikrotik: what to paste into the gateway

@@ -10,6 +10,7 @@ from tools import BUILD, arguments
 
 from commands import demo_tunnel
 from commands.demo import shown_cases
+from commands.demo_broker import broker
 
 DEMO = BUILD / "demo.pcap"
 KEYS = BUILD / "demo-wireshark"
@@ -30,24 +31,31 @@ def without_sa():
     return packets
 
 
-def save(story, more, path, keys):
-    """Write a demo_tunnel.Story, and more packets with times, with the keys beside them; how many packets."""
-    packets = [(pcap.packet(seen.source, seen.to, seen.via, seen.octets), seen.when) for seen in story.packets]
+def save(stories, more, path, keys):
+    """Write demo_tunnel.Storys, and more packets with times, with the keys beside them; how many packets."""
+    packets = [
+        (pcap.packet(seen.source, seen.to, seen.via, seen.octets), seen.when)
+        for story in stories
+        for seen in story.packets
+    ]
     packets += more
     pcap.write(path, *zip(*packets, strict=True))
-    wireshark.configure(keys, story.keys)
+    wireshark.configure(keys, [made for story in stories for made in story.keys])
     return len(packets)
 
 
 def main():
     print("the demo runs, which takes half a minute ...", flush=True)
-    story = demo_tunnel.play(keys=True, say=lambda line: None)
-    number = save(story, without_sa(), DEMO, KEYS)
+    quiet = {"keys": True, "say": lambda line: None}
+    with broker() as behind:
+        stories = [demo_tunnel.publish(behind, **quiet), demo_tunnel.play(**quiet)]
+    number = save(stories, without_sa(), DEMO, KEYS)
     print(f"{number} packets in {DEMO}, the keys of the tunnel in {KEYS}; to look inside:")
     print(f"WIRESHARK_CONFIG_DIR={KEYS} wireshark {DEMO}")
-    for line in story.wrong:
+    wrong = [line for story in stories for line in story.wrong]
+    for line in wrong:
         print(f"WRONG: {line}")
-    return 1 if story.wrong else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Both halves, shown: a tunnel and its life (demo_tunnel), then packets without an SA to a node under MicroPython.
+"""All of it, shown: a sensor's life by MQTT and by UDP (demo_tunnel), then packets without an SA to a node.
 
 Of those: what arrived, what was decided, what was answered. With OCTETS=1 every octet is there, of both.
 """
@@ -16,6 +16,7 @@ from rich.table import Table
 from tools import arguments
 
 from commands import demo_tunnel
+from commands.demo_broker import broker
 
 SHOWN = (
     "esp-in-udp-unknown-spi",
@@ -104,9 +105,11 @@ def without_sa(console, octets):
 def main(octets=False, why=None):
     """Exit status; `why` as demo_gateway has it."""
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    story = demo_tunnel.play(why, octets=octets, say=lambda line: console.print(line, markup=False))
+    shown = {"octets": octets, "say": lambda line: console.print(line, markup=False)}
+    with broker() as behind:
+        stories = [demo_tunnel.publish(behind, **shown), demo_tunnel.play(why, **shown)]
     console.rule()
-    return 1 if without_sa(console, octets) or story.wrong else 0
+    return 1 if without_sa(console, octets) or any(story.wrong for story in stories) else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The device of the demo: a sensor with a tunnel that does what it is told line by line. Runs under MicroPython.
 
-    up | send TEXT | report TEXT | keys | sleep | end       on standard input
-    ....                                                    what has become of it, then "done" or "failed: why"
+    up | send TEXT | report TEXT | publish TEXT | keys | sleep | end       on standard input
+    ....      what has become of it, then "done" or "failed: why"
 
 Arguments: a file of JSON (`tunnel`: arguments of Tunnel; `to`: host and port of the server; `ports` and `local`: which
 the gateway and we have for 500 and 4500; `slept_ms`), and the file that takes the place of RTC memory. If that one has
@@ -23,6 +23,18 @@ from ipsec import Tunnel
 
 _ANSWER_S = 1
 _SOON_S = 0.3
+_ACKNOWLEDGED_S = 3
+MQTT = 1883
+
+
+def mqtt(kind, body):
+    """A short control packet."""
+    return bytes((kind, len(body))) + body
+
+
+def text_of(octets):
+    """An MQTT string."""
+    return len(octets).to_bytes(2, "big") + octets
 
 
 class Elsewhere(Udp):
@@ -92,6 +104,27 @@ class Device:
             await self._tunnel.check()
             print("it works again" + ("" if self._tunnel.child.spi_in == before else ", with new SAs"))
             await self.send(text)
+
+    async def publish(self, text):
+        """Publish a reading by MQTT: by the connection that there is, else by a new one."""
+        for stream in self._tunnel.connections:
+            try:
+                return await asyncio.wait_for(self._published(stream, text), _ACKNOWLEDGED_S)
+            except (OSError, EOFError, asyncio.TimeoutError):
+                print("the connection to the broker is no more")
+                stream.abort()
+        stream, _ = await self._tunnel.open_connection(self._to[0], MQTT)
+        stream.write(mqtt(0x10, text_of(b"MQTT") + b"\4\2\0\0" + text_of(b"sensor-7")))
+        print("connected to the broker: CONNACK, code %d" % (await stream.readexactly(4))[3])
+        await self._published(stream, text)
+
+    async def _published(self, stream, text):
+        stream.write(mqtt(0x32, text_of(b"attic/temperature") + b"\0\1" + text.encode()))
+        if await stream.readexactly(4) != b"\x40\2\0\1":
+            raise OSError("no PUBACK")
+        print("%s published and acknowledged (QoS 1)" % text)
+        while not stream.idle:
+            await asyncio.sleep(0.01)  # until TCP has acknowledged that, too
 
     async def keys(self):
         """The keys of the SAs that there are, as JSON."""

@@ -3,7 +3,8 @@
 Both have `name`; `tunnel`, what the device is configured with; `prefix` of its command line; `ports`, the gateway's in
 the place of 500 and 4500, and `local`, the device's; `packets`, all UDP at the gateway's end, each a
 peers.namespaces.Packet; `heard`, what the server behind it got; `news()`, what it has done since the last call;
-`kill()` and `start()`.
+`kill()` and `start()`. What the hub has besides: `forward`, ports whose connections go on to ports of 127.0.0.1;
+`inside`, what TCP carried into it, {index in `packets`: words}; and `cut(seconds)`.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 from ipsec.hub import Hub
 from ipsec.shares import Shares
+from ipsec.tools.hub import forwarder
 from peers.namespaces import Packet
 from tools import setup
 
@@ -28,6 +30,8 @@ ID, PSK = "sensor-7", "of no value, but long enough"
 SERVER, SERVER_PORT = "10.77.0.1", 7
 DEVICE_AT, GATEWAY_AT = "192.0.2.7", "192.0.2.1"  # in records of what goes over loopback
 NETWORK = "10.77.0.0/24"
+_TCP = 6
+_MQTT = {1: "CONNECT", 3: "PUBLISH", 14: "DISCONNECT"}
 _OWN = {500: 500, 4500: 4500}
 PORTS = {500: 15500, 4500: 14500}
 LOCAL = {500: 15501, 4500: 14501}
@@ -50,9 +54,12 @@ class OurHub:
     local = LOCAL
     tunnel = tunnel_to("127.0.0.1")
 
-    def __init__(self):
+    def __init__(self, forward=()):
         self.packets = []
+        self.inside = {}
         self.heard = []
+        self._forward = dict(forward)
+        self._cut_until = 0.0
         self._said = []
         self._read = 0
         self.start()
@@ -73,6 +80,15 @@ class OurHub:
 
     close = kill
 
+    def cut(self, seconds):
+        """The way to it is cut for that long."""
+        self._cut_until = time.monotonic() + seconds
+
+    @property
+    def is_cut(self):
+        """Nothing gets through now."""
+        return time.monotonic() < self._cut_until
+
     def news(self):
         """See the top."""
         new, self._read = self._said[self._read :], len(self._said)
@@ -82,15 +98,19 @@ class OurHub:
         self._serving = self._loop.create_task(self._serve(there))
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._serving)
+        self._loop.run_until_complete(_ended(asyncio.all_tasks(self._loop)))
         self._loop.close()
 
     async def _serve(self, there):
         node = Node(SpiTable(8, 8), os.urandom, budget=Shares(100))
-        udp = _Recorded(self.packets, node, host="127.0.0.1", raw=(), local=PORTS)
+        udp = _Recorded(self, node, host="127.0.0.1", raw=(), local=PORTS)
         hub = Hub("hub.example", {ID: PSK.encode()}, SERVER, NETWORK, udp=udp)
+        self._look_inside(hub.stack)
         tasks = [
             asyncio.ensure_future(work) for work in (udp.run(), self._tell(hub), self._echo(hub.socket(SERVER_PORT)))
         ]
+        for port, local in self._forward.items():
+            await hub.start_server(forwarder(("127.0.0.1", local), self._said.append), port)
         there.set()
         try:
             await asyncio.gather(*tasks)
@@ -98,6 +118,15 @@ class OurHub:
             udp.close()
             for task in tasks:
                 task.cancel()
+
+    def _look_inside(self, stack):
+        receive = stack.receive
+
+        def seen(packet, size, now):
+            self.inside[len(self.packets) - 1] = segment(bytes(packet[:size]))
+            return receive(packet, size, now)
+
+        stack.receive = seen
 
     async def _tell(self, hub):
         while True:
@@ -111,26 +140,47 @@ class OurHub:
             await sock.sendto(octets, source)
 
 
-class _Recorded(Udp):
-    """A Udp that remembers all datagrams, as at the addresses of the example."""
+async def _ended(tasks):
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
-    def __init__(self, packets, node, **options):
-        self._packets = packets
+
+def segment(packet):
+    """What of TCP and MQTT an IPv4 packet has, in words; "" if it has no TCP."""
+    if packet[9] != _TCP:
+        return ""
+    header = (packet[0] & 15) * 4
+    data = packet[header + (packet[header + 12] >> 4) * 4 :]
+    if data:
+        return _MQTT.get(data[0] >> 4, "data")
+    return "SYN" if packet[header + 13] & 2 else "ACK"
+
+
+class _Recorded(Udp):
+    """A Udp that remembers all datagrams, as at the addresses of the example; none gets through while it is cut."""
+
+    def __init__(self, hub, node, **options):
+        self._hub = hub
         super().__init__(node, **options)
 
     def take(self, via, got):
         """As Udp has it."""
+        if self._hub.is_cut:
+            return
         self._record(True, via, endpoint(got[-1]), bytes(got[0]))
         super().take(via, got)
 
     def send(self, via, to, octets, length, address=None, at=()):
         """As Udp has it."""
+        if self._hub.is_cut:
+            return length
         self._record(False, via, to, bytes(octets[:length]))
         return super().send(via, to, octets, length, address, at)
 
     def _record(self, sent, via, endpoint, octets):
         ends = (DEVICE_AT, int.from_bytes(endpoint[-2:], "big")), (GATEWAY_AT, via)
-        self._packets.append(Packet(sent, *(ends if sent else ends[::-1]), octets, b"", time.time()))
+        self._hub.packets.append(Packet(sent, *(ends if sent else ends[::-1]), octets, b"", time.time()))
 
 
 class Charon:

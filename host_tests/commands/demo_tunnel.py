@@ -14,11 +14,13 @@ from pathlib import Path
 from ipsec.tools import decode
 from tools import HERE, device_environment, micropython
 
+from commands.demo_device import MQTT
 from commands.demo_gateway import SERVER, SERVER_PORT, OurHub, demo_gateway
 
 _SLEPT_MS = 600000
 _ESP = "ESP"
 _PER_LINE = 32
+_CUT_S = 1
 _QUIET_S = 2  # R5: a word that is not older than 1.5 s would make it doubt what it is told
 _MEANINGS = {
     "INVALID_SPI, unprotected INFORMATIONAL request": "no such Child SA: anyone can say so",
@@ -79,7 +81,9 @@ class Story:
         self._given.write_text(json.dumps(given))
         self._rtc.write_bytes(b"")
         self._device = None
-        self._number = self._shown = self._served = 0
+        self._number = self._shown = self._served = self._logged = 0
+        self._broker = None
+        self.woken = None  # which of `packets` came first after sleep
         self.keys = []
         self.wrong = []
 
@@ -101,11 +105,12 @@ class Story:
         self.say(f"\n{self._number}. {title} ({took:.0f} ms)")
         new = self.packets[self._shown :]
         denied = any("INVALID_SPI" in decode.name(packet.via, packet.octets) for packet in new)
-        self._shown += len(new)
-        for packet in new:
+        inside = self._gateway.inside if self._broker else {}
+        for index, packet in enumerate(new, self._shown):
             arrow = "device > gateway" if packet.sent else "gateway > device"
             name = decode.name(packet.via, packet.octets)
-            self.say(f"{(packet.when - (since or began)) * 1000:8.0f} ms  {arrow}  {name}, "
+            within = f" with {inside[index]} inside" if inside.get(index) else ""
+            self.say(f"{(packet.when - (since or began)) * 1000:8.0f} ms  {arrow}  {name}{within}, "
                       f"{len(packet.octets)} octets by UDP {packet.via}"
                       + (f" ({_MEANINGS[name]})" if denied and name in _MEANINGS else ""))  # fmt: skip
             if self._octets:
@@ -113,12 +118,16 @@ class Story:
                 for i in range(0, len(text), 2 * _PER_LINE):
                     words = (text[i : i + 2 * _PER_LINE][j : j + 8] for j in range(0, 2 * _PER_LINE, 8))
                     self.say(" " * 13 + " ".join(words).rstrip())
+        self._shown += len(new)
         heard = self._gateway.heard[self._served :]
         self._served += len(heard)
+        log = self._broker.log()[self._logged :] if self._broker else []
+        self._logged += len(log)
         told = [
             *(("device", line) for line in said),
             *(("gateway", line) for line in self._gateway.news()),
             *(("server", f"{octets.decode()} from {source[0]}") for octets, source in heard),
+            *(("broker", line) for line in log),
         ]
         for who, line in told:
             self.say(f"    {who + ':':9}{line}")
@@ -130,73 +139,86 @@ class Story:
         return self._gateway.packets
 
     def play(self):
-        """The whole of it."""
-        self.say(f"A sensor under MicroPython, and {self._gateway.name}.")
-        try:
-            self._on()
-            self._step("It comes up.", "up")
-            self._keep_keys()
+        """Readings by UDP."""
+        self.say(f"\nA sensor under MicroPython, and {self._gateway.name}.")
+        with self._switched_on():
             self._step("It sends a reading, and the server behind the gateway answers.", "send 21.5")
-            self._lose_power("21.6")
+            self._lose_power("report 21.6")
             self._keep_keys()
-            self._step("It sleeps: what it needs of the tunnel goes into RTC memory, here a file.", "sleep")
-            self._device.off()
-            before = self._shown
-            began = time.time()
-            woken = self._on()
-            self._step("It wakes. The first packet is the reading: no handshake.", lambda: woken, "send 21.7",
-                       since=began)  # fmt: skip
+            self._sleep("The first packet is the reading: no handshake.", "send 21.7")
             self._step("It says goodbye.", "end")
-        finally:
-            if self._device:
-                self._device.off()
-        self._judge(before)
+        heard = [octets.decode() for octets, _ in self._gateway.heard]
+        self._judge("the server", heard, ["21.5", "21.6", "21.7"])
         return self
 
-    def recover(self):
-        """With a hub: how it tells a sensor that it has lost power, and how long that takes."""
-        self.say(f"\nThe same sensor, and {self._gateway.name}, which says what it has forgotten (section 1.5).")
+    def publish(self, broker):
+        """Readings by MQTT, through a hub to that broker (demo_broker)."""
+        self.say(f"A sensor under MicroPython, {self._gateway.name}, and behind it {broker.name}.")
+        self._broker = broker
+        with self._switched_on():
+            self._step("It connects to the broker and publishes a reading.", "publish 21.5")
+            self._gateway.cut(_CUT_S)
+            self._step("It is cut off for a second; the reading gets through afterwards.", "publish 21.6")
+            self._sleep("The first packet is the PUBLISH: no handshake, of IKE or of TCP.", "publish 21.7")
+            self._lose_power("publish 21.8")
+            self._keep_keys()
+            self._step("It says goodbye.", "end")
+        first = self._gateway.inside.get(self.woken)
+        if first != "PUBLISH":
+            self.wrong.append(f"inside the first packet after sleep was {first}")
+        self._judge("the broker", f"{len(broker.log())} readings", "4 readings")
+        return self
+
+    @contextlib.contextmanager
+    def _switched_on(self):
         try:
             self._on()
             self._step("It comes up.", "up")
-            self._step("It sends a reading.", "send 21.5")
-            self._lose_power("21.6")
-            self._step("It says goodbye.", "end")
+            self._keep_keys()
+            yield
         finally:
             if self._device:
                 self._device.off()
-        return self
 
-    def _lose_power(self, reading):
+    def _sleep(self, title, does):
+        self._step("It sleeps: what it needs of the tunnel goes into RTC memory, here a file.", "sleep")
+        self._device.off()
+        self.woken = self._shown
+        began = time.time()
+        woken = self._on()
+        self._step(f"It wakes. {title}", lambda: woken, does, since=began)
+
+    def _lose_power(self, does):
         self._gateway.kill()
         self._gateway.start()
         time.sleep(_QUIET_S)
         title = "The other end has lost power, and is back with all SAs forgotten. The sensor's next reading:"
-        new = self._step(f"{title} it finds out, makes new ones, and the reading is sent again.", f"report {reading}")
+        new = self._step(f"{title} it finds out, makes new ones, and the reading is sent again.", does)
         names = [decode.name(packet.via, packet.octets) for packet in new]
         if isinstance(self._gateway, OurHub) and [name for name in _MEANINGS if name not in names]:
             self.wrong.append(f"the hub has not said what it has forgotten: {names}")
 
-    def _judge(self, woken):
-        packets = self.packets[woken:]
+    def _judge(self, who, heard, expected):
+        packets = self.packets[self.woken :] if self.woken else []
         first = decode.name(packets[0].via, packets[0].octets) if packets else "none"
         if not first.startswith(_ESP):
             self.wrong.append(f"the first packet after sleep was {first}")
-        heard = [octets.decode() for octets, _ in self._gateway.heard]
-        if heard != ["21.5", "21.6", "21.7"]:
-            self.wrong.append(f"the server heard {heard}")
+        if heard != expected:
+            self.wrong.append(f"{who} heard {heard}")
         for line in self.wrong:
             self.say(f"WRONG: {line}")
 
 
 def play(why=None, **options):
-    """A Story that has been played; `why` as demo_gateway has it, options are Story's.
-
-    Where the gateway is no hub, one shows how it loses power, too.
-    """
+    """A Story of readings by UDP that has been played; `why` as demo_gateway has it, options are Story's."""
     with tempfile.TemporaryDirectory() as folder, demo_gateway(folder, why) as gateway:
-        story = Story(gateway, Path(folder), **options).play()
-    if not isinstance(gateway, OurHub):
-        with tempfile.TemporaryDirectory() as folder, contextlib.closing(OurHub()) as hub:
-            story.wrong += Story(hub, Path(folder), say=story.say).recover().wrong
-    return story
+        return Story(gateway, Path(folder), **options).play()
+
+
+def publish(broker, **options):
+    """One of readings by MQTT to that broker, through a hub."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(OurHub({MQTT: broker.port})) as hub,
+    ):
+        return Story(hub, Path(folder), **options).publish(broker)

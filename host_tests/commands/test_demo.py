@@ -4,7 +4,7 @@ import pytest
 from ipsec.tools import decode
 from packets import tshark
 
-from commands import capture, demo_tunnel
+from commands import capture, demo_broker, demo_tunnel
 from commands.readme_blocks import masked, program
 
 READINGS = ["21.5", "21.6", "21.7"]
@@ -23,19 +23,68 @@ def test_the_story_is_told(played):
     story, shown = played
     assert story.wrong == []
     steps = shown.split("\n\n")
-    assert len(steps) == 7 + 5 * ("strongSwan" in shown)
+    assert len(steps) == 7
     woken = [line for line in steps[5].splitlines() if " > " in line]
     assert "device > gateway  ESP, number 2" in woken[0] and "gateway > device  ESP" in woken[1]
     assert not any("IKE" in line or "INFORMATIONAL" in line for line in woken)
     assert all(f"server:  {reading} from " in shown for reading in READINGS)
-    hubs = steps[10 if "strongSwan" in shown else 3].splitlines()
-    assert [line.split(" ms  ")[1].split(",")[0] for line in hubs if " > " in line][:8] == [
+    assert "with new SAs" in steps[3] and story.packets[0].octets[:8].hex(" ", 4).replace(" ", " ") in shown
+
+
+@pytest.fixture(scope="module", params={"mosquitto": demo_broker._PATH, "no mosquitto": "/nowhere"}.items())
+def published(request):
+    """(the story, what was shown, the broker's name)."""
+    shown = []
+    name, path = request.param
+    with demo_broker.broker(path) as broker:
+        return demo_tunnel.publish(broker, keys=True, say=shown.append), "\n".join(shown), name
+
+
+def test_readings_are_published(published):
+    """V14: the PUBLISH is what a waking sends first. S2: a hub without its SAs says so, and the reading is not lost."""
+    story, shown, name = published
+    assert story.wrong == []
+    head, *steps = shown.split("\n\n")
+    assert head.endswith("behind it mosquitto.") == (name == "mosquitto")
+    assert len(steps) == 7
+    wires = [[line.split(" ms  ")[1] for line in step.splitlines() if " > " in line] for step in steps]
+    assert not any("SYN" in line or "CONNECT" in line for wire in wires[2:5] for line in wire)
+    assert "ESP, number" in wires[4][0] and "with PUBLISH inside" in wires[4][0]
+    assert not any("IKE" in line or "INFORMATIONAL" in line for line in wires[4])
+    assert [line.split(",")[0] for line in wires[5]][:8] == [
         "device > gateway  ESP", "gateway > device  INVALID_SPI", "device > gateway  INFORMATIONAL request",
         "gateway > device  INVALID_IKE_SPI", "device > gateway  IKE_SA_INIT request",
         "gateway > device  IKE_SA_INIT response", "device > gateway  IKE_AUTH request",
         "gateway > device  IKE_AUTH response",
-    ], hubs  # fmt: skip
-    assert "with new SAs" in steps[3] and story.packets[0].octets[:8].hex(" ", 4).replace(" ", " ") in shown
+    ], wires[5]  # fmt: skip
+    assert "the connection to the broker is no more" in steps[5] and "connected to the broker" in steps[5]
+    for step, reading in zip((1, 2, 4, 5), ("21.5", "21.6", "21.7", "21.8"), strict=True):
+        assert f"device:  {reading} published and acknowledged" in steps[step]
+        assert steps[step].count("broker:  Received PUBLISH") == 1
+
+
+def test_tshark_finds_the_publish_that_a_waking_begins_with(published, tmp_path):
+    """What the demo says of the inside is what is there."""
+    story, _, _ = published
+    path, keys = tmp_path / "demo.pcap", tmp_path / "keys"
+    capture.save([story], (), path, keys)
+    first = tshark.dissected(path, keys)[story.woken]
+    assert inside(first, "mqtt.topic") == ["Topic: attic/temperature"]
+    assert bytes.fromhex(first.find(".//field[@name='mqtt.msg']").get("value")) == b"21.7"
+
+
+def test_a_sleep_that_forgets_the_connection_is_said_to(monkeypatch):
+    """A device that forgets its tunnel: the broker has the reading, but not by the first packet."""
+    off = demo_tunnel.Device.off
+
+    def forgets(device):
+        off(device)
+        device.rtc.write_bytes(b"")
+
+    monkeypatch.setattr(demo_tunnel.Device, "off", forgets)
+    with demo_broker.broker() as broker:
+        story = demo_tunnel.publish(broker, say=lambda line: None)
+    assert any("inside the first packet after sleep was None" in line for line in story.wrong), story.wrong
 
 
 def test_readme_shows_a_wake_as_it_is(played):
@@ -67,7 +116,7 @@ def inside(element, name):
 def test_tshark_looks_inside(played, tmp_path):
     story, _ = played
     path, keys = tmp_path / "demo.pcap", tmp_path / "keys"
-    assert capture.save(story, (), path, keys) == len(story.packets)
+    assert capture.save([story], (), path, keys) == len(story.packets)
     packets = tshark.dissected(path, keys)
     assert not any(tshark.complaints(packet) for packet in packets)
     names = [decode.name(packet.via, packet.octets) for packet in story.packets]
@@ -83,7 +132,7 @@ def test_tshark_looks_inside(played, tmp_path):
 
 def test_keys_are_written_for_the_owner_only(played, tmp_path):
     story, _ = played
-    capture.save(story, (), tmp_path / "demo.pcap", tmp_path / "keys")
+    capture.save([story], (), tmp_path / "demo.pcap", tmp_path / "keys")
     assert (tmp_path / "keys").stat().st_mode & 0o077 == 0
 
 
@@ -94,6 +143,7 @@ def test_the_command_says_how_to_open_it(played, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(capture, "DEMO", path)
     monkeypatch.setattr(capture, "KEYS", keys)
     monkeypatch.setattr(capture.demo_tunnel, "play", lambda **_: story)
+    monkeypatch.setattr(capture.demo_tunnel, "publish", lambda *_, **__: story)
     monkeypatch.setattr(capture, "without_sa", lambda: [(bytes.fromhex("45"), 1.5)])
     assert capture.main() == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"WIRESHARK_CONFIG_DIR={keys} wireshark {path}"
