@@ -5,8 +5,10 @@ import random
 
 import pytest
 from ikev2.initial import acceptor as acceptor_module
+from ikev2.initial import auth
 from ikev2.initial import responder as responder_module
 from ikev2.sa import keys
+from ikev2.sa.payloads import chained
 from ikev2.sa.selectors import host, network
 
 from library import scripted_gateway
@@ -390,6 +392,38 @@ def test_a_child_sa_that_cannot_be_leaves_an_ike_sa_a10_a11(policy, more, refusa
     assert device.initiator.reason.startswith(refusal)
     ((_, accepted),) = hub.admitted
     assert accepted.child is None and accepted.peer.id == "sensor-1"
+
+
+@pytest.mark.parametrize(("more", "psk", "reason"), [
+    (b"\x80", PSK, "UNSUPPORTED_CRITICAL_PAYLOAD"), (b"\0", PSK, ""),
+    (b"\x80", b"quite another psk, of 28 oct", "AUTHENTICATION_FAILED"),
+    ("twice", PSK, "AUTHENTICATION_FAILED"),
+])  # fmt: skip
+def test_what_else_is_in_ike_auth_counts_only_with_the_psk_a8_n17(monkeypatch, more, psk, reason):
+    def tampered(parts):
+        if more == "twice":
+            return chained([*parts, parts[0]])
+        first, octets = chained([*parts, (200, b"?")])
+        return first, octets[:-4] + more + octets[-3:]
+
+    monkeypatch.setattr(auth, "chained", tampered)
+    device = Device(1, psk=psk)
+    hub = up(device)
+    assert bool(device.child) == bool(hub.admitted) == (not reason) and device.initiator.reason.startswith(reason)
+
+
+@pytest.mark.parametrize(("wanted", "servers", "refusal"), [
+    ("01000000 00010000 00030000", b"\x0a\x09\0\x35", ""), ("01000000 00010000", b"", ""),
+    ("01000000 00030000 00010000 00190000", b"\x0a\x09\0\x35", ""),
+    ("01000000 00030000", None, "FAILED_CP_REQUIRED"), ("03000000 00010000", None, "FAILED_CP_REQUIRED"),
+    ("01000000 00010008", None, "FAILED_CP_REQUIRED"), ("010000", None, "FAILED_CP_REQUIRED"),
+])  # fmt: skip
+def test_what_is_asked_for_by_cp_is_given_a10(monkeypatch, wanted, servers, refusal):
+    monkeypatch.setattr(auth, "cp_request", lambda address: bytes.fromhex(wanted))
+    device = Device(1)
+    up(device, peers=peers(dns=b"\x0a\x09\0\x35"))
+    assert device.initiator.reason.startswith(refusal) and bool(device.child) == (not refusal)
+    assert not device.child or device.child.servers == servers
 
 
 @pytest.mark.parametrize("group", [0, 31])
