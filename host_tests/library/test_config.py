@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from ikev2.config.keys import KEYS, check
 from ikev2.config.reader import Reader, text_of
 
 GOOD = (
@@ -59,3 +60,26 @@ def test_a_number_that_is_not_whole_or_too_long():
 def test_what_is_no_utf_8(octets):
     with pytest.raises(UnicodeError):
         text_of(octets)
+
+
+LIMITS = {
+    "led": (-1, 60), "watchdog_s": (0, 86400), "sources": (1, 255), "ike_sas": (1, 256), "child_sas": (1, 256),
+    "answers_per_s": (0, 1000000), "burst": (0, 0xFFFFFFF), "per_source_ms": (0, 0xFFFFFFF), "hint_ms": (0, 0xFFFFFFF),
+    "liveness_s": (1, 3600), "keepalive_s": (1, 3600), "lifetime_s": (60, 86400), "settle_s": (0, 60),
+    "reset_s": (0, 864000), "connections": (1, 64), "stream_buffer": (536, 65535),
+}  # fmt: skip
+
+
+def test_every_number_has_its_limits():
+    assert set(LIMITS) == {key for key, (kind, _) in KEYS.items() if kind is int}
+
+
+@pytest.mark.parametrize("key", LIMITS)
+def test_limits_of_a_number(key):
+    least, most = LIMITS[key]
+    check(key, least)
+    check(key, most)
+    for wrong in (least - 1, most + 1):
+        with pytest.raises(ValueError, match=f"'{key}' must be at least {least} and at most {most}") as refused:
+            check(key, wrong)
+        assert (f", not {wrong}" in str(refused.value)) == (abs(wrong) < 100000)

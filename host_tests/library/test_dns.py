@@ -284,6 +284,16 @@ def test_names_that_lead_nowhere(owner):
     assert dns.read(reply, asked) == 0
 
 
+def test_a_pointer_beyond_the_first_256_octets():
+    asked = question()
+    text = b"\0\0\x10\0\1\0\0\0\0\1\x2c" + bytes(300)  # a TXT record of the root
+    reply = asked[:2] + b"\x81\x80\0\1\0\3\0\0\0\0" + asked[12:] + text
+    at = len(reply) + 12  # of the name that the alias stands for
+    assert 256 < at < 512
+    reply += b"\xc0\x0c\0\5\0\1\0\0\0\x3c\0\7\5other\0" + bytes((0xC0 | at >> 8, at & 0xFF))
+    assert dns.read(reply + b"\0\1\0\1\0\0\0\x3c\0\4\x0a\x4d\0\x09", asked) == (bytes((10, 77, 0, 9)), 60)
+
+
 def test_pointers_that_lead_back_and_back_are_counted():
     asked = question()
     at = len(asked)

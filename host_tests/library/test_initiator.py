@@ -505,6 +505,15 @@ def test_a_secret_with_leading_zeros_n8():
     established(made)
 
 
+@pytest.mark.parametrize("wrong", [(35, 0), (35, 2), (37, 1)])
+def test_a_response_to_ike_auth_has_its_exchange_and_message_id_n6(wrong):
+    """The gateway's own, and sound but for that."""
+    made = attempt()
+    sealed = made.gateway._sealed
+    made.gateway._sealed = lambda sa, exchange, number, *more: sealed(sa, *wrong, *more)
+    failed(made, "no response to IKE_AUTH")
+
+
 def test_a_forged_answer_costs_one_attempt_n9():
     made = silent()
     made.gateway.psk = b"of somebody else"

@@ -200,6 +200,14 @@ def test_malformed_proposals_are_malformed():
         assert refusal(bytes(broken)) == INVALID_SYNTAX, at
 
 
+def test_more_transforms_are_counted_than_there_are():
+    """Each says that another one follows."""
+    broken = bytearray(esp(*PLAIN))
+    broken[7] += 1
+    broken[-8] = 3
+    assert refusal(bytes(broken)) == INVALID_SYNTAX
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=300)
 def test_octets_never_raise(data):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ikev2.budget import Budget
+from inside.sockets import StreamSocket
 from inside.tcp import Tcp
 from scapy.layers.inet import ICMP, IP, TCP
 from tools import ROOT
@@ -1065,11 +1066,31 @@ def test_kept_over_a_sleep():
     awake.tcp.restore(kept, 0)
     (awake.connection,) = awake.tcp.connections
     assert awake.connection.local_port == connection.local_port and awake.tcp.next_timer(0) == -1
-    assert awake.connection.words[0] == 1360 and awake.connection.words[3] == connection.words[3]
+    assert awake.connection.words[0] == 1360 and awake.connection.words[3:6] == connection.words[3:6]
     awake.connection.write(b"after")
     assert awake.later(5) == [(5, Said("PA", 7, 4, b"after"))]
     awake.says(b"puback", ack=12)
     assert awake.read() == b"puback"
+
+
+def test_what_poll_says_of_a_socket():
+    """Readable, writable, error: 1, 4, 8, as MicroPython has them."""
+    peer = Peer()
+
+    class Carrier:
+        serve = staticmethod(lambda ms: None)
+
+    sock = StreamSocket(Carrier())
+    assert sock.ioctl(3, 13) == 0
+    sock._connection = connection = peer.opens()
+    assert sock.ioctl(3, 13) == 4 and sock.ioctl(3, 1) == 0
+    while connection.writable:
+        connection.write(bytes(connection.writable))
+    assert sock.ioctl(3, 13) == 0
+    peer.says(b"data")
+    assert sock.ioctl(3, 13) == 1
+    peer.says(flags="R", seq=5)
+    assert sock.ioctl(3, 13) == 13 and sock.ioctl(1, 0) == -1
 
 
 @pytest.mark.parametrize(
