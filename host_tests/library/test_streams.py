@@ -98,6 +98,7 @@ def test_of_streams_only_those_are_kept_of_which_nothing_is_here_v14(monkeypatch
         secured.tls = _Tls()
         closing.close()
         await ours.settle(0)
+        assert secured.is_closing()  # and the peer hears close_notify where there is time
         assert ours.stack.tcp.keep(world.now)[:8] == bytes(plain.connection.numbers[:8])
         assert [one for one in streams if one.connection.established] == [plain]
         await theirs.settle(0)

@@ -488,6 +488,17 @@ def test_zero_window():
     assert [(said.seq, len(said.data)) for said in peer.says(ack=1, window=8000)] == [(1, 100)]
 
 
+def test_what_is_lost_when_a_window_opens_is_sent_again_soon():
+    """V6, V3: the timer is that of a retransmission again, and not that of the next probe."""
+    peer = Peer()
+    peer.opens(window=0).write(bytes(100))
+    for _ in range(200):
+        for _ in peer.later(1000):
+            peer.says(ack=1, window=0)
+    peer.says(ack=1, window=8000)
+    assert [at - peer.now for at, _ in peer.later(2000)][:2] == [300 - 2000, 900 - 2000]
+
+
 def test_zero_window_of_a_peer_that_is_gone():
     """V6, V3: ETIMEDOUT when eight probes in a row were not answered."""
     peer = Peer()
@@ -786,6 +797,18 @@ def test_connections_at_most():
     with pytest.raises(OSError) as error:
         peer.tcp.connect(HOST, 81, 0)
     assert number(error.value) == errno.ENOBUFS
+
+
+def test_accepted_at_most():
+    """V9: a SYN beyond them is ignored, whatever the backlog; there is room again when one has gone."""
+    peer = Peer(connections=2)
+    peer.is_accepted(own=4000)
+    peer.is_accepted(own=4001)
+    other = peer.packet(flags="S", ports=(80, 4002))
+    assert peer.receive(other) == [] and peer.outgoing() == []
+    peer.connection.abort(0)
+    peer.outgoing()
+    assert peer.receive(other) == [] and [said.flags for said in peer.outgoing()] == ["SA"]
 
 
 def test_accepted():

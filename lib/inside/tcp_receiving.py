@@ -162,6 +162,7 @@ def _acknowledged(connection, ack, seq, window, length, found, now):
         if window != usable:
             if not usable:  # V6
                 w[_TRIES] = w[_NEXT] = w[_TIMED] = 0
+                arm(w, now)
             w[_USABLE] = window
             w[_WIDEST] = max(w[_WIDEST], window)
         w[_TOLD_AT] = seq
