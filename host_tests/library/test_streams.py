@@ -61,6 +61,31 @@ def test_idle_connections_outlive_sleep_v14_z3(interpreter):
     assert messages == [34, 35, 37]  # the last is the farewell
 
 
+@pytest.mark.parametrize("what", ["readline", "read"])
+def test_what_came_before_a_timeout_is_read_afterwards_w4(monkeypatch, what):
+    world = World(monkeypatch)
+    ours, theirs = world.ends
+    listener = theirs.listen(PORT)
+
+    def serve(ms):
+        while world._carry():
+            pass
+        world.now += max(1, ms)
+
+    ours.serve, ours.ticks = serve, lambda: world.now
+    sock = ours.sockets().socket()
+    sock.connect(("10.77.0.9", PORT))
+    sock.settimeout(1)
+    serve(50)
+    there = listener.accept()
+    there.write(b"half a ")
+    with pytest.raises(OSError) as error:
+        getattr(sock, what)(*[12] * (what == "read"))
+    assert error.value.errno == errno.ETIMEDOUT
+    there.write(b"line\n")
+    assert getattr(sock, what)(*[12] * (what == "read")) == b"half a line\n"
+
+
 class _Tls:
     """TLS of which nothing is on its way."""
 

@@ -196,7 +196,11 @@ class StreamSocket(_Socket):
         r"""Up to the next \n; less at the end, or if this does not block."""
         line = b""
         while line[-1:] != b"\n":
-            piece = self._until(lambda: self._take(_PIECE))
+            try:
+                piece = self._until(lambda: self._take(_PIECE))
+            except OSError:
+                self._rest = line
+                raise
             if not piece:
                 return line if line or piece is not None else None
             end = piece.find(b"\n") + 1 or len(piece)
