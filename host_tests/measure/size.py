@@ -13,7 +13,17 @@ from golden.live import canary
 from tools import README_FILES, ROOT, arguments, compiled, library
 
 from boards import board_files, mip
-from measure import bench_esp, bench_protected, size_crypto, size_hub, size_small, size_tcp, size_tunnel, size_wake
+from measure import (
+    bench_esp,
+    bench_protected,
+    beside,
+    size_crypto,
+    size_hub,
+    size_small,
+    size_tcp,
+    size_tunnel,
+    size_wake,
+)
 
 CORE = [path.removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
 STREAMS = [f"inside/{path.stem}" for path in sorted((ROOT / "lib/inside").glob("tcp*.py"))] + ["inside/stream"]
@@ -267,6 +277,7 @@ def main(readme):
     if readme:
         for path in README_FILES:
             path.write_text(renewed(path.read_text(), found))
+        beside.write()
         print("the READMEs have these figures now")
     return 0
 
