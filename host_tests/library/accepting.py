@@ -136,3 +136,11 @@ class Accepting:
         for device in self.devices.values():
             device.begin(self.now, **more)
         return self
+
+
+def first_request(number=1, **policy):
+    """IKE_SA_INIT of a device, as it leaves."""
+    hub = Accepting(Device(number, **policy))
+    hub.wire = lambda to_hub, octets: []
+    hub.begin().run(lambda: hub.sent)
+    return hub.sent[0][3]

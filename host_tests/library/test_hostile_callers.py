@@ -6,8 +6,8 @@ import sys
 import pytest
 from ikev2.initial import acceptor as acceptor_module
 
-from library.accepting import PSK, Accepting, Device, address, peers
-from library.test_responder import auths, first_request
+from library.accepting import PSK, Accepting, Device, address, first_request, peers
+from library.test_responder import auths
 
 PPK = "sensor-1.ppk", b"of no value, but 32 octets long or more"
 FORGED = [first_request(number) for number in range(1, 21)]

@@ -12,7 +12,7 @@ from ikev2.sa.payloads import chained
 from ikev2.sa.selectors import host, network
 
 from library import scripted_gateway
-from library.accepting import HUB_INSIDE, PSK, Accepting, Device, address, peers
+from library.accepting import HUB_INSIDE, PSK, Accepting, Device, address, first_request, peers
 from library.scripted_caller import Caller
 
 GCM = ("aes-gcm-16-256", "aes-gcm-16-128")
@@ -26,14 +26,6 @@ def up(*devices, **more):
 def given(device):
     """The address inside of a device, as text."""
     return "%d.%d.%d.%d" % tuple(device.child.inside[5:9]) if device.child else None
-
-
-def first_request(number=1, **policy):
-    """IKE_SA_INIT of a device, as it leaves."""
-    hub = Accepting(Device(number, **policy))
-    hub.wire = lambda to_hub, octets: []
-    hub.begin().run(lambda: hub.sent)
-    return hub.sent[0][3]
 
 
 def notifies(octets):

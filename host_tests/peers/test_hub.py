@@ -4,7 +4,7 @@ import contextlib
 import socket
 
 import pytest
-from library.test_responder import first_request
+from library.accepting import first_request
 
 from peers.callers import HUB_INSIDE, NAME, HubProcess, LibreswanCaller, StrongswanCaller
 from peers.real_gateways import PSK
