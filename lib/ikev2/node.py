@@ -186,10 +186,10 @@ class Node(Owners):
     def _of_child_sas(self, now):
         """Length of the next packet of a Child SA's owner."""
         for slot in self.child_owners if self.child_owners else ():
-            length = self.child_owners[slot].outgoing(self._out, 0, now)
+            length = self.child_owners[slot].outgoing(self.buffer, 0, now)
             if length:
                 to = self.table.ike_sa(self.table.owner_of(slot))[3]
-                self._address(self._out, to[:-2] + _NAT if to[-2:] == _IKE else to, _PORT_NAT)  # N10
+                self._address(self.buffer, to[:-2] + _NAT if to[-2:] == _IKE else to, _PORT_NAT)  # N10
                 return length
         return 0
 
@@ -206,7 +206,7 @@ class Node(Owners):
 
     def _outgoing(self, slot, owner, now):
         """What the owner of an IKE SA has to send: responses go where the request came from, requests to the peer."""
-        out = self._out
+        out = self.buffer
         length = owner.outgoing(out, _MARKER, now)
         if length:
             response = out[_MARKER + _FLAGS] & _RESPONSE

@@ -54,6 +54,7 @@ class Owners:
     """The owners of the SAs in an SpiTable; `lengths` and `hints` are what a Notifier needs to know of them.
 
     lengths -- array of the lengths of an INVALID_SPI datagram over each IKE SA, 0: it has no owner
+    buffer -- what an owner sends is made here; also for who sends at once and leaves nothing in it
     """
 
     def __init__(self, table, lengths, hints):
@@ -67,7 +68,7 @@ class Owners:
         self.child_owners = {}
         self.missed = 0  # events that nobody has read in time
         self.owned = []  # slots that have an owner; who was asked last stands last
-        self._out = bytearray(_OUT)  # for what the owners send
+        self.buffer = bytearray(_OUT)
         self._events = []
         self._followers = ()
         self._unattended = False  # something has happened since the followers last looked
@@ -90,8 +91,8 @@ class Owners:
         self.child_owners[slot] = owner
 
     def _make_room(self, size):
-        if len(self._out) < size:
-            self._out = bytearray(size)
+        if len(self.buffer) < size:
+            self.buffer = bytearray(size)
 
     def detach(self, slot):
         """IKE SA `slot` has no owner any longer: S1.1, it is not established."""

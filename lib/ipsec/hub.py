@@ -37,7 +37,6 @@ _BOARD = sys.implementation.name == "micropython" and sys.platform != "linux"
 _LIMITS = (8, 4, (4, 2, 2, 20), 0) if _BOARD else (64, 64, (32, 16, 16, 500), 100)
 _FAREWELL_MS = const(2000)
 _LOOK_MS = const(20)
-_BUFFER = const(1520)
 EMSGSIZE = const(90)
 
 
@@ -89,7 +88,6 @@ class Hub:
         self.closed = False
         self._connections = connections, stream_buffer
         self._streams = None
-        self._out = bytearray(_BUFFER)
         self._news = asyncio.Event()
         self._task = None
 
@@ -186,11 +184,11 @@ class Hub:
         room = member.current.esp.room() - OVERHEAD
         if len(data) > room:
             raise OSError(EMSGSIZE, "%d octets of data, room for %d" % (len(data), room))
-        size = self.stack.send(self._out, ROOM, source_port, octets, port, data)
-        length = member.seal(self._out, size, ticks_ms())
+        size = self.stack.send(self.node.buffer, ROOM, source_port, octets, port, data)
+        length = member.seal(self.node.buffer, size, ticks_ms())
         if not length:
             raise OSError(EINVAL, "not sent to %s: %s" % (host, member.refused))
-        self.udp.send(PORT_NAT, member.place, self._out, length, None, self.udp.asked(member.place))
+        self.udp.send(PORT_NAT, member.place, self.node.buffer, length, None, self.udp.asked(member.place))
 
     async def close(self):
         """Delete all tunnels: the peers are told, and have two seconds to answer."""

@@ -37,7 +37,6 @@ _SILENCES = (-1, -2)  # reasons.NO_RESPONSE and NO_RESPONSE_AUTH
 _FAREWELL_MS = const(2000)
 _LOOK_MS = const(20)
 _AGAIN_MS = const(1000)
-_BUFFER = const(1520)
 EMSGSIZE = const(90)
 
 
@@ -86,7 +85,6 @@ class Tunnel:
         *times, self._settle_ms = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s, settle_s)]
         self._inside = b"".join([octets_of(text) for text in dns]), connections, stream_buffer
         self._own = udp is None
-        self._out = bytearray(_BUFFER)
         self._news = asyncio.Event()  # for whoever waits for the tunnel
         self._work = asyncio.Event()  # for the task that looks names up
         self._tasks = {}
@@ -184,12 +182,12 @@ class Tunnel:
         """Send a datagram through the tunnel, from that port of ours to (host, port)."""
         host, port = address
         self._fits(len(data))
-        self._carry(self.stack.send(self._out, ROOM, source_port, octets_of(host), port, data), host)
+        self._carry(self.stack.send(self.node.buffer, ROOM, source_port, octets_of(host), port, data), host)
 
     def ping(self, host, number):
         """Send an ICMP echo request with that sequence number."""
         self._fits(0)
-        self._carry(self.stack.ping(self._out, ROOM, octets_of(host), number), host)
+        self._carry(self.stack.ping(self.node.buffer, ROOM, octets_of(host), number), host)
 
     def pongs(self):
         """Sequence numbers of the echo replies that have come since the last call."""
@@ -344,13 +342,13 @@ class Tunnel:
 
     def _carry(self, size, host):
         now = ticks_ms()
-        length = self.life.seal(self._out, size, now)
+        length = self.life.seal(self.node.buffer, size, now)
         if not length:
             why = self.life.current.esp.refused
             if why == "selector":
                 raise OSError(EHOSTUNREACH, "no route to %s: the gateway's traffic selectors leave it out" % host)
             raise OSError(ENOTCONN, "not sent: " + why)
-        if not self.udp.send(PORT_NAT, self.life.endpoint(), self._out, length):
+        if not self.udp.send(PORT_NAT, self.life.endpoint(), self.node.buffer, length):
             error = self.udp.error
             number = error.errno if isinstance(error, OSError) else EHOSTUNREACH
             raise OSError(number or EHOSTUNREACH, "not sent: %s" % error)
