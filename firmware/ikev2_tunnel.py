@@ -1,8 +1,10 @@
 """The tunnel that ikev2.json asks for. Imported only where it names a gateway: a tunnel takes RAM."""
 
 import asyncio
+from errno import ENOMEM
 
 import ikev2_memory
+from ikev2.net.memory import in_words
 from ikev2.net.sockets import ticks_ms
 from ipsec import Tunnel, sleep
 from ipsec.esp import REASONS
@@ -53,14 +55,25 @@ def _say(event, say):
         say(_NEWS[event[0]] % event[1])
 
 
+def _lacks_room(udp):
+    """The last datagram that was not sent or read was so for want of memory; a tunnel that is up looks dead then."""
+    error = udp.error
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == ENOMEM)
+
+
 async def tell(tunnel, say):
-    """Say what becomes of it."""
+    """Say what becomes of it, and between two events once what its sockets lack."""
+    errors = tunnel.udp.errors
     while True:
         event = tunnel.event()
         if event:
+            errors = tunnel.udp.errors
             _say(event, say)
         else:
             drop(tunnel.life)
+            if 0 <= errors < tunnel.udp.errors and _lacks_room(tunnel.udp):
+                errors = -1
+                say("datagrams are lost: " + in_words(MemoryError()))
             await asyncio.sleep(_LOOK_S)
 
 

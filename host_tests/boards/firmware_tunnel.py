@@ -1,10 +1,12 @@
 """Cases of ikev2_tunnel, with a gateway at 127.0.0.1 that test_firmware.py runs."""
 
+import asyncio
 import socket
 import sys
-from errno import ENOMEM
+from errno import EHOSTUNREACH, ENOMEM
 
 from ikev2.net.sockets import readable
+from ikev2.node import Node
 from ikev2.spi_table import SpiTable
 
 from boards.fake_esp32 import Reset, Rtc, Station, Watchdog
@@ -59,6 +61,47 @@ def tunnel_comes_up():
     _run(user)
     _run(again)  # run() goes on after Ctrl-C with a tunnel of its own
     sys.modules["ikev2_main"].status()
+
+
+class _Carrying:
+    """As much of a Tunnel and its Life as `tell` looks at."""
+
+    attempt = None
+    sas = ()
+    moved = False
+
+    def __init__(self):
+        self.life = self
+        self.udp = PcUdp(Node(SpiTable(1, 1), bytes), raw=())
+
+    def event(self):
+        moved, self.moved = self.moved, False
+        return ("moved", "10.77.0.2") if moved else None
+
+
+def sockets_without_memory_are_said_once_between_two_events():
+    import ikev2_tunnel
+
+    said = []
+
+    async def errors():
+        tunnel = _Carrying()
+        telling = asyncio.create_task(ikev2_tunnel.tell(tunnel, said.append))
+        for error in (OSError(EHOSTUNREACH, "no route"), OSError(ENOMEM, "none"), MemoryError()):
+            await asyncio.sleep(2 * ikev2_tunnel._LOOK_S)
+            assert not said or isinstance(error, MemoryError)
+            tunnel.udp.count(error)
+        tunnel.moved = True
+        await until(lambda: len(said) == 2)
+        tunnel.udp.count(MemoryError())
+        await until(lambda: len(said) == 3)
+        telling.cancel()
+        tunnel.udp.close()
+
+    asyncio.run(errors())
+    assert [line.split(",")[0] for line in said] == [
+        "datagrams are lost: no room", "tunnel moved", "datagrams are lost: no room",
+    ], said  # fmt: skip
 
 
 def tunnel_has_no_room_at_first():

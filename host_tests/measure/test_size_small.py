@@ -18,6 +18,25 @@ def test_renewal():
     assert min(free, lowest) >= 12 * 1024 and live <= 110000
 
 
+def test_streams_want_more_and_the_board_says_so():
+    program = """
+import asyncio, ikev2_main
+async def program():
+    own = [bytearray(512) for _ in range(20)]
+    tunnel = await ikev2_main.up()
+    print("tunnel up")
+    try:
+        await tunnel.open_connection("10.77.0.1", 1883)
+    except (OSError, MemoryError) as error:
+        print("no connection: %s" % error)
+    await asyncio.sleep(60)
+ikev2_main.run(program())
+"""
+    with size_small.scene(program=program) as device:
+        device.until("tunnel up")
+        device.until(r"datagrams are lost: no room, \d+ octets free")
+
+
 def test_what_makes_sas_is_dropped():
     program = """
 import asyncio, sys, ikev2_main
