@@ -86,6 +86,29 @@ def test_what_came_before_a_timeout_is_read_afterwards_w4(monkeypatch, what):
     assert getattr(sock, what)(*[12] * (what == "read")) == b"half a line\n"
 
 
+def test_who_closes_when_the_peer_is_gone_hears_no_error_w1(monkeypatch):
+    """More was written than had room: nobody is left to have it."""
+
+    async def play():
+        world = World(monkeypatch)
+        served = []
+
+        async def serve(reader, writer):
+            served.append(writer)
+
+        await world.ends[1].start_server(serve, PORT)
+        opening = asyncio.ensure_future(world.ends[0].open_connection("10.77.0.9", PORT))
+        await world.run([opening])
+        writer = opening.result()[1]
+        writer.write(bytes(5000))
+        served[0].abort()
+        await world.run([])
+        closing = asyncio.ensure_future(writer.wait_closed())
+        assert not await world.run([closing]) and closing.result() is None
+
+    asyncio.run(play())
+
+
 class _Tls:
     """TLS of which nothing is on its way."""
 
