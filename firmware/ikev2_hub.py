@@ -42,4 +42,8 @@ async def tell(hub, say):
 def lines(hub):
     """(name, value) of what status() shows."""
     there = hub.addresses()
-    return [(id, "up, inside %s" % there[id] if id in there else "not there") for id in sorted(hub.peers.peers)]
+    shown = [(id, "up, inside %s" % there[id] if id in there else "not there") for id in sorted(hub.peers.peers)]
+    tcp = hub.stack.tcp
+    for one in tcp.connections if tcp else ():
+        shown.append(("stream %d.%d.%d.%d:%d" % (tuple(one.host) + (one.port,)), one.state))
+    return shown

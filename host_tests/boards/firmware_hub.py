@@ -79,6 +79,25 @@ def hub_of_a_board_accepts_and_says_who():
     assert len(main.node._followers) == 2, main.node._followers
 
 
+def hub_of_a_board_shows_who_is_there_and_its_streams():
+    """In status(): each peer that is accepted, each connection of theirs."""
+
+    async def user(main):
+        tunnel = _caller()
+        await tunnel.up()
+        server = await main.hub.start_server(lambda *_: None, 80)
+        _, stream = await tunnel.open_connection(main.hub.inside, 80)
+        shown = dict(sys.modules["ikev2_hub"].lines(main.hub))
+        port = stream.connection.local_port
+        assert shown["sensor-7"] == "up, inside " + tunnel.address and shown["sensor-8"] == "not there", shown
+        assert shown["stream %s:%d" % (tunnel.address, port)] in ("ESTABLISHED", "SYN-RECEIVED"), shown
+        stream.abort()
+        server.close()
+        await tunnel.close()
+
+    _run(user)
+
+
 def hub_of_a_board_requires_a_ppk():
     """Q4, Q3: of whom `accept` gives one, the right one; others come without."""
     accept = {"sensor-7": {"psk": PSK, "ppk": "p" * 32, "ppk_id": "sensor-7.ppk"}, "sensor-8": PSK}
