@@ -62,6 +62,15 @@ def test_what_is_no_utf_8(octets):
         text_of(octets)
 
 
+@pytest.mark.parametrize("network", ["10.9.0.0/31", "10.9.0.1", "0.0.0.0/0", "10.9.0.1/24", "224.0.0.0/24", "a/24"])
+def test_what_is_no_pool(network):
+    with pytest.raises(ValueError, match="a network of 4 addresses at least"):
+        check("pool", network)
+    check("pool", "10.9.0.0/24")
+    check("pool", "10.9.0.252/30")
+    check("pool", "16.0.0.0/4")
+
+
 LIMITS = {
     "led": (-1, 60), "watchdog_s": (0, 86400), "sources": (1, 255), "ike_sas": (1, 256), "child_sas": (1, 256),
     "answers_per_s": (0, 1000000), "burst": (0, 0xFFFFFFF), "per_source_ms": (0, 0xFFFFFFF), "hint_ms": (0, 0xFFFFFFF),

@@ -142,6 +142,8 @@ def test_the_group_of_the_ke_payload_decides_k1_k2():
     second = ike(*scripted_gateway.transforms(1, CBC[1], 14), number=2, spi=IKE_SPI)
     assert take(first + second, 1, 8, ke=14) == (0, 2, CBC[1], 14, IKE_SPI)
     assert take(first + second, 1, 8, ke=31) == (0, 1, CBC[0], 31, IKE_SPI)
+    again = ike(*scripted_gateway.transforms(1, CBC[1], 31), number=2, spi=IKE_SPI)
+    assert take(first + again, 1, 8, ke=31) == (0, 1, CBC[0], 31, IKE_SPI)
     pfs = esp(*PLAIN, (4, 31, 0))
     assert take(pfs, ke=31)[3] == 31 and take(pfs, ke=14)[3] == 31 and take(pfs)[3] == 31
     optional = esp(*PLAIN, (4, 31, 0), (4, 0, 0))

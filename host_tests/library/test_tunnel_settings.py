@@ -5,6 +5,8 @@ import json
 import pytest
 from ikev2.config import ConfigError, parse
 from ipsec import Tunnel
+from ipsec.hub import Hub
+from scapy.layers.inet import ICMP, IP
 
 from library.machines import on_unix
 
@@ -76,3 +78,17 @@ def test_what_is_good_is_taken():
     tunnel = Tunnel(**arguments(settings))
     assert not tunnel.is_up
     tunnel.udp.close()
+
+
+@pytest.mark.parametrize("kind", [Tunnel, Hub])
+def test_twenty_echoes_in_a_burst_are_answered_t3(kind):
+    if kind is Tunnel:
+        made = Tunnel(**arguments({"inside": "10.9.0.254"}))
+    else:
+        made = Hub(
+            "hub.example", {"sensor-7": b"of no value, but long enough"}, "10.9.0.254", "10.9.0.0/24", port=14505
+        )
+    packet = bytes(IP(src="10.9.0.1", dst="10.9.0.254") / ICMP() / b"abc")
+    answers = [made.stack.receive(bytearray(packet), len(packet), 0) for _ in range(30)]
+    assert answers == [len(packet)] * 20 + [answers[-1]] * 10 and answers[-1] <= 0
+    made.udp.close()

@@ -169,7 +169,7 @@ class Tcp:
         for one in list(self.connections) if packet[header] == 3 else ():
             w = one.words
             code = packet[header + 1]
-            if 0 <= quoted(packet, header + 8, one.numbers) <= w[_MAX]:
+            if 0 <= quoted(packet, header + 8, one.numbers) < w[_MAX]:
                 if code == 3 and w[_PHASE] == _SYN_SENT:
                     one.refused()
                 elif code == 4 and w[_PHASE] == _OPEN and w[_WORD_MSS] > _MSS_DEFAULT:
