@@ -22,9 +22,10 @@ ikev2/spi_table ikev2/udp ikev2/window ikev2/wire ipsec/__init__ ipsec/attempts 
 ipsec/ipv4 ipsec/life ipsec/sleep ipsec/socket ipsec/spd ipsec/traffic ipsec/tunnel""".split()
 _MAIN = b"import ikev2_main\nikev2_main.run\nprint('runs %s')\n"
 _BOOT = b"print('boot.py runs')"
-SYSTEMS = pytest.mark.parametrize("system", ["lfs", "fat"])
-# Each operation of littlefs ends with a write; between two writes of one operation FAT itself is not sound.
-STEPS = pytest.mark.parametrize(("system", "counted"), [("lfs", "write"), ("fat", "operation")])
+_MACHINES = [("unix", "lfs", "write"), ("newest", "lfs", "write")]
+_NAMES = ("micropython", "system")
+SYSTEMS = pytest.mark.parametrize(_NAMES, [given[:2] for given in _MACHINES], indirect=["micropython"])
+STEPS = pytest.mark.parametrize((*_NAMES, "counted"), _MACHINES, indirect=["micropython"])
 
 
 def former():
@@ -36,7 +37,7 @@ def former():
     return files | {"/main.py": _MAIN % b"0.2.0", "/boot.py": _BOOT, "/ikev2.json": b'{"log": true}'}
 
 
-@pytest.fixture(params=["unix", "newest"])
+@pytest.fixture
 def micropython(request):
     return stock.interpreter(request.param)
 
@@ -178,6 +179,19 @@ def test_power_cut_at_each_step(machine, second, counted, main):
     assert old_until(cut(machine, sent, counted), "1", "2")
 
 
+@pytest.mark.parametrize(("micropython", "system"), [("newest", "lfs")], indirect=["micropython"])
+@pytest.mark.parametrize("main", [_MAIN % b"1", b"print('runs 1')"])
+def test_power_cut_at_each_operation_of_fat(machine, micropython, second, main, tmp_path, monkeypatch):
+    """What is sent to it, done once more without a pty: between two writes of one operation FAT itself is not sound."""
+    there = deploy.present
+    upper = ["/MAIN.PY.NEW"]
+    monkeypatch.setattr(deploy, "present", lambda board, paths: upper if paths == upper else there(board, paths))
+    sent = second()
+    fat = stock.Board(micropython, "fat", tmp_path / "fat")
+    bring(fat, modules(1) | {"/boot.py": _BOOT, "/ikev2.json": b'{"log": false}', "/main.py": main})
+    assert old_until(cut(fat, sent, "operation"), "1", "2")
+
+
 def clean(machine):
     """True if there is nothing but the second version and what is kept of the first."""
     kept = {"lib", "boot.py", "main.py", "ikev2.json", "main_before.py", "ikev2_before.json"}
@@ -199,9 +213,10 @@ def test_the_next_deploy_finishes_what_was_cut_off(machine, second, counted):
         steps += 9
 
 
-@pytest.mark.parametrize(("system", "most"), [("lfs", 14), ("fat", 28)])
-def test_a_full_file_system_leaves_the_old(machine, second, monkeypatch, capsys, most):
+@SYSTEMS
+def test_a_full_file_system_leaves_the_old(machine, second, monkeypatch, capsys):
     """Refused; where files take more blocks than was thought, given up on the way: nothing is begun without room."""
+    most = 14
     begin = machine.image.read_bytes()
     fill = (
         "s=os.statvfs('/')\nf=open('/full','wb')\nf.write(bytes(s[0]*(s[3]-%d)))\nf.close()\n"
