@@ -4,11 +4,11 @@ What is none of these, a PHY whose pins only its owner knows for instance, boot.
 """
 
 import asyncio
+import sys
 
-try:
-    import network
-except ImportError:
-    network = None  # the emulated board
+import ikev2_memory  # noqa: F401, it has looked for what is built in
+
+network = sys.modules.get("network")  # None: the emulated board
 
 _JOIN_S = 15  # for a join in progress: association, keys and DHCP take 2 to 5 s, more with a bad signal
 _POLL_S = 0.02

@@ -58,7 +58,7 @@ def test_ppk(measured):
 def test_wake(measured):
     """From the first line of main.py, frozen, to the first ESP packet."""
     reading = measured["wake from reset to the first reading sent, keys kept"]
-    assert reading <= 7300000 * MARGIN
+    assert reading <= 7050000 * MARGIN
     assert measured["wake from reset to a reading sent by a kept connection"] - reading <= 1000000
 
 

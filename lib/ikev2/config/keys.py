@@ -159,6 +159,8 @@ def check(key, value):
     kind = KEYS[key][0]
     if type(value) is not kind:
         raise ValueError("%r must be %s" % (key, _KINDS[kind]))
+    if value is KEYS[key][1]:
+        return
     if kind is int:
         _check_number(key, value)
     elif kind is dict:
