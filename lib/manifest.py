@@ -11,7 +11,8 @@ metadata(
 _WAKE = {
     "ikev2": """__init__ wire slots spi_table budget hints notifier owners node net/__init__ net/memory net/addresses
         net/sockets net/udp config/__init__ config/keys config/reader crypto/__init__ crypto/octets crypto/hmac
-        crypto/aes crypto/cbc sa/__init__ sa/selectors sa/policy sa/payloads sa/sk sa/window sa/informational sa/rekeys""",
+        crypto/aes crypto/cbc sa/__init__ sa/selectors sa/policy sa/payloads
+        sa/sk sa/window sa/informational sa/rekeys""",
     "inside": "__init__ ipv4 stack udp",
     "ipsec": "__init__ tunnel sleep traffic esp spd life holdings attempts",
 }

@@ -183,19 +183,19 @@ class _Trials:
             self.found["%s:%d" % place] = said or "died"
 
 
-def trials(device, phase, error, every=1, files=".py", after=None):
+def trials(device, phase, error, every=1, files=".py", judge=None):
     """(number of lines, {line: what is wrong after an error at it}) of lib, where MicroPython's heap may end.
 
     The device is used up. Only lines that the phase comes by, and each nth of them, in files whose paths end so.
-    `after` says what is wrong two minutes later.
+    `judge` says what is wrong then, in place of `after`.
     """
-    after = after or _after
+    judge = judge or after
     tracer = _Trials(error, every, files)
     gc.freeze()  # a collection in a fork would copy what it looks at
     try:
         _phase(device, phase, tracer)
         if tracer.pipe is not None:
-            said = after(device)
+            said = judge(device)
     except BaseException:
         if tracer.pipe is None:
             raise
@@ -224,7 +224,7 @@ def _write(pipe, octets):
         octets = octets[os.write(pipe, octets) :]
 
 
-def _after(device):
+def after(device):
     """What is wrong two minutes later, with a gateway that is reachable."""
     device.there = True
     if device.life.closed:

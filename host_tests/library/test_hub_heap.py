@@ -115,7 +115,7 @@ def test_a_full_heap_at_every_line_of_a_hub_k14_a6_h1(monkeypatch, phase):
     if PHASES[phase]:
         world.up()
         world.run(1000)
-    count, wrong = faults.trials(world, phase, MemoryError("as the test wants"), files=_FILES, after=after)
+    count, wrong = faults.trials(world, phase, MemoryError("as the test wants"), files=_FILES, judge=after)
     print(phase.__name__, count)
     assert not wrong, "\n".join(f"{place}: {what}" for place, what in wrong.items())
     assert count > 5
