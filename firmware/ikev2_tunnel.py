@@ -44,10 +44,8 @@ def kept(tunnel):
 
 def drop(life):
     """What has made SAs, once it is done: what an attempt or a rekey was begun with has to be there to its end."""
-    if not life.attempt:
-        ikev2_memory.drop(ikev2_memory.ATTEMPT)
-        if not [owner for owner in life.sas if owner.rekeys and owner.rekeys.rekeying]:
-            ikev2_memory.drop(ikev2_memory.REKEY)
+    if not life.attempt and not [owner for owner in life.sas if owner.rekeys and owner.rekeys.rekeying]:
+        ikev2_memory.drop(ikev2_memory.MAKING)
 
 
 def _say(event, say):
