@@ -127,15 +127,24 @@ def test_a_board_that_accepts():
     assert list(config["accept"]) == ["sensor-8"] and not config["gateway"]
 
 
-def test_a_hub_as_a_service(tmp_path):
-    """What ExecStart says, with the configuration beside it and the service's folder of credentials."""
+@pytest.mark.parametrize("shell", ['exec "$0" "$@"', 'trap "" INT; exec "$0" "$@"'])
+def test_a_hub_as_a_service(tmp_path, shell):
+    """What ExecStart says, with the configuration beside it and the service's folder of credentials.
+
+    SIGTERM ends it, also as a script's job in the background, for which Ctrl-C is ignored.
+    """
     (tmp_path / "hub.json").write_text(program('"address": "10.9.0.7"}, "sensor-8"', "json"))
     line = re.search("^ExecStart=(.*)$", program("ExecStart", "ini"), re.MULTILINE)[1]
     python, *words = shlex.split(line.replace("${CREDENTIALS_DIRECTORY}", str(tmp_path)))
     assert python.endswith("/python")
-    with subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True, env=device_environment()) as hub:
-        assert hub.stdout.readline() == "hub.example, inside 10.9.0.254: waiting for 2 peers\n"
-        hub.terminate()
+    command = ["sh", "-c", shell, sys.executable, *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=device_environment()) as hub:
+        try:
+            assert hub.stdout.readline() == "hub.example, inside 10.9.0.254: waiting for 2 peers\n"
+            hub.terminate()
+            assert hub.wait(60) == 0
+        finally:
+            hub.kill()
 
 
 def test_a_program_with_a_hub(tmp_path):

@@ -106,10 +106,16 @@ def parser():
     return made
 
 
+def _terminated(*_):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a script's job in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.raise_signal(signal.SIGINT)
+
+
 def polite():
     """Lines come as they are made, and SIGTERM is as good as Ctrl-C."""
     sys.stdout.reconfigure(line_buffering=True)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _terminated)
 
 
 def main(arguments=None):
