@@ -36,7 +36,7 @@ CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ik
                  "ikev2_telling")  # fmt: skip
 
 # Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others.
-_GROWTH = 70000
+_GROWTH = 76000
 _AT_MOST = 200000  # who has more, PSRAM for instance, need not care
 _KEPT = 50
 

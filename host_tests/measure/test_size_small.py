@@ -22,7 +22,7 @@ def test_streams_want_more_and_the_board_says_so():
     program = """
 import asyncio, ikev2_main
 async def program():
-    own = [bytearray(512) for _ in range(20)]
+    own = [bytearray(512) for _ in range(32)]
     tunnel = await ikev2_main.up()
     print("tunnel up")
     try:
