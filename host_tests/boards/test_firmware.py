@@ -114,7 +114,8 @@ def test_tunnel(case, machine, tmp_path, served):
         assert once[:7] == [INIT, IKE_AUTH, "ESP", "ESP", INFORMATIONAL, "ESP", INFORMATIONAL]
         assert set(once[7:]) <= {INFORMATIONAL, "ESP"}  # K7: elsewhere than before sleep
     else:
-        assert heard == [INIT, IKE_AUTH, "ESP", INIT, IKE_AUTH, "ESP", INIT, IKE_AUTH]
+        assert [what for what in heard if what != "ESP"] == [INIT, IKE_AUTH] * 3  # ports are read one after the other
+        assert heard.count("ESP") == 2 and heard.index("ESP") > heard.index(IKE_AUTH)
         assert said.count("does not fit") == 2
 
 
