@@ -1,6 +1,7 @@
 """make deploy onto stock unix ports on a pty, with littlefs and FAT, cut off everywhere: the old runs, or the new."""
 
 import ast
+import contextlib
 import os
 import re
 import socket
@@ -64,29 +65,38 @@ for path, octets in {files!r}.items():
 
 
 def connected(machine):
-    """Its raw REPL, once that answers: this port has none of its own, and ours misses what comes while it begins."""
+    """Its raw REPL, once that answers: a Ctrl-C is a signal there, and may take with it what is typed behind it."""
     for _ in range(5):
-        board = deploy.connect(machine.repl_device)
-        try:
-            board.exec("pass")
-            return board
-        except TransportError:
-            board.close()
+        with contextlib.suppress(board_files.Refused):
+            board = deploy.connect(machine.repl_device)
+            try:
+                board.exec("pass")
+                return board
+            except TransportError:
+                board.close()
     raise AssertionError("no answer")
 
 
 def deployed(machine, config, main):
-    """Deploy, and return all code that the board was sent."""
-    sent = []
-    with machine:
-        board = connected(machine)
-        whole = board.exec
-        board.exec = lambda code, **options: (sent.append(code), whole(code, **options))[1]
-        try:
-            deploy.deploy(board, config, main)
-        finally:
-            board.close()
-    return sent
+    """Deploy, and return all code that the board was sent; anew where the pty has lost some of it (see connected)."""
+    begin = machine.image.read_bytes()
+    for _ in range(5):
+        sent = []
+        machine.image.write_bytes(begin)
+        with machine:
+            board = connected(machine)
+            whole = board.exec
+            board.exec = lambda code, sent=sent, whole=whole, **options: (sent.append(code), whole(code, **options))[1]
+            try:
+                deploy.deploy(board, config, main)
+                return sent
+            except TransportExecError:
+                raise
+            except TransportError as error:
+                print("anew:", error)
+            finally:
+                board.close()
+    raise AssertionError("the board did not answer")
 
 
 def runs(machine):
