@@ -73,8 +73,9 @@ def test_tshark_finds_the_publish_that_a_waking_begins_with(published, tmp_path)
     assert bytes.fromhex(first.find(".//field[@name='mqtt.msg']").get("value")) == b"21.7"
 
 
-def test_a_sleep_that_forgets_the_connection_is_said_to(monkeypatch):
-    """A device that forgets its tunnel: the broker has the reading, but not by the first packet."""
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Devices that keep nothing while they sleep."""
     off = demo_tunnel.Device.off
 
     def forgets(device):
@@ -82,6 +83,10 @@ def test_a_sleep_that_forgets_the_connection_is_said_to(monkeypatch):
         device.rtc.write_bytes(b"")
 
     monkeypatch.setattr(demo_tunnel.Device, "off", forgets)
+
+
+def test_a_sleep_that_forgets_the_connection_is_said_to(forgetful):
+    """A device that forgets its tunnel: the broker has the reading, but not by the first packet."""
     with demo_broker.broker() as broker:
         story = demo_tunnel.publish(broker, say=lambda line: None)
     assert any("inside the first packet after sleep was None" in line for line in story.wrong), story.wrong
@@ -93,15 +98,8 @@ def test_readme_shows_a_wake_as_it_is(played):
     assert set(masked(program("5. It wakes.", "")).splitlines()) <= set(masked(shown).splitlines())
 
 
-def test_a_story_that_goes_wrong_is_said_to(monkeypatch):
+def test_a_story_that_goes_wrong_is_said_to(forgetful):
     """A device that forgets while it sleeps: no tunnel, and the server misses a reading. Nobody asks for keys here."""
-    off = demo_tunnel.Device.off
-
-    def forgets(device):
-        off(device)
-        device.rtc.write_bytes(b"")
-
-    monkeypatch.setattr(demo_tunnel.Device, "off", forgets)
     shown = []
     story = demo_tunnel.play(GATEWAYS["loopback"], say=shown.append)
     assert any("no tunnel" in line for line in story.wrong) and any("the server heard" in line for line in story.wrong)
