@@ -3,14 +3,17 @@
 Both have `name`; `tunnel`, what the device is configured with; `prefix` of its command line; `ports`, the gateway's in
 the place of 500 and 4500, and `local`, the device's; `packets`, all UDP at the gateway's end, each a
 peers.namespaces.Packet; `heard`, what the server behind it got; `news()`, what it has done since the last call;
-`kill()` and `start()`. What the hub has besides: `forward`, ports whose connections go on to ports of 127.0.0.1;
-`inside`, what TCP carried into it, {index in `packets`: words}; and `cut(seconds)`.
+`caught_up()`, which returns when what was sent before is in `packets`; `kill()` and `start()`. What the hub has
+besides: `forward`, ports whose connections go on to ports of 127.0.0.1; `inside`, what TCP carried into it, {index in
+`packets`: words}; and `cut(seconds)`.
 """
 
 import asyncio
 import contextlib
 import os
+import queue
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -35,6 +38,7 @@ _MQTT = {1: "CONNECT", 3: "PUBLISH", 14: "DISCONNECT"}
 _OWN = {500: 500, 4500: 4500}
 PORTS = {500: 15500, 4500: 14500}
 LOCAL = {500: 15501, 4500: 14501}
+_MARK = os.urandom(32)
 _TOLD = (
     r"IKE_SA \S+ established between .*", r"CHILD_SA \S+ established with .*", r"assigning virtual IP .*",
     r"received DELETE for IKE_SA .*", r"deleting IKE_SA \S+",
@@ -60,6 +64,7 @@ class OurHub:
         self.heard = []
         self._forward = dict(forward)
         self._cut_until = 0.0
+        self._marks = queue.Queue()
         self._said = []
         self._read = 0
         self.start()
@@ -84,10 +89,21 @@ class OurHub:
         """The way to it is cut for that long."""
         self._cut_until = time.monotonic() + seconds
 
+    def seen(self, via):
+        """The mark has come there."""
+        self._marks.put(via)
+
     @property
     def is_cut(self):
         """Nothing gets through now."""
         return time.monotonic() < self._cut_until
+
+    def caught_up(self):
+        """See the top: a socket is read in the order of what came, so what comes last shows it."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            for via, port in PORTS.items():
+                last.sendto(_MARK, ("127.0.0.1", port))
+                assert self._marks.get() == via
 
     def news(self):
         """See the top."""
@@ -166,6 +182,9 @@ class _Recorded(Udp):
 
     def take(self, via, got):
         """As Udp has it."""
+        if bytes(got[0]) == _MARK:
+            self._hub.seen(via)
+            return
         if self._hub.is_cut:
             return
         self._record(True, via, endpoint(got[-1]), bytes(got[0]))
@@ -211,6 +230,9 @@ class Charon:
     def packets(self):
         """See the top."""
         return self._router.packets
+
+    def caught_up(self):
+        """See the top: readings by UDP end with the answer, after which nothing is on its way."""
 
     def news(self):
         """See the top: lines of its log."""

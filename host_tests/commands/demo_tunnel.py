@@ -100,6 +100,7 @@ class Story:
         began = time.time()
         said = [line for one in does for line in (self._device.ask(one) if isinstance(one, str) else one()) or ()]
         self.wrong += [line for line in said if line.startswith("failed")]
+        self._gateway.caught_up()
         took = (time.time() - (since or began)) * 1000
         self._number += 1
         self.say(f"\n{self._number}. {title} ({took:.0f} ms)")

@@ -51,7 +51,8 @@ def test_readings_are_published(published):
     assert not any("SYN" in line or "CONNECT" in line for wire in wires[2:5] for line in wire)
     assert "ESP, number" in wires[4][0] and "with PUBLISH inside" in wires[4][0]
     assert not any("IKE" in line or "INFORMATIONAL" in line for line in wires[4])
-    assert [line.split(",")[0] for line in wires[5]][:8] == [
+    first_seen = dict.fromkeys(line.split(",")[0] for line in wires[5])  # a slow hub sees retransmissions in between
+    assert list(first_seen)[:8] == [
         "device > gateway  ESP", "gateway > device  INVALID_SPI", "device > gateway  INFORMATIONAL request",
         "gateway > device  INVALID_IKE_SPI", "device > gateway  IKE_SA_INIT request",
         "gateway > device  IKE_SA_INIT response", "device > gateway  IKE_AUTH request",
