@@ -1,9 +1,7 @@
 """A stock unix port of MicroPython as a board: flash in a file, a REPL on a pty, and a power that can be cut."""
 
-import contextlib
 import os
 import select
-import signal
 import subprocess
 import threading
 import tty
@@ -48,44 +46,37 @@ class Board:
                 return said
 
     def __enter__(self):
+        """It is on once its REPL waits."""
         self._terminal, self._near = os.openpty()
         tty.setraw(self._near)
         self.repl_device = os.ttyname(self._near)
         self._off, self._switch = os.pipe()
-        self._relay = threading.Thread(target=self._carry)
-        self._relay.start()
+        self._power = threading.Thread(target=self._serve)
+        self._power.start()
+        said = b""
+        while not said.endswith(b">>> "):
+            said += os.read(self._near, 4096)
         return self
 
     def __exit__(self, *_):
         os.close(self._switch)
-        self._relay.join()
+        self._power.join()
         for opened in (self._terminal, self._near, self._off):
             os.close(opened)
 
-    def _carry(self):
-        """What is typed, Ctrl-C as a signal, and what is printed; a soft reset is a new process."""
+    def _serve(self):
+        """A process on the terminal; a soft reset is a new one.
+
+        The REPL takes Ctrl-C as it comes, no program is interrupted by it: as a signal it would leave this port's
+        interpreter at any instruction, with locks of its memory held, and whatever is run next waits for them.
+        """
+        command = ["setpriv", "--pdeathsig", "KILL", *self._command, "-", "-1"]
         again = True
         while again:
-            command = ["setpriv", "--pdeathsig", "KILL", *self._command, "-", "-1"]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
-                again = self._carry_of(process)
-
-    def _carry_of(self, process):
-        watched = [process.stdout, self._off]
-        while True:
-            ready, _, _ = select.select(watched, [], [])
-            if self._off in ready:
-                process.kill()
-                return False
-            if process.stdout in ready:
-                octets = process.stdout.read(4096)
-                if not octets:
-                    return process.wait() == _SOFT_RESET
-                os.write(self._terminal, octets)
-                watched = [process.stdout, self._off, self._terminal]
-            elif self._terminal in ready:
-                for number, typed in enumerate(os.read(self._terminal, 4096).split(b"\x03")):
-                    if number:
-                        process.send_signal(signal.SIGINT)
-                    with contextlib.suppress(BrokenPipeError):
-                        process.stdin.write(typed)
+            with subprocess.Popen(command, stdin=self._terminal, stdout=self._terminal) as process:
+                ended = os.pidfd_open(process.pid)
+                off = self._off in select.select([ended, self._off], [], [])[0]
+                os.close(ended)
+                if off:
+                    process.kill()
+            again = not off and process.returncode == _SOFT_RESET

@@ -107,16 +107,9 @@ _typed = bytearray(1)
 
 
 def _read():
-    """An octet; Ctrl-C is a signal, which takes none that came behind it."""
-    try:
-        while not _typed[0]:
-            if not sys.stdin.buffer.readinto(_typed):
-                raise SystemExit
-        octet = _typed[0]
-        _typed[0] = 0
-        return octet
-    except KeyboardInterrupt:
-        return 3
+    if not sys.stdin.buffer.readinto(_typed):
+        raise SystemExit
+    return _typed[0]
 
 
 def _pasted():
@@ -140,7 +133,7 @@ def _run(code, names):
     try:
         exec(code, names)
         return None
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
+    except (Exception, SystemExit) as error:
         return error
 
 
@@ -194,7 +187,7 @@ def _file(path):
         return True
     except SystemExit:
         _soft_reset()
-    except (Exception, KeyboardInterrupt) as error:
+    except Exception as error:
         sys.print_exception(error)
         return False
 
@@ -213,18 +206,9 @@ def _friendly_repl(names):
 
 
 def _board():
-    """boot.py, main.py and the REPL; Ctrl-C may come before it is there."""
-    names = {"__name__": "__main__"}
-    begins = True
-    while True:
-        try:
-            if begins:
-                begins = False
-                _say(b"rst\r\n")  # from here on Ctrl-C ends a program and not this process
-                _file("/boot.py") and _file("/main.py")
-            _friendly_repl(names)
-        except KeyboardInterrupt:
-            pass
+    _say(b"rst\r\n")
+    _file("/boot.py") and _file("/main.py")
+    _friendly_repl({"__name__": "__main__"})
 
 
 try:
