@@ -118,7 +118,7 @@ class FarDevice(faults.Device):
     def tick(self):
         """A slice of long work is none too many."""
         super().tick()
-        self.ticks -= self.ask("node._busy")
+        self.ticks -= self.ask("bool(node._busy)")
 
     def power_on(self):
         self.ask(f"build(*{self.table!r}, **{self.settings!r})", "None")

@@ -241,3 +241,28 @@ def test_bad_limits():
         Node(SpiTable(), counting, hint_ms=-1)
     with pytest.raises(ValueError):
         Node(SpiTable(), counting).expect(3, 37, b"\0\0\0\1")
+
+
+def test_who_works_long_is_alone_at_it_for_20_ms_and_others_meanwhile_only_if_something_happens(node):
+    slices = []
+    mine = node.table.ike_sas()[0]
+    node.owners[mine].work = lambda now: slices.append("worker") or True
+    other = node.table.adopt_ike(bytes(range(8)), bytes(range(8, 16)), True, STRANGER, True)
+    node.attach(other, Owner())
+    node.owners[other].work = lambda now: slices.append("other")
+
+    def ticks(*times):
+        del slices[:]
+        for now in times:
+            node.tick(now)
+            sent(node, now)
+        return slices
+
+    assert ticks(0, 5, 15, 25, 26) == ["worker", "other", "worker", "worker", "worker", "worker", "other"]
+    assert ticks(27, 28) == ["worker"] * 2
+    node.emit(0, other)
+    assert ticks(29) == ["worker", "other"]
+    node.attend(29)
+    assert ticks(30, 31) == ["worker", "worker"]
+    node.detach(mine)
+    assert ticks(32) == ["other"]

@@ -79,7 +79,7 @@ class Node(Owners):
         self._moved = -1  # slot whose peer has moved, to where its reply goes
         self._reply_slot = -1  # whose peer waits for a response
         self._turn = 0  # place in `owned` of the last one that was asked
-        self._busy = False  # long work goes on, and nobody has anything new to send
+        self._busy = None  # `work` of whoever works long, while nobody has anything new to send
         self._asked_at = 0  # when all have last been asked what they have to send
         # Of the last verdict from invalid-spi-protected to deliver-ah: our port, the endpoint, and the slot of the IKE
         # SA that it is about, for deliver-esp and deliver-ah the Child SA's; -1: none.
@@ -102,7 +102,7 @@ class Node(Owners):
         """Tell whoever is concerned what came: the owner of an SA, or who accepts."""
         self.via = via
         self.source = source
-        self._busy = False
+        self._busy = None
         self.slot = slot = self._notifier.slot
         if verdict >= _DELIVER_ESP:
             owner = self.child_owners.get(slot)
@@ -154,7 +154,7 @@ class Node(Owners):
             if not (self._unattended and self._followers):
                 self._asked_at = now
                 break
-            self._busy = False
+            self._busy = None
             self.attend(now)
         return 0
 
@@ -242,20 +242,23 @@ class Node(Owners):
         return wait
 
     def tick(self, now):
-        """Let time pass; then ask `outgoing`."""
+        """Let time pass; then ask `outgoing`. Who works long is alone at it for so long as the others may wait."""
+        work, self._busy = self._busy, None
+        if self._unattended or not work or not work(now):
+            work = self._work(now)
+        if work and elapsed(now, self._asked_at) < _PATIENT_MS:
+            self._busy = work
+
+    def _work(self, now):
+        """Let time pass for everybody; who has more to do."""
         self._budget.tick(now)
-        error = None
-        busy = False
-        for owner in [self.owners[slot] for slot in self.owned]:
+        error = working = None
+        for work in [self.owners[slot].work for slot in self.owned] + [follower.tick for follower in self._followers]:
             try:
-                busy = owner.work(now) or busy
+                if work(now):
+                    working = work
             except Exception as raised:
                 error = raised
-        for follower in self._followers:
-            try:
-                busy = follower.tick(now) or busy
-            except Exception as raised:
-                error = raised
-        self._busy = bool(busy) and elapsed(now, self._asked_at) < _PATIENT_MS
         if error:
             raise error
+        return working

@@ -112,6 +112,7 @@ class Owners:
         if slot in self.owned:
             self.owned.remove(slot)
         self.lengths[slot] = 0
+        self._unattended = True
         self.answered(slot)
 
     def ike_gone(self, slot):

@@ -155,20 +155,20 @@ class SpiTable:
 
     # Changes.
 
-    def add_ike(self, random, initiator, peer, spi_peer=bytes(8), established=False):
+    def add_ike(self, random, initiator, peer, spi_peer=bytes(8), established=False, via=None):
         """Enter an IKE SA under an SPI of our choice, made from random(n) -> n octets; returns its slot."""
         own = self.ike.choose(random)
         spi_i, spi_r = (own, spi_peer) if initiator else (spi_peer, own)
-        return self.adopt_ike(spi_i, spi_r, initiator, peer, established)
+        return self.adopt_ike(spi_i, spi_r, initiator, peer, established, via)
 
-    def adopt_ike(self, spi_i, spi_r, initiator, peer, established=False):
-        """Enter an IKE SA with given SPIs; returns its slot. The peer's SPI may be zero, not yet known."""
+    def adopt_ike(self, spi_i, spi_r, initiator, peer, established=False, via=None):
+        """Enter an IKE SA with given SPIs; returns its slot. The peer's SPI may be zero; `via` as below."""
         spi_i, spi_r = _octets(spi_i, 8, "initiator SPI"), _octets(spi_r, 8, "responder SPI")
         own, spi_peer = (spi_i, spi_r) if initiator else (spi_r, spi_i)
         if not any(own):
             raise ValueError("IKE SPIs %r, %r" % (spi_i, spi_r))
         peer = self._endpoint(peer)
-        from_500 = peer[-2:] == _PORT_500
+        from_500 = via == PORT if via else peer[-2:] == _PORT_500
         slot = self.ike.claim(_USED | _VARIANT if initiator else _USED, own)
         self._set(slot, spi_peer, peer, established, from_500)  # K14: nothing here and below takes any heap
         return slot

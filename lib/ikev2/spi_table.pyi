@@ -10,8 +10,17 @@ class SpiTable:
         peer: bytes,
         spi_peer: bytes = ...,
         established: bool = False,
+        via: int | None = None,
     ) -> int: ...
-    def adopt_ike(self, spi_i: bytes, spi_r: bytes, initiator: bool, peer: bytes, established: bool = False) -> int: ...
+    def adopt_ike(
+        self,
+        spi_i: bytes,
+        spi_r: bytes,
+        initiator: bool,
+        peer: bytes,
+        established: bool = False,
+        via: int | None = None,
+    ) -> int: ...
     def update_ike(
         self,
         slot: int,

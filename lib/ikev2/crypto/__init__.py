@@ -55,14 +55,19 @@ def cipher(name, key):
     if len(key) != key_size(name):
         raise ValueError("%s: a key of %d octets" % (name, len(key)))
     size = _KEYS[name][0]
+    return usable(name)(bytes(key[:size]), bytes(key[size:]))
+
+
+def usable(name):
+    """The class of that cipher, which has iv_size and block, once it has given its known answers on this machine."""
     made = _known.get(name)
     if not made:
         from .known import check
 
         made = _class(name)
-        check(name, made, size == 32)
+        check(name, made, _KEYS[name][0] == 32)
         _known[name] = made
-    return made(bytes(key[:size]), bytes(key[size:]))
+    return made
 
 
 def _class(name):

@@ -239,11 +239,10 @@ class Acceptor:
     def _begin(self, via, source, request, spi_i, chosen, theirs, value, now):
         node = self.node
         try:
-            slot = node.table.add_ike(node.random, False, source, spi_i)
+            slot = node.table.add_ike(node.random, False, source, spi_i, False, via)
         except ValueError:  # no room in the table
             return
         try:
-            node.table.update_ike(slot, via=via)
             responder = Responder(self, slot, source, request, chosen, theirs, value, now)
             node.attach(slot, responder)
             self.half_open.append(responder)

@@ -154,9 +154,9 @@ class Responder:
             return False
         acceptor = self._acceptor
         node, peers, proof, slot = acceptor.node, acceptor.peers, self.proof, self.slot
-        node.table.update_ike(slot, peer=source, via=via)  # A13
         accepted = Acceptance(node, slot, peers, proof, message[at + HEADER], octets, self.uses_ppk)
         first, payloads = accepted.answer
+        node.table.update_ike(slot, peer=source, via=via, established=accepted.peer is not None)  # A13
         if not accepted.peer:  # A8
             spi_i, spi_r = node.table.ike_sa(slot)[:2]
             self._say(proof.sealed(node.random, spi_i, spi_r, IKE_AUTH, RESPONSE, 1, first, payloads))
@@ -170,7 +170,6 @@ class Responder:
         ike = IkeSa(node, slot, proof.sa, 0, 2, rekeys=rekeys)
         ike.be_patient()
         ike.respond(IKE_AUTH, 1, proof.sa.iv(node.random, True, 1), (first, payloads, False))
-        node.table.update_ike(slot, established=True)
         node.attach(slot, ike)
         ike.alive(now)
         node.emit(ESTABLISHED, slot, child.slot if child else None)

@@ -249,11 +249,10 @@ class Rekeying:
             selectors = {}
             children = table.children(ike.slot)
             made = pending.answer(PROTOCOL_IKE, spi_r, our_nonce)
-            slot = table.adopt_ike(spi_i, spi_r, False, peer, True)
+            slot = table.adopt_ike(spi_i, spi_r, False, peer, True, table.via(ike.slot))
         except ValueError:
             return refuse(TEMPORARY_FAILURE)
         try:
-            table.update_ike(slot, via=table.via(ike.slot))
             successor = IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys)
             successor.rank = ike.rank + 1
             if ike.patient:

@@ -14,7 +14,7 @@ import struct
 from portable import const
 
 from .. import wire
-from ..crypto import ICV, cipher, integrity_size
+from ..crypto import ICV, cipher, integrity_size, key_size, usable
 from ..crypto.octets import pad_with_zeros
 from ..wire import HEADER, SK
 
@@ -38,12 +38,12 @@ class Protection:
     """The keys of what we send and of what we receive, SK_e and SK_a in one, as crypto.cipher takes them."""
 
     def __init__(self, cipher_name, key_out, key_in):
+        if not len(key_in) == len(key_out) == key_size(cipher_name):
+            raise ValueError("%s: keys of %d and %d octets" % (cipher_name, len(key_out), len(key_in)))
         self.cipher_name = cipher_name
         self.key_out = key_out
         self.key_in = key_in
-        if len(key_in) != len(key_out):
-            raise ValueError("%s: keys of %d and %d octets" % (cipher_name, len(key_out), len(key_in)))
-        made = cipher(cipher_name, key_out)
+        made = usable(cipher_name)
         self.iv_size = made.iv_size
         self._block = made.block
         self._start = _HEAD + self.iv_size  # where the encrypted part begins

@@ -148,14 +148,12 @@ class Window:
             state[_STATUS] = status & ~_ANSWER_DUE | (_OVER if status & _LAST_ANSWER else 0)
             first, exchange = state[_ANSWER_FIRST], state[_ANSWER_EXCHANGE]
             return self._seal(out, at, exchange, RESPONSE, self._get(_ANSWERED_ID), first, self._answer, _ANSWER_IV)
-        if self._rests(now):
-            return 0
         if not state[_TRIES]:
             if status & _MAKING or self.next_timer(now):
                 return 0
             again = False
             self._begin()
-        elif self._left(now):
+        elif self._rests(now) or self._left(now):
             return 0
         elif state[_TRIES] == _TRIES_AT_MOST:
             if not self.patient:  # P3
@@ -172,12 +170,8 @@ class Window:
         state = self._state
         if state[_STATUS] & (_ANSWER_DUE | _OVER | _MAKING):
             return 0
-        if self._rests(now):
-            return -1
-        if state[_TRIES]:
-            return self._left(now)
-        if state[_STATUS] & _DUE:
-            return 0
+        if state[_TRIES] or state[_STATUS] & _DUE:
+            return -1 if self._rests(now) else self._left(now) if state[_TRIES] else 0
         quiet_ms = self._get(_QUIET_MS)
         if not quiet_ms:
             return -1
