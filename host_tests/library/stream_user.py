@@ -9,6 +9,7 @@ import sys
 
 from ikev2.budget import Budget
 from ikev2.net.sockets import sleep_ms, ticks_ms
+from inside import tls
 from inside.stack import Stack
 from inside.stream import Server, Stream
 from inside.tcp import Tcp
@@ -271,7 +272,23 @@ async def secured(wire, folder):
             print(what + ":", await asyncio.wait_for(talk(context, name), 20))
         except OSError:
             print(what + ": refused")
+    await hastened(wire, verifying)
     server.close()
+
+
+async def hastened(wire, context):
+    """Who calls a server with TLS and says nothing, and who has shaken hands and says nothing more."""
+    usual, tls.seconds = tls.seconds, 1
+    shaken = wire.connect(443)
+    await shaken.connected()
+    await shaken.start_tls(context, "server.example")
+    shaken.write(b"line\n")
+    await met("shaken", shaken.readline())
+    await met("silent", wire.connect(443).read(1))
+    shaken.write(b"line\n")
+    await met("shaken still", shaken.readline())
+    await shaken.aclose()
+    tls.seconds = usual
 
 
 async def main(folder):

@@ -25,6 +25,7 @@ def test_what_asyncio_has_w1_w2_w3(interpreter, tmp_path):
         "much: True", "all before the end: True",
         "verified: (b'line\\n', True)", "more than room: (b'line\\n', True)", "unverified: (b'line\\n', True)",
         "wrong name: refused", "stranger: refused",
+        "shaken: b'line\\n'", f"silent: errno {errno.ECONNRESET}", "shaken still: b'line\\n'",
         f"refused: errno {errno.ECONNREFUSED}", "cancelled: timeout", f"reset: errno {errno.ECONNRESET}",
         f"write: errno {errno.ECONNRESET}", "error eof: True", "closed here: b''", "closing: True",
         f"late write: errno {errno.EBADF}",

@@ -5,9 +5,11 @@
 It is read and written as a connection is: `readinto` gives None for "not yet", `write` 0 for "no room". What TLS makes
 and the connection has no room for waits here: a record, because no other is made before; `flushed` lets it go on.
 MicroPython's `tls` wants an object with the methods of a stream, and shakes hands with the first read or write;
-CPython has memory for both directions (MemoryBIO), and `shaken` is True once that is over.
+CPython has memory for both directions (MemoryBIO), and `shaken` is True once that is over. Who has called and is not so
+far within `seconds` is sent away; with MicroPython, which does not say, who has neither sent nor been sent an octet.
 """
 
+import asyncio
 import io
 import sys
 from errno import ECONNABORTED
@@ -19,12 +21,23 @@ try:
 except ImportError:
     import tls as ssl
 
+seconds = 10
+
 _RECORD = const(1024)  # octets that are written at a time
 _POLL = const(3)  # requests of MicroPython's ioctl
 _CLOSE = const(4)
 _READABLE = const(1)
 _WRITABLE = const(4)
 _ENDED = const(-29312)  # MBEDTLS_ERR_SSL_CONN_EOF: the end without a close_notify
+
+
+async def _hasten(tls, connection):
+    """W3: no slot for whoever does not shake hands."""
+    for _ in range(seconds):
+        await asyncio.sleep(1)
+        if tls.used or not connection.established:
+            return
+    connection.abort(0)
 
 
 class _Out:
@@ -72,6 +85,8 @@ if sys.implementation.name == "micropython":
     class Tls:
         """MicroPython's."""
 
+        used = False
+
         def __init__(self, connection, context, server_hostname=None, server_side=False):
             if context is True:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -82,6 +97,7 @@ if sys.implementation.name == "micropython":
                 options["server_hostname"] = server_hostname
             self._session = context.wrap_socket(_Stream(connection, out), **options)
             self._session.setblocking(False)
+            self._watch = server_side and asyncio.create_task(_hasten(self, connection))
 
         def shaken(self):
             return True
@@ -95,7 +111,9 @@ if sys.implementation.name == "micropython":
 
         def _done(self, operation, octets):
             try:
-                return operation(octets)
+                n = operation(octets)
+                self.used = self.used or bool(n)
+                return n
             except ValueError as error:  # a certificate, for instance
                 raise OSError(ECONNABORTED, str(error).strip()) from None
             except OSError as error:
@@ -111,6 +129,8 @@ else:
     class Tls:
         """CPython's."""
 
+        used = False
+
         def __init__(self, connection, context, server_hostname=None, server_side=False):
             if context is True:
                 context = ssl.create_default_context()
@@ -120,9 +140,11 @@ else:
             self._incoming = ssl.MemoryBIO()
             self._outgoing = ssl.MemoryBIO()
             self._session = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
+            self._watch = server_side and asyncio.create_task(_hasten(self, connection))
 
         def shaken(self):
-            return self._done(lambda: self._session.do_handshake() or True, False)
+            self.used = self._done(lambda: self._session.do_handshake() or True, False)
+            return self.used
 
         def readinto(self, buffer):
             return self._done(lambda: self._session.read(len(buffer), buffer), None)
