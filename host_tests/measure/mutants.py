@@ -54,17 +54,18 @@ BEYOND = {  # modules of the other rooms, and the tests that are to notice what 
     "dns": "dns", "ipv4": "inner echo members", "inside/sockets": "streams hub tcp", "stack": "inner echo hub dns",
     "stream": "streams stream hub", "tcp": "tcp segments tcp_wire", "tcp_connection": "tcp segments tcp_wire",
     "tcp_receiving": "tcp segments tcp_wire", "tcp_segment": "tcp segments tcp_wire",
-    "tcp_sending": "tcp segments tcp_wire", "tls": "streams", "inside/udp": "hub managers dns inner",
+    "tcp_sending": "tcp segments tcp_wire", "tls": "stream streams", "inside/udp": "hub managers dns inner",
     # ipsec
     "attempts": "life sleep life_mends members", "crossing": "crossing", "esp": "esp", "spd": "esp",
-    "holdings": "life life_mends sleep informational", "hub": "hub", "hub_streams": "hub",
+    "holdings": "life life_mends sleep informational", "hub": "hub tunnel_settings", "hub_streams": "hub",
     "life": "life life_mends sleep members", "members": "members hub hub_recovery crossing",
     "shares": "members hub_recovery", "sleep": "sleep ppk", "streams": "hub streams life_streams",
-    "traffic": "life_streams members life", "tunnel": "hub tunnel_settings ppk managers",
+    "traffic": "life_streams members life", "tunnel": "hub tunnel_settings tunnel ppk managers",
 }  # fmt: skip
 _GOLDEN = Path(__file__).parent.parent / "golden"
 _FOLDERS = {"exchanges": _GOLDEN, "segments": _GOLDEN}  # of tests that are not in `library`
 LIST = Path(__file__).parent / "survivors.txt"
+SAID = BUILD / "mutants.log"  # what the last tests said
 WANTED = 95  # of 100 that are not equivalent
 EQUIVALENT = "equivalent: "
 # Whoever takes that many times what no change takes, and more, is in an endless loop: noticed.
@@ -167,10 +168,12 @@ def noticed(module, cases):
 def tests_of(module):
     """Paths of the tests that may notice a change to a module, its own first."""
     folder = ROOT / "host_tests/library"
+    repeated = str(folder / "test_repeated.py")
     if module in BEYOND:
-        return [str(_FOLDERS.get(name, folder) / f"test_{name}.py") for name in BEYOND[module].split()]
+        names = BEYOND[module].split()
+        return [repeated] + [str(_FOLDERS.get(name, folder) / f"test_{name}.py") for name in names]
     tests = [str(path) for name in CORE for path in sorted(folder.glob(f"test_{name}*.py"))]
-    return sorted(tests, key=lambda path: f"/test_{module}" not in path)
+    return [repeated, *sorted(tests, key=lambda path: f"/test_{module}" not in path)]
 
 
 def _environment(module, text):
@@ -198,9 +201,9 @@ def attempt(module, text, cases, cpu_s=60):
     status = 1
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
-        silent = os.open(os.devnull, os.O_RDWR)
+        said = os.open(SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         for number in range(3):
-            os.dup2(silent, number)
+            os.dup2(said, number)
         for name in [name for name in sys.modules if name.split(".")[0] in (*PACKAGES, "portable")]:
             del sys.modules[name]
         sys.meta_path.insert(0, _Finder(module, text))
@@ -220,16 +223,26 @@ def reasons():
     return found
 
 
-def survivors(sample, cpu_s, cases, progress=print):
+def unchanged(module, cases):
+    """Seconds of processor that the tests of a module take, which pass without a change."""
+    status, seconds = attempt(module, _path(module).read_text(), cases)
+    assert not status, f"the tests of {module} fail without a change:\n{SAID.read_text()}"
+    return seconds
+
+
+def survivors(sample, cases, progress=print):
     """(number of changes, [(module, old line, new line)] of those that nothing noticed).
 
     sample -- {module: places}
-    cpu_s -- {module: seconds of processor that its tests take}
     """
-    alive, tried, began = [], 0, time.monotonic()
+    alive, taken, tried, began = [], {}, 0, time.monotonic()
     for module, places in sample.items():
+        tests = tuple(tests_of(module))
+        if tests not in taken:
+            taken[tests] = unchanged(module, cases)
+        assert attempt(module, "raise ImportError", cases)[0], "it is loaded already: no change would be noticed"
         for old, new, text in changes(module, places):
-            if not attempt(module, text, cases, int(_ENDLESS * cpu_s[module]) + _CPU_S)[0]:
+            if not attempt(module, text, cases, int(_ENDLESS * taken[tests]) + _CPU_S)[0]:
                 alive.append((module, old, new))
                 progress("survived: {}\n- {}\n+ {}".format(*alive[-1]))
             tried += 1
@@ -254,18 +267,8 @@ def sample_of(modules, every, first):
 def main(modules, every, first):
     cases = [case for case in vector_files.all_cases() if not any(sa[5] for sa in case["ike_sas"])]
     conftest.pytest_configure(None)  # a network namespace, once
-    sample, seconds, taken = sample_of(modules, every, first), {}, {}
-    for module in sample:
-        tests = tuple(tests_of(module))
-        if tests not in taken:
-            status, taken[tests] = attempt(module, _path(module).read_text(), cases)
-            assert not status, f"the tests of {module} fail without a change"
-        seconds[module] = taken[tests]
-        assert attempt(module, "raise ImportError", cases)[0], (
-            "the library is loaded already: no change would be noticed"
-        )
     known = {change: reason for change, reason in reasons().items() if change[0] in modules}
-    tried, alive = survivors(sample, seconds, cases)
+    tried, alive = survivors(sample_of(modules, every, first), cases)
     equivalent = sum(known.get(change, "").startswith(EQUIVALENT) for change in alive)
     killed = 100 * (tried - len(alive)) / (tried - equivalent)
     new = [change for change in alive if change not in known]
