@@ -262,6 +262,17 @@ def test_answers_to_repetitions_of_an_earlier_form_are_ignored_n3():
     assert len(made.sent) == 5 and made.sent[-1][3] != made.sent[-2][3]
 
 
+def test_an_answer_to_what_has_not_been_sent_yet_is_none_n3():
+    """As when two come at once; the next one counts."""
+    made = silent()
+    for cookie in (b"one", b"two"):
+        made.receive(of_gateway(made, [notify(16390, cookie)]))
+    made.exchange()
+    assert parts_of(made.sent[1][3])[0][1][4:] == b"one"
+    says(made, notify(16390, b"three"))
+    assert [parts_of(octets)[0][1][4:] for octets in requests(made)[2:]] == [b"three"]
+
+
 def test_the_gateways_group_n4():
     made = attempt(groups=(14,))
     sa = established(made)

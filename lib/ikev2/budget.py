@@ -45,7 +45,7 @@ def _fill(budget, now: int) -> int:
     credit = words[_CREDIT]
     if past < words[_FILL_MS]:
         credit += past * words[_RATE]
-    elif past < _HALF and words[_RATE]:
+    elif past < _HALF:
         credit = words[_FULL]
     if credit > words[_FULL]:
         credit = words[_FULL]
@@ -65,7 +65,7 @@ class Budget:
         words[_RATE] = int(answers_per_s * scale + 0.5)
         words[_PRICE] = 1000 * scale
         words[_FULL] = words[_CREDIT] = min(burst, _HALF // words[_PRICE]) * words[_PRICE]
-        words[_FILL_MS] = min(words[_FULL] // words[_RATE] + 1, _HALF - 1) if words[_RATE] else _HALF - 1
+        words[_FILL_MS] = min(words[_FULL] // words[_RATE] + 1, _HALF) if words[_RATE] else _HALF
         words[_PAUSE] = per_source_ms
         words[_SOURCES] = sources
 
@@ -141,7 +141,7 @@ class Budget:
         if self.next_timer(now):
             return
         words = self.words
-        words[_USED] = _fill(self, now) < words[_FULL] and words[_RATE] > 0
+        words[_USED] = _fill(self, now) < words[_FULL]
         words[_SWEPT] = now
         for i in range(_TIMES, len(words)):
             if elapsed(now, words[i]) >= words[_PAUSE]:

@@ -81,8 +81,7 @@ class Initiator:
         self._init = InitialExchange(policy, node.random, spi_i, peer)
         self._auth = None
         self._state = _INIT
-        self._message = b""
-        self._tries = 0
+        self._request(b"")
         self._sent_at = now
 
     @property

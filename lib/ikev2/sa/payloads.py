@@ -67,7 +67,7 @@ def bodies(first, octets, at, end):
     """
     while first:
         start = at + 4
-        stop = at + uint16(octets, at + 2) if start <= end else 0
+        stop = at + uint16(octets, at + 2) if start <= end else at
         if not start <= stop <= end or not _well_formed(first, octets, start, stop):
             yield MALFORMED, at, at
             return
