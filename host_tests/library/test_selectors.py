@@ -163,8 +163,8 @@ def test_truncated_selectors_and_attributes():
 def test_selectors_of_other_kinds_are_counted():
     body = (
         b"\2\0\0\0"
-        + struct.pack(">BBHHH", 8, 0, 40, 0, 65535)
-        + bytes(32)
+        + struct.pack(">BBHHH", 8, 0, 0x128, 0, 65535)
+        + bytes(0x120)
         + scripted_gateway.selectors("10.0.0.0/8")[4:]
     )
     assert selectors.read_ts(body, 0, len(body)) == (ts("10.0.0.0/8"), 1)
@@ -184,6 +184,7 @@ def test_the_address_that_is_assigned_n20():
     assert selectors.cp_request(address) == bytes.fromhex("01000000 00010004") + address + asked
     assert cp(2, (1, address)) == cp(2, (0x8001, address)) == (address, b"")
     assert cp(2, (2, b"\xff" * 4), (1, address), (7, b""), (28673, b"x" * 9)) == (address, b"")
+    assert cp(2, (0x0101, b"\x0a\x4d\0\3"), (28673, b"x" * 0x104), (1, address)) == (address, b"")
     for wrong in ((), ((1, b""),), ((1, address + b"\0"),), ((1, address), (1, address)), ((3, address),)):
         assert cp(2, *wrong) is None
     for kind in (0, 1, 3, 4):
