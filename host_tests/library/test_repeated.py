@@ -13,13 +13,13 @@ USERS = {  # owner: who repeats of it
     "ikev2.sa.selectors": "ikev2.initial.accept ipsec.sleep",
     "ikev2.sa.reasons": "ikev2.owners ikev2.sa.informational ikev2.sa.rekey ikev2.sa.window ipsec.attempts"
     " ipsec.holdings ipsec.life ipsec.members ipsec.sleep",
-    "inside.ipv4": "inside.stack inside.tcp_segment",
+    "inside.ipv4": "inside.stack inside.tcp_segment ipsec.spd",
     "inside.stack": "inside.tcp",
     "inside.tcp_connection": "inside.tcp_receiving inside.tcp_sending",
-    "inside.tcp_segment": "inside.tcp inside.tcp_receiving",
+    "inside.tcp_segment": "inside.tcp inside.tcp_receiving ipsec.spd ipsec.streams",
     "inside.tcp_receiving": "inside.tcp inside.tcp_sending",
 }
-OTHERS = {("inside.tcp", "_MSS")}  # means something else
+OTHERS = {("inside.tcp", "_MSS"), ("ipsec.spd", "_MALFORMED")}  # mean something else
 
 
 def constants(module):

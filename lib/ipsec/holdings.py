@@ -131,7 +131,7 @@ class Holdings:
         traffic = node.child_owners[slot]
         ike = node.table.owner_of(slot)
         owner = node.owners[ike]
-        if owner is None or owner.policy is not self._life.policy or owner.failed or not owner.established:
+        if owner is None or owner.policy is not self._life.policy:
             if owner is None and isinstance(traffic, Traffic) and traffic.carrier is self._life:
                 node.remove(ike, _REMOVED)  # K12: nobody speaks for it
             return None
@@ -155,7 +155,7 @@ class Holdings:
     def _fitness(self, traffic):
         """K1: the newest that has proved itself, else the newest; over an IKE SA that stays before one that goes."""
         owner = self._life.node.owners[self._life.node.table.owner_of(traffic.child.slot)]
-        return (0 if owner.deleting else 2) + traffic.verified, traffic.number
+        return not owner.deleting, traffic.verified, traffic.number
 
     def _delete_child(self, traffic):
         table = self._life.node.table
