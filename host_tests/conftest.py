@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import subprocess
 
 import pytest
@@ -16,7 +17,10 @@ def pytest_xdist_auto_num_workers():
 
 
 def pytest_configure(config):
-    """A network namespace for this process: nobody else is on its loopback interface."""
+    """A network namespace for this process: nobody else is on its loopback interface. Ctrl-C ends what it starts, also
+    where a shell that has put it into the background ignores that.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if _ROOT and not ctypes.CDLL(None).unshare(_CLONE_NEWNET):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 

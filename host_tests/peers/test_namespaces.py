@@ -12,8 +12,7 @@ from tools import device_environment
 from peers.namespaces import until
 
 RUN = """
-import signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where make runs in the background
+import sys
 from pathlib import Path
 from peers.state_loss import lose_state
 from peers.strongswan import Charon
