@@ -11,8 +11,8 @@ one change in twelve of all modules, one behind the other, and FIRST=5 begins wi
 import importlib.machinery
 import os
 import resource
-import shutil
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,7 +65,6 @@ BEYOND = {  # modules of the other rooms, and the tests that are to notice what 
 _GOLDEN = Path(__file__).parent.parent / "golden"
 _FOLDERS = {"exchanges": _GOLDEN, "segments": _GOLDEN}  # of tests that are not in `library`
 LIST = Path(__file__).parent / "survivors.txt"
-SAID = BUILD / "mutants.log"  # what the last tests said
 WANTED = 95  # of 100 that are not equivalent
 EQUIVALENT = "equivalent: "
 # Whoever takes that many times what no change takes, and more, is in an endless loop: noticed.
@@ -176,10 +175,8 @@ def tests_of(module):
     return [repeated, *sorted(tests, key=lambda path: f"/test_{module}" not in path)]
 
 
-def _environment(module, text):
-    """That of processes that tests start: the library with the change, in a folder of its own."""
-    folder = BUILD / "mutants"
-    shutil.rmtree(folder, ignore_errors=True)
+def _environment(module, text, folder):
+    """That of processes that tests start: the library with the change, in that folder."""
     for name, path in library(desk=True).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(path)
@@ -190,24 +187,31 @@ def _environment(module, text):
 
 
 def attempt(module, text, cases, cpu_s=60):
-    """(exit status, seconds of processor) of a process that tries a change, no longer than that.
+    """(exit status, seconds of processor, output) of a process that tries a change, no longer than that.
 
     The status is 0 if nothing noticed.
     """
-    child = os.fork()
-    if child:
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        said = Path(folder, "said")
+        child = os.fork()
+        if not child:
+            _try(module, text, cases, cpu_s, Path(folder, "lib"), said)
         _, status, used = os.wait4(child, 0)
-        return status, used.ru_utime + used.ru_stime
+        return status, used.ru_utime + used.ru_stime, said.read_text(errors="replace")
+
+
+def _try(module, text, cases, cpu_s, folder, said):
+    """End with the status; what the tests say goes to the file `said`."""
     status = 1
     try:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s))
-        said = os.open(SAID, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+        said = os.open(said, os.O_RDWR | os.O_CREAT)
         for number in range(3):
             os.dup2(said, number)
         for name in [name for name in sys.modules if name.split(".")[0] in (*PACKAGES, "portable")]:
             del sys.modules[name]
         sys.meta_path.insert(0, _Finder(module, text))
-        environment = _environment(module, text)
+        environment = _environment(module, text, folder)
         tools.device_environment = lambda: environment
         status = int(noticed(module, cases))
     finally:
@@ -225,8 +229,8 @@ def reasons():
 
 def unchanged(module, cases):
     """Seconds of processor that the tests of a module take, which pass without a change."""
-    status, seconds = attempt(module, _path(module).read_text(), cases)
-    assert not status, f"the tests of {module} fail without a change:\n{SAID.read_text()}"
+    status, seconds, said = attempt(module, _path(module).read_text(), cases)
+    assert not status, f"the tests of {module} fail without a change:\n{said}"
     return seconds
 
 
