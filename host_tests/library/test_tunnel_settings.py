@@ -27,6 +27,9 @@ REFUSED = [
     ({"ciphers": []}, "'ciphers' must not be empty"),
     ({"inside": "224.0.0.1"}, "'inside' must be an IPv4 address of one host, or empty: the gateway gives one"),
     ({"dns": ["ns.example"]}, "'dns' must be IPv4 addresses of hosts inside the tunnel"),
+    ({"gateway": "a:0"}, "'gateway' must be a host name or an IPv4 address, and perhaps :port"),
+    ({"gateway": "a:65536"}, "'gateway' must be a host name or an IPv4 address, and perhaps :port"),
+    ({"gateway": "a:b:1"}, "'gateway' must be a host name or an IPv4 address, and perhaps :port"),
     ({"keep_keys": 1}, "'keep_keys' must be true or false"),
     ({"id": 7}, "'id' must be a string"),
     ({"gateway_id": "keyid:"}, "'gateway_id' must be at most 200 octets: a name, user@name, an address, keyid:…"),
@@ -78,6 +81,10 @@ def test_what_is_good_is_taken():
     tunnel = Tunnel(**arguments(settings))
     assert not tunnel.is_up
     tunnel.udp.close()
+    for gateway, port in (("a:1", 1), ("a:65535", 65535), ("a", 500), ("192.0.2.1:4500", 4500)):
+        tunnel = Tunnel(**arguments({"gateway": gateway}))
+        assert int.from_bytes(tunnel.port, "big") == port
+        tunnel.udp.close()
 
 
 @pytest.mark.parametrize("kind", [Tunnel, Hub])
