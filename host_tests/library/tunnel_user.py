@@ -92,7 +92,7 @@ async def main():
             print("no sleep of %d: ok" % ms)
     await echoes(one, 1)
     mute = Tunnel("127.0.0.1", "sensor-8", PSK, remote=("10.0.0.0/24",))
-    await mute.up()
+    await mute.check()  # which begins it
     mute.udp.send = lambda *more: True
     await asyncio.sleep(0.05)  # what proved the gateway is past
     try:

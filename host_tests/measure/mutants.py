@@ -1,11 +1,11 @@
 """make mutants: small changes to the library, each of which the vectors or a test must notice.
 
 The changes are cosmic-ray's; it would run them one by one in new processes, which takes hours. Here each is tried in a
-fork that has everything loaded but the library: the vectors first, then the tests of the module, all of CPython; what
-they start as a process of its own has the change as well. It is one at a time, because tests have ports. Those that
-are not noticed stand in survivors.txt with a reason, or the command fails; so it does below 95 of 100. Without MODULES
-it is the section 1.5 core, with MODULES=all the whole library but what only a PC or only a board runs. EVERY=12 tries
-one change in twelve of all modules, one behind the other, and FIRST=5 begins with the sixth.
+fork that has everything loaded but the library: the vectors first, then the tests of the module. Those run on CPython;
+what they start as a process of its own, MicroPython as well, has the change, too. It is one at a time, because tests
+have ports. Those that are not noticed stand in survivors.txt with a reason, or the command fails; so it does below 95
+of 100. Without MODULES it is the section 1.5 core, with MODULES=all the whole library but what only a PC or only a
+board runs. EVERY=12 tries one change in twelve of all modules, one behind the other, and FIRST=5 begins with the sixth.
 """
 
 import importlib.machinery
@@ -69,9 +69,10 @@ WANTED = 95  # of 100 that are not equivalent
 EQUIVALENT = "equivalent: "
 # Whoever takes that many times what no change takes, and more, is in an endless loop: noticed.
 _ENDLESS, _CPU_S = 4, 5
-# Other machines do not see the change; what hypothesis makes up is too slow for this, and not the same each time.
+# Machines that are not started with the library's folder do not see the change; what hypothesis makes up is too slow
+# for this, and not the same each time.
 _HERE = " and ".join(
-    f"not {word}" for word in "Model any_input MicroPython on_board on_riscv unix- newest- board- riscv- small-".split()
+    f"not {word}" for word in "Model any_input on_board on_riscv unix- newest- board- riscv- small-".split()
 )
 _ONCE = "-x", "-q", "-p", "no:cacheprovider", "--noconftest", "-m", "not hypothesis", "-k", _HERE
 _REPLACED = (

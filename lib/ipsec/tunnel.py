@@ -208,8 +208,7 @@ class Tunnel:
         self.moved()
         while not self.life.verified(began, ticks_ms()):
             self._fail(before)
-            if not self.life.up:
-                self.start()
+            self.start()
             self._news.clear()
             await self._news.wait()
 
