@@ -211,6 +211,14 @@ def test_what_the_platform_does_not_tell_is_taken_s2_4():
     assert sockets.arrived((b"x", [], 0, ("192.0.2.1", 500))) == ()
 
 
+@pytest.mark.parametrize(("address", "by"), [(HOME6, bytes(4)), ("fe80::1", b"\1\2\3\4")])
+def test_only_a_link_local_address_is_answered_on_the_link_where_it_was_asked_s2_4(address, by):
+    octets = socket.inet_pton(socket.AF_INET6, address)
+    level, kind = socket.IPPROTO_IPV6, socket.IPV6_PKTINFO
+    got = b"x", [(level, kind, octets + b"\1\2\3\4")], 0, (PEER6, 500)
+    assert sockets.arrived(got) == [(level, kind, octets + by)]
+
+
 SIX = bytes.fromhex("20010db8000000000000000000000007")
 
 

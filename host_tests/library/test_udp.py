@@ -139,6 +139,21 @@ def test_empty_datagrams_with_real_ones_between_f5(monkeypatch):
     bench.run(story)
 
 
+def test_eight_empty_datagrams_in_a_row_cost_a_new_socket_f5(monkeypatch):
+    bench = Bench(monkeypatch)
+
+    async def story(bench):
+        for number in range(1, 9):
+            assert bench.network.opened == 2
+            bench.network.arrive(500, b"", ASKER)
+            await bench.until(lambda number=number: bench.count("drop-empty") == number)
+            await bench.asked(4500)  # and whatever follows has been done
+        await bench.until(lambda: bench.network.opened == 3)
+        await bench.asked()
+
+    bench.run(story)
+
+
 def test_a_flood_of_empty_datagrams_is_read_at_a_bounded_rate_f5(monkeypatch):
     bench = Bench(monkeypatch)
 
