@@ -7,7 +7,7 @@ import random
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from ikev2.crypto import ICV, aes, cbc, cipher, gcm, integrity_size, key_size
+from ikev2.crypto import ICV, aes, cbc, cipher, gcm, integrity_size, key_size, trust, usable
 from ikev2.crypto import hmac as own_hmac
 
 from library.machines import BOARDS, MACHINES, on_cpython
@@ -197,6 +197,14 @@ def test_wrong_answers_fail_closed(what, monkeypatch):
             with pytest.raises(NotImplementedError, match=f"{name}: wrong answers"):
                 cipher(name, bytes(key_size(name)))
     cipher(name, bytes(key_size(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_after_sleep_a_cipher_needs_no_answers_anew_z3(name, monkeypatch):
+    monkeypatch.setattr("ikev2.crypto._known", {})
+    monkeypatch.setattr("ikev2.crypto.known.check", full)
+    trust(name)
+    assert usable(name) is type(cipher(name, bytes(key_size(name))))
 
 
 def test_wrong_hmac_fails_closed(monkeypatch):

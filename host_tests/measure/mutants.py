@@ -33,9 +33,9 @@ BEYOND = {  # modules of the other rooms, and the tests that are to notice what 
     # ikev2/config, ikev2/net
     "config/__init__": "tunnel_settings ppk hub", "config/keys": "config tunnel_settings ppk", "config/ppk": "ppk",
     "reader": "config tunnel_settings ppk", "addresses": "sockets udp hub", "blocking": "hub",
-    "memory": "sockets initiator life", "net/sockets": "udp managers hub", "net/udp": "udp managers hub",
+    "memory": "sockets initiator life", "net/sockets": "sockets udp managers hub", "net/udp": "udp managers hub",
     # ikev2/crypto; limbs is machine code of 32 bits, which only boards run
-    "crypto/__init__": "crypto initiator responder", "aes": "crypto ciphers", "cbc": "ciphers sk",
+    "crypto/__init__": "ciphers crypto initiator responder", "aes": "crypto ciphers", "cbc": "ciphers sk",
     "gcm": "ciphers crypto sk", "hmac": "crypto keys", "known": "ciphers crypto", "modp2048": "dh",
     "octets": "keys sk", "slices": "dh initiator", "x25519": "dh initiator",
     # ikev2/sa

@@ -35,8 +35,7 @@ def integrity_size(name):
 
 def trust(name):
     """The cipher has given its known answers on this machine before it slept, with what keeps its SAs over sleep."""
-    if name not in _known:
-        _known[name] = _class(name)
+    _known[name] = _class(name)
 
 
 def cipher(name, key):
