@@ -1,6 +1,7 @@
 """INFORMATIONAL exchanges over an IKE SA: two ends wired together, and whoever stands between them."""
 
 import struct
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -463,7 +464,7 @@ def test_four_octets_of_invalid_spi_are_an_spi_k10(end, kind, data, told):
 
 
 def test_who_was_silent_for_30_seconds_is_told_nothing_h2(end):
-    end.sa.be_patient()
+    end.sa.rekeys = SimpleNamespace(policy=SimpleNamespace(patient=True))
     end.sa.alive(1000)
     end.sa.report_unknown_spi(WAYWARD, 0)
     assert end.sa.next_timer(30999) == 0

@@ -177,13 +177,13 @@ class Tcp:
                     w[_NEXT] = w[_TIMED] = 0
         self.poke()
 
-    def outgoing(self, out, at, room, now):
+    def outgoing(self, out, at, room, now, to=None):
         """Length of the IPv4 packet that is to be sent now, written to out[at:]; 0 if there is none.
 
-        `room` is the octets that a packet may have, 1,400 if possible, 104 at least.
+        `room` is the octets that a packet may have, 1,400 if possible, 104 at least; to(host): it may go there.
         """
         for one in self.connections:
-            size = outgoing(one, out, at, room, now)
+            size = outgoing(one, out, at, room, now) if to is None or to(one.host) else 0
             if size:
                 return size
         return 0

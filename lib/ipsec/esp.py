@@ -180,6 +180,10 @@ class ChildSa:
     packet sent, 2**32 if none is left; `seen` the highest received: all up to it count as received.
     """
 
+    packet = _plain  # what `open` found, until any Child SA opens the next packet
+    size = 0
+    refused = ""  # why `seal` did not
+
     def __init__(self, cipher_name, key_in, key_out, spi_out, inside, remote, random, next=1, seen=0):
         if not (len(spi_out) == 4 and 0 < next <= _NUMBERS and 0 <= seen < _NUMBERS):
             raise ValueError("ChildSa: SPI of %d octets, next %r, seen %r" % (len(spi_out), next, seen))
@@ -198,9 +202,6 @@ class ChildSa:
         self._state[_WINDOW:_IV_SIZE] = b"\xff" * (_IV_SIZE - _WINDOW)
         self._state[_IV_SIZE] = self._in.iv_size
         self._state[_BLOCK] = max(self._in.block, _ALIGNED)
-        self.packet = _plain  # what `open` found, until any Child SA opens the next packet
-        self.size = 0
-        self.refused = ""  # why `seal` did not
         self.counters = array("I", [0] * len(REASONS))  # of packets received, by reason; the first are the good ones
 
     @property

@@ -76,9 +76,9 @@ class Holdings:
         """The IKE SA over which we ask, and the Child SA that carries; the reason, if there is none."""
         self.asked = None
         for owner in self.sas:
-            if not owner.attended:
+            if owner.attended_at < 0:
                 owner.alive(now)
-                owner.attended = True
+                owner.attended_at = now
             if not owner.deleting and (self.asked is None or _has_proved(owner)):  # K2
                 self.asked = owner
         best = None

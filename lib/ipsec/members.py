@@ -54,39 +54,13 @@ class _Carried(Traffic):
         return length if self.carrier.affords(length) else 0
 
 
-class _Share:
-    """What a Member has of the stack that all share: of TCP the connections to it."""
+class Member:
+    """A peer that is there, as a carrier of Traffics (traffic.py); `policy` is its Peer.
+
+    To them it is their stack as well: of the one that all share, of TCP the connections to it.
+    """
 
     asks = False  # nobody is asked whether it lives (H3)
-    _send = None
-
-    def __init__(self, stack, member):
-        self._stack = stack
-        self._member = member
-
-    @property
-    def tcp(self):
-        return self if self._stack.tcp else None
-
-    def receive(self, packet, size, now):
-        return self._stack.receive(packet, size, now)
-
-    def outgoing(self, out, at, room, now):
-        if not self._send:
-            from inside.tcp_sending import outgoing  # which is there, since there is TCP
-
-            self._send = outgoing
-        for connection in self._stack.tcp.connections:
-            if self._member.reaches(connection.host):
-                size = self._send(connection, out, at, room, now)
-                if size:
-                    return size
-        return 0
-
-
-class Member:
-    """A peer that is there, as a carrier of Traffics (traffic.py); `policy` is its Peer."""
-
     keepalive_ms = 0  # A4: none to sleepers
     current = None  # the Traffic of the Child SA that carries what goes to it
     generation = 0  # of its IKE SAs, one more with each that it has begun itself
@@ -101,8 +75,21 @@ class Member:
     def __init__(self, node, peer, stack):
         self.node = node
         self.policy = peer
-        self.stack = _Share(stack, self)
-        self.ages = {}  # of its IKE SAs, by owner: since when there are, and since when without a Child SA, -1: not
+        self._stack = stack
+
+    @property
+    def stack(self):
+        return self
+
+    @property
+    def tcp(self):
+        return self if self._stack.tcp else None
+
+    def receive(self, packet, size, now):
+        return self._stack.receive(packet, size, now)
+
+    def outgoing(self, out, at, room, now):
+        return self._stack.tcp.outgoing(out, at, room, now, self.reaches)
 
     def reaches(self, address):
         """True if that address inside, four octets, is its own, or behind it."""
@@ -344,19 +331,18 @@ class Members:
         """A9, A11, H3: what has had its time."""
         remove = self.node.remove
         generations = sorted({owner.rank >> 16 for owner in owners})
-        ages, member.ages = member.ages, {}
         for owner in owners:
-            born, childless = member.ages[owner] = ages.get(owner, (now, -1))
             if owner.rank >> 16 not in generations[-_GENERATIONS:]:
                 remove(owner.slot, _SUPERSEDED)
                 continue
-            if self.node.table.children(owner.slot):
-                childless = -1
-            elif childless < 0:
-                childless = now
-            member.ages[owner] = born, childless
-            alone = elapsed(now, childless) if childless >= 0 else 0
-            age = elapsed(now, born)
+            if owner.attended_at < 0:
+                owner.attended_at = now
+            if not self.node.table.children(owner.slot):
+                owner.left_at = owner.left_at if owner.left_at >= 0 else now
+            elif owner.left_at >= 0:
+                owner.left_at = -1
+            alone = elapsed(now, owner.left_at) if owner.left_at >= 0 else 0
+            age = elapsed(now, owner.attended_at)
             if age >= _LIFETIME_MS + _AFTER_MS or alone >= 2 * _CHILDLESS_MS:
                 remove(owner.slot, _NO_CHILD_SA if alone else _NO_RESPONSE_DELETE)
             elif max(owner.message_ids) >= _LAST_NUMBERS:

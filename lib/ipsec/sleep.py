@@ -180,7 +180,7 @@ def wake(life, octets, slept_ms, now):
     life.node.attach(slot, owner)
     life.node.attach_child(child_slot, traffic)
     owner.alive((now - _NOT_FRESH_MS) & _WRAP)
-    owner.attended = True
+    owner.attended_at = now
     life.resume(owner, lived, due, limit, now)  # Z3
     return True
 

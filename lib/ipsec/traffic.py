@@ -34,11 +34,14 @@ class Traffic:
         self._answer = 0  # length of the packet in esp.packet that goes back
 
     def install(self):
-        """Be the owner of its Child SA, whose keys nobody needs from then on but who keeps them for sleep (Z5)."""
+        """Be the owner of its Child SA, whose keys nobody needs from then on but who keeps them for sleep (Z5).
+
+        The table has the SPIs.
+        """
         child = self.child
         self.carrier.node.attach_child(child.slot, self)
         if not self.carrier.policy.keep_keys:
-            child.key_in = child.key_out = None
+            child.key_in = child.key_out = child.spi_out = None
 
     def retire(self, now):
         """Only receive from now on; the keys of the other direction go (K11)."""

@@ -24,6 +24,7 @@ class Peer:
     """
 
     keep_keys = False
+    patient = True
 
     def __init__(self, peers, id, psk, address=None, networks=b"", ppk=None):
         self._peers = peers

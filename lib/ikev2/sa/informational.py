@@ -138,9 +138,8 @@ class IkeSa:
     rekeys = None
     lifetime = b""  # seconds within which the peer wants a new IKE SA, four octets, until somebody has read them
     rank = 0  # one more than that of the IKE SA that it replaces
-    attended = False  # its user has seen it
-    left_at = -1  # when it has had it deleted
-    patient = False  # H2
+    attended_at = -1  # when its user has first seen it
+    left_at = -1  # when it has had it deleted, or saw that it has no Child SA
     _unwanted = ()  # inbound SPIs of the Child SAs to delete
 
     def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms=0, follows=True, rekeys=None, random=None):
@@ -197,10 +196,6 @@ class IkeSa:
     def work(self, now):
         """A slice of an answer that takes long; true if there is more of it to do."""
         return self._window.work(now)
-
-    def be_patient(self):
-        """The peer may be asleep: requests of ours wait until it is heard, for ever (H2)."""
-        self.patient = self._window.patient = True
 
     def respond(self, exchange, message_id, iv, made):
         """Answer a request that came before this was its IKE SA: `made` is as `answer` gives it."""

@@ -255,8 +255,6 @@ class Rekeying:
         try:
             successor = IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys)
             successor.rank = ike.rank + 1
-            if ike.patient:
-                successor.be_patient()
             node.attach(slot, successor)
             self._rekeys.selectors = selectors
         except Exception:  # K14: the request is as good as not here

@@ -14,11 +14,12 @@ class Rekeys:
     `selectors` are those of its Child SAs: {inbound SPI: (inside, remote)}.
     """
 
+    rekeying = None  # what is being answered
+
     def __init__(self, policy, sk_d, selectors):
         self.policy = policy
         self.sk_d = sk_d
         self.selectors = selectors
-        self.rekeying = None  # what is being answered
         count = max([len(inside) + len(remote) for inside, remote in selectors.values()] or (0,)) // SELECTOR
         self.longest = _LONGEST + (256 if _MODP in policy.groups else 32) + 16 * count
 

@@ -78,7 +78,6 @@ class Window:
     _answer = None  # payloads of our answer
     dropped = 0  # messages that were not the peer's, or not in the window
     code = 0  # a number of reasons.py, once failed
-    patient = False  # H2
 
     def __init__(self, handler, send_id, receive_id, quiet_ms, random):
         handler.node.table.ike_sa(handler.slot)
@@ -156,7 +155,7 @@ class Window:
         elif self._rests(now) or self._left(now):
             return 0
         elif state[_TRIES] == _TRIES_AT_MOST:
-            if not self.patient:  # P3
+            if not self._is_patient():  # P3
                 self.end(_DEAD_PEER)
                 return 0
             state[_TRIES] -= 1
@@ -218,7 +217,11 @@ class Window:
 
     def _rests(self, now):
         """H2: nothing is said to who was not heard for a while."""
-        return self.patient and not self.fresh(_HEARD_MS, now)
+        return self._is_patient() and not self.fresh(_HEARD_MS, now)
+
+    def _is_patient(self):
+        policy = self._handler.policy
+        return policy and policy.patient
 
     def _begin(self):
         """Make up our next request."""
