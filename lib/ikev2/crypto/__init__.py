@@ -54,7 +54,7 @@ def cipher(name, key):
     if len(key) != key_size(name):
         raise ValueError("%s: a key of %d octets" % (name, len(key)))
     size = _KEYS[name][0]
-    return usable(name)(bytes(key[:size]), bytes(key[size:]))
+    return usable(name)(key[:size], key[size:])
 
 
 def usable(name):

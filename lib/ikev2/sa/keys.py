@@ -32,7 +32,7 @@ def prf_plus(key, seed, size):
         outer[_BLOCK:] = sha256(inner).digest()
         last = sha256(outer).digest()
         made += last
-    return bytes(made[:size])
+    return made[:size]  # octets that end in no zero, as those of bytes do: they are kept for long
 
 
 def skeyseed(secret, ni, nr):
