@@ -389,7 +389,6 @@ def test_a_gateway_that_replaces_once_a_second_k1():
         made.now += 1000
     (slot,) = made.node.table.ike_sas()
     assert len(made.node.table.children(slot)) == 1
-    assert len(made.node.owners[slot].rekeys.selectors) <= 2
 
 
 def test_the_longest_answer_is_as_announced():

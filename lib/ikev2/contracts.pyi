@@ -32,9 +32,10 @@ class IkeOwner(Protocol):
     def work(self, now: int) -> object: ...
 
 class ChildOwner(Protocol):
-    """Who opens the packets of a Child SA: Node.attach_child."""
+    """Who opens the packets of a Child SA: Node.attach_child; `child` is its policy.Child."""
 
     longest: int
+    child: Any
     def receive(self, packet: bytes | bytearray, at: int, length: int, now: int) -> object: ...
     def outgoing(self, out: bytearray, at: int, now: int) -> int: ...
 

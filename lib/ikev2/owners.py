@@ -20,8 +20,8 @@ established -- False for an attempt to make one
 follows -- the peer is where its newest message came from (P6)
 
 The owner of a Child SA has receive(packet, at, length, now), true if the packet is the peer's, outgoing(out, at, now),
-the length of an ESP packet, longest, and disowned, True from when the peer has said that it has no such SA (K10). The
-first is the policy.Child that was negotiated, until a follower has made of it what opens packets.
+the length of an ESP packet, longest, disowned, True from when the peer has said that it has no such SA (K10), and
+child, the policy.Child that was negotiated, which is the owner until a follower has made of it what opens packets.
 
 A follower has take(kind, slot, detail, now), called for each event, attend(now), called when something has happened and
 after its events, and tick(now), which may be `work` too, and next_timer(now) as a node has them. Without a follower

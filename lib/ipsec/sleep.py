@@ -171,7 +171,7 @@ def wake(life, octets, slept_ms, now):
     child = Child(child_cipher, spi_in, spi_out, key_in, key_out, inside, remote, child_slot)
     traffic = Traffic(life, child, now, number, seen)
     traffic.verified = True
-    rekeys = Rekeys(life.policy, sk_d, {spi_in: (inside, remote)})
+    rekeys = Rekeys(life.policy, sk_d)
     owner = IkeSa(life.node, slot, sa, send_id, receive_id, follows=False, rekeys=rekeys)
     life.stack.address = address
     life.stack.servers = bytes(octets[at + 1 : end])

@@ -221,7 +221,7 @@ class Initiator:
     def _hand_over(self, child):
         """The IKE SA has another owner, and the Child SA its first one; all of it, or MemoryError."""
         node, auth = self._node, self._auth
-        rekeys = Rekeys(self.policy, auth.proof.sk_d, {child.spi_in: (child.inside, child.remote)})
+        rekeys = Rekeys(self.policy, auth.proof.sk_d)
         successor = IkeSa(node, self.slot, auth.proof.sa, 2, 0, follows=False, rekeys=rekeys)
         if auth.lifetime:
             successor.lifetime = auth.lifetime

@@ -166,8 +166,7 @@ class Responder:
             acceptor.refused(source, accepted.claimed)
             return True
         child = accepted.child
-        rekeys = Rekeys(accepted.peer, proof.sk_d, {child.spi_in: (child.inside, child.remote)} if child else {})
-        ike = IkeSa(node, slot, proof.sa, 0, 2, rekeys=rekeys)
+        ike = IkeSa(node, slot, proof.sa, 0, 2, rekeys=Rekeys(accepted.peer, proof.sk_d))
         ike.respond(IKE_AUTH, 1, proof.sa.iv(node.random, True, 1), (first, payloads, False))
         node.attach(slot, ike)
         ike.alive(now)

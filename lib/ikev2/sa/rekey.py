@@ -158,21 +158,15 @@ class Rekeying:
     def _replace_child(self, ike, bodies, octets, nonce, protocol, spi_old):
         """K1: a successor of the Child SA whose outbound SPI that is."""
         table = ike.node.table
-        old = -1
-        known = {}
         for slot in table.children(ike.slot):
             _, its_protocol, spi_in, spi_out = table.child_sa(slot)
-            if spi_in in self._rekeys.selectors:
-                known[spi_in] = self._rekeys.selectors[spi_in]
-                if protocol == PROTOCOL_ESP and its_protocol == ESP and spi_out == spi_old:
-                    old = slot
-                    old_spi = spi_in
-        self._rekeys.selectors = known
-        if old < 0:
-            return refuse(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
-        if ike.is_deleting(old_spi):
-            return refuse(TEMPORARY_FAILURE)
-        return self._agree(ike, bodies, octets, nonce, known[old_spi], old)
+            owner = ike.node.child_owners.get(slot)
+            if owner and protocol == PROTOCOL_ESP and its_protocol == ESP and spi_out == spi_old:
+                if ike.is_deleting(spi_in):
+                    return refuse(TEMPORARY_FAILURE)
+                child = owner.child
+                return self._agree(ike, bodies, octets, nonce, (child.inside, child.remote), slot)
+        return refuse(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
 
     def _agree(self, ike, bodies, octets, nonce, held, replaces):
         """A Child SA with selectors of those, ours and the peer's, in place of the one in that slot, -1: of none."""
@@ -209,7 +203,6 @@ class Rekeying:
             made = pending.answer(PROTOCOL_ESP, spi, our_nonce, more)
             child = Child(pending.cipher, spi, pending.spi, key_in, key_out, inside, remote)
             child.replaces = pending.replaces
-            self._rekeys.selectors[spi] = inside, remote
             child.slot = slot = table.adopt_child(ike.slot, ESP, spi, pending.spi)
             ike.node.attach_child(slot, child)
         except ValueError:
@@ -245,8 +238,7 @@ class Rekeying:
             seed = keys.skeyseed_of_rekey(self._rekeys.sk_d, secret, nonce, our_nonce)
             sk_d, sk_ai, sk_ar, sk_ei, sk_er, _, _ = keys.ike_keys(cipher, seed, nonce, our_nonce, spi_i, spi_r)
             protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
-            rekeys = Rekeys(policy, sk_d, self._rekeys.selectors)
-            selectors = {}
+            rekeys = Rekeys(policy, sk_d)
             children = table.children(ike.slot)
             made = pending.answer(PROTOCOL_IKE, spi_r, our_nonce)
             slot = table.adopt_ike(spi_i, spi_r, False, peer, True, table.via(ike.slot))
@@ -256,7 +248,6 @@ class Rekeying:
             successor = IkeSa(node, slot, protection, 0, 0, follows=ike.follows, rekeys=rekeys)
             successor.rank = ike.rank + 1
             node.attach(slot, successor)
-            self._rekeys.selectors = selectors
         except Exception:  # K14: the request is as good as not here
             node.remove(slot, _REMOVED)
             raise

@@ -2,26 +2,18 @@
 
 from portable import const
 
-from .selectors import SELECTOR
-
-_LONGEST = const(216)  # octets of a response without KE data and selectors
-_MODP = const(14)
+_LONGEST = const(728)  # octets of a response with MODP-2048 and eight selectors each way
 
 
 class Rekeys:
-    """Answers for one IKE SA with the suites of `policy`, whose SK_d that is.
-
-    `selectors` are those of its Child SAs: {inbound SPI: (inside, remote)}.
-    """
+    """Answers for one IKE SA with the suites of `policy`, whose SK_d that is."""
 
     rekeying = None  # what is being answered
+    longest = _LONGEST
 
-    def __init__(self, policy, sk_d, selectors):
+    def __init__(self, policy, sk_d):
         self.policy = policy
         self.sk_d = sk_d
-        self.selectors = selectors
-        count = max([len(inside) + len(remote) for inside, remote in selectors.values()] or (0,)) // SELECTOR
-        self.longest = _LONGEST + (256 if _MODP in policy.groups else 32) + 16 * count
 
     def begin(self, ike, found, octets):
         """(type of the first payload, payloads, True if the IKE SA is over) in answer to a CREATE_CHILD_SA request.
