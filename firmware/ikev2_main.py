@@ -262,7 +262,7 @@ def _make_tunnel(config, old):
         _others.append(asyncio.create_task(ikev2_tunnel.tell(tunnel, print)))
         _no_tunnel = ""
         return True
-    except (ValueError, MemoryError) as error:
+    except (ValueError, MemoryError, ImportError) as error:
         if tunnel is None:
             ikev2_tunnel = None
             _forget(before)
@@ -328,7 +328,7 @@ def _make_hub(config, old):
             ikev2_hub.crossed(tunnel, hub, config["gateway_id"])
         _others.append(asyncio.create_task(ikev2_hub.tell(hub, print)))
         return True
-    except (ValueError, MemoryError) as error:
+    except (ValueError, MemoryError, ImportError) as error:
         if hub is None:
             ikev2_hub = None
             _forget(before)

@@ -21,7 +21,7 @@ PARTITION_TABLE = 0x8000
 TEMPLATE = b'{\n  "ssid": "",\n  "password": ""\n}\n'
 _XTENSA = ("esp32", "esp32s2", "esp32s3")  # the others are RISC-V
 _FOLDER = ROOT / "firmware"
-_HUB = "ikev2_hub"
+_HUB, _TUNNEL = "ikev2_hub", "ikev2_tunnel"
 _ARITHMETIC = ("ikev2_crypto_limbs.py", "ikev2_crypto_gcm.py")
 
 
@@ -163,6 +163,10 @@ def unused(octets):
     except config.ConfigError:
         return set()
     found = set()
+    if not said["gateway"] and not said["accept"]:
+        found |= {f"{_TUNNEL}.py", *tools.library()} - set(mip.files(*mip.PIECES["udp"], "ikev2.config"))
+    if not said["connections"]:
+        found |= {name for name in tools.library() if re.match("inside/(tcp|stream|tls)", name)}
     if not said["accept"]:
         found |= {f"{_HUB}.py", *mip.files("ipsec.hub", "ipsec.crossing")} - set(mip.files("ipsec"))
     if not any(given["ppk"] for given in (said, *said["accept"].values())):

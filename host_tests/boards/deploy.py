@@ -128,8 +128,10 @@ _take(['/main.py'])
 os.rename(%r,%r)
 raise SystemExit
 """
-_FINISH = f"""try:
- exec(open('{_BEGUN}/__init__.py').read())
+_FINISH = f"""with open('{_BEGUN}/__init__.py') as file:
+ code=file.read()
+try:
+ exec(code)
 except SystemExit:
  pass
 """
@@ -394,7 +396,7 @@ def deploy(board, config=None, example=None):
     there_already = f"{len(files) - len(missing)} of {len(files)} files were there already"
     print(f"{there_already}; {octets_free(board)} octets are free")
     if config is None and not there:
-        print("no CONFIG given: ssid and password are empty in the board's ikev2.json")
+        print("no CONFIG given: its ikev2.json is empty, and the node alone is on it")
 
 
 def start(board, config_changed, seconds=_START_S, example=""):

@@ -144,5 +144,16 @@ def hub_of_a_board_stands_beside_its_tunnel():
     _run(user, gateway="127.0.0.1:9", psk=PSK)
 
 
+def hub_and_tunnel_that_deploy_left_out():
+    """The node answers all the same, and says what is not there (K13)."""
+    sys.path[:] = [folder for folder in sys.path if not folder.endswith("firmware")]
+
+    async def user(main):
+        assert not main.tunnel and not main.hub
+        main.status()
+
+    _run(user, gateway="127.0.0.1:9", psk=PSK)
+
+
 if __name__ == "__main__":
     run_case(globals())

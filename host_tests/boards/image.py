@@ -147,7 +147,7 @@ def main():
         + str(target.relative_to(board_files.ROOT))
     )
     if config is None:
-        print("no CONFIG given: ssid and password are empty in its ikev2.json")
+        print("no CONFIG given: its ikev2.json is empty, and the node alone is in it")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def few_modules(monkeypatch):
 
 @pytest.mark.parametrize(("octets", "left_out"), [
     (b"{", set()),
-    (board_files.TEMPLATE, {"/lib/ikev2_hub.py", "/lib/ikev2/config/ppk.py"}),
+    (board_files.TEMPLATE, {"/lib/ikev2_hub.py", "/lib/ikev2_tunnel.py", "/lib/ikev2/config/ppk.py"}),
     (b'{"id": "a", "accept": {"b": "0123456789abcdef"}}', {"/lib/ikev2/config/ppk.py"}),
     (b'{"id": "a", "accept": {"b": {"psk": "0123456789abcdef"}}}', {"/lib/ikev2/config/ppk.py"}),
     (b'{"id": "a", "accept": {"b": {"psk": "0123456789abcdef", "ppk_id": "c", "ppk": "%s"}}}' % (b"0" * 32), set()),

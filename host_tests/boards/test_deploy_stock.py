@@ -6,6 +6,7 @@ import re
 import socket
 
 import pytest
+from commands.readme_blocks import README
 from ipsec.tools import probe
 from mpremote.transport import TransportExecError
 
@@ -22,6 +23,7 @@ ikev2/spi_table ikev2/udp ikev2/window ikev2/wire ipsec/__init__ ipsec/attempts 
 ipsec/ipv4 ipsec/life ipsec/sleep ipsec/socket ipsec/spd ipsec/traffic ipsec/tunnel""".split()
 _MAIN = b"import ikev2_main\nikev2_main.run\nprint('runs %s')\n"
 _BOOT = b"print('boot.py runs')"
+_GATEWAY = b'{"gateway": "192.0.2.1", "id": "a", "psk": "0123456789abcdef"'
 # Each operation of littlefs ends with a write; between two writes of one operation FAT itself is not sound.
 _MACHINES = [("unix", "lfs", "write"), ("newest", "lfs", "write"), ("newest", "fat", "operation")]
 _NAMES = ("micropython", "system")
@@ -132,6 +134,30 @@ def test_from_nothing_the_node_answers(machine, capsys, monkeypatch, source):
             peer.send(question)
             assert peer.recv(100) == probe.right_answer(via, question)
         board.close()
+
+
+@pytest.mark.parametrize(_NAMES, [("unix", "lfs")], indirect=["micropython"])
+def test_a_board_has_what_its_configuration_uses(machine):
+    """TCP, a tunnel, the node alone; each runs, and what is not used any more is gone."""
+    bring(machine, {"/boot.py": _BOOT})
+    told = re.search('([0-9]+) KB of flash for a tunnel, ([0-9]+) with `"conn.*, ([0-9]+) for the node', README).groups()
+    room, octets = [], []
+    for config, has in (
+        (_GATEWAY + b"}", ["inside_tcp", "ipsec"]),
+        (_GATEWAY + b', "connections": 0}', ["ipsec"]),
+        (b"{}", []),
+    ):
+        main = "\n".join(f"import {name}" for name in ["ikev2_main", *has])
+        deployed(machine, config, f"{main}\nprint('runs it')\n".encode())
+        assert runs(machine) == "it"
+        names = {name.partition(".")[0] for name in named(machine, "/lib")}
+        assert sorted(names & {"inside_tcp", "inside_stream", "inside_tls", "ipsec", "ikev2_hub"}) == [
+            *(["inside_stream", "inside_tcp", "inside_tls"] if "inside_tcp" in has else []), *has[-1:]
+        ]  # fmt: skip
+        room.append(int(machine.run("print(os.statvfs('/')[3])")))
+        octets.append(sum(map(len, board_files.files("x64", unused=board_files.unused(config)).values())))
+    assert room == sorted(set(room))
+    assert octets == pytest.approx([int(number) * 1000 for number in told], rel=0.04)  # other machine code
 
 
 @STEPS

@@ -132,6 +132,10 @@ def test_life(case, machine, tmp_path):
             "sensor-7                     " + told[1][9:], "sensor-8                     not there",
         ] and told[1].startswith("sensor-7 up, inside 10.9.1."), told  # fmt: skip
         assert told[5] == "sensor-7 down, deleted by the peer" and said.count("sensor-7 up, inside 10.9.0.") == 2
+    if case == "hub_and_tunnel_that_deploy_left_out":
+        for line in ("no tunnel: no module named 'ikev2_tunnel'", "nobody is accepted: no module named 'ikev2_hub'"):
+            assert line in said.lower() and "node on UDP 500, 4500" in said
+        assert re.search("^tunnel  +no module named", said, re.MULTILINE | re.IGNORECASE)
     if case == "answers_blinks_and_feeds":
         assert "network up, address 192.0.2.7" in said and "invalid-ike-spi" in said
     if case in ("table_survives_deep_sleep", "snapshot_is_good_for_one_waking"):

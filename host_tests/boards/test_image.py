@@ -11,7 +11,7 @@ from boards import board_files, image
 from boards.esp32_image import SMALL_ROMFS, WITH_ROMFS, WITHOUT_VFS, stock
 from boards.flash import esptool
 
-CONFIG = b'{"ssid": "home", "password": "secret"}'
+CONFIG = b'{"ssid": "home", "password": "secret", "gateway": "a", "id": "a", "psk": "0123456789abcdef"}'
 
 
 def mounted(kind, octets, folder):
@@ -62,7 +62,7 @@ def test_esptool_takes_the_stock_image(tmp_path):
 def test_library_goes_into_romfs_where_there_is_one(tmp_path):
     path = tmp_path / "stock.bin"
     path.write_bytes(stock("ESP32_GENERIC", WITH_ROMFS))
-    (_, _), (start, rom), (at, disk) = image.pieces("ESP32_GENERIC", path)
+    (_, _), (start, rom), (at, disk) = image.pieces("ESP32_GENERIC", path, CONFIG)
     assert (start, at) == (0x1C0000, 0x200000) and rom[:3] == b"\xd2\xcd\x31"
     files = board_files.files(chip="esp32", unused=board_files.unused(CONFIG))
     assert mounted("romfs", rom, tmp_path) == digests(
@@ -74,7 +74,7 @@ def test_library_goes_into_romfs_where_there_is_one(tmp_path):
 def test_a_library_that_romfs_has_no_room_for_goes_into_the_file_system(tmp_path, capsys):
     path = tmp_path / "stock.bin"
     path.write_bytes(stock("ESP32_GENERIC", SMALL_ROMFS))
-    (_, _), (at, disk) = image.pieces("ESP32_GENERIC", path)
+    (_, _), (at, disk) = image.pieces("ESP32_GENERIC", path, CONFIG)
     assert at == 0x200000 and "the library goes into the file system" in capsys.readouterr().out
     assert set(mounted("littlefs", disk, tmp_path)) == {
         *board_files.files(chip="esp32", unused=board_files.unused(CONFIG)),
@@ -111,7 +111,7 @@ def test_refusals(tmp_path):
     ):
         path.write_bytes(octets)
         with pytest.raises(board_files.Refused, match=word):
-            image.pieces("ESP32_GENERIC", path)
+            image.pieces("ESP32_GENERIC", path, CONFIG)
     with pytest.raises(board_files.Refused, match="known are ESP32_GENERIC"):
         image.pieces("ESP8266", path)
     with pytest.raises(board_files.Refused, match="FIRMWARE is missing"):

@@ -75,7 +75,7 @@ LIMITS = {
     "led": (-1, 60), "watchdog_s": (0, 86400), "sources": (1, 255), "ike_sas": (1, 256), "child_sas": (1, 256),
     "answers_per_s": (0, 1000000), "burst": (0, 0xFFFFFFF), "per_source_ms": (0, 0xFFFFFFF), "hint_ms": (0, 0xFFFFFFF),
     "liveness_s": (1, 3600), "keepalive_s": (1, 3600), "lifetime_s": (60, 86400), "settle_s": (0, 60),
-    "reset_s": (0, 864000), "connections": (1, 64), "stream_buffer": (536, 65535),
+    "reset_s": (0, 864000), "connections": (0, 64), "stream_buffer": (536, 65535),
 }  # fmt: skip
 
 

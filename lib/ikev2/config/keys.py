@@ -33,7 +33,7 @@ KEYS = {
     "accept": (dict, {}),  # of those that may have a tunnel to us: {id: psk, or {"psk", "ppk", "ppk_id"}}
     "pool": (str, "10.9.0.0/24"),  # their addresses in it; its last one is ours
     "dns": (list, []),  # name servers inside; []: those that the gateway gives
-    "connections": (int, 8),  # of TCP inside, at a time
+    "connections": (int, 8),  # of TCP inside, at a time; 0: deploy brings no TCP
     "stream_buffer": (int, 2720),  # octets that a connection keeps, each way
     "ports": (list, [500, 4500]),
     "raw": (list, [50, 51]),
@@ -49,7 +49,7 @@ KEYS = {
     "watchdog_s": (int, 30),  # 0: none
 }
 _AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1, "liveness_s": 1, "keepalive_s": 1, "lifetime_s": 60,
-             "connections": 1, "stream_buffer": 536}  # fmt: skip
+             "connections": 0, "stream_buffer": 536}  # fmt: skip
 _AT_MOST = {
     "led": 60, "watchdog_s": 86400, "sources": 255, "ike_sas": 256, "child_sas": 256, "answers_per_s": 1000000,
     "liveness_s": 3600, "keepalive_s": 3600, "lifetime_s": 86400, "settle_s": 60, "reset_s": 864000,
