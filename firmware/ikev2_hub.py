@@ -44,6 +44,4 @@ def lines(hub):
     there = hub.addresses()
     shown = [(id, "up, inside %s" % there[id] if id in there else "not there") for id in sorted(hub.peers.peers)]
     tcp = hub.stack.tcp
-    for one in tcp.connections if tcp else ():
-        shown.append(("stream %d.%d.%d.%d:%d" % (tuple(one.host) + (one.port,)), one.state))
-    return shown
+    return shown + (tcp.lines() if tcp else [])

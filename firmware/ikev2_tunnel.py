@@ -88,6 +88,4 @@ def lines(tunnel):
         if esp.counters[number]:
             shown.append(("ESP dropped: " + reason if reason else "ESP received", esp.counters[number]))
     tcp = tunnel.stack.tcp
-    for one in tcp.connections if tcp else ():
-        shown.append(("stream %d.%d.%d.%d:%d" % (tuple(one.host) + (one.port,)), one.state))
-    return shown
+    return shown + (tcp.lines() if tcp else [])

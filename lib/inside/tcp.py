@@ -205,6 +205,10 @@ class Tcp:
         for one in list(self.connections):
             one.end(error)
 
+    def lines(self):
+        """(name, value) of what a person is shown of each connection."""
+        return [("stream %d.%d.%d.%d:%d" % (tuple(one.host) + (one.port,)), one.state) for one in self.connections]
+
     def address_changed(self):
         """The connections of the old address are over (V10)."""
         self.end(OSError(ECONNABORTED, "another address inside"))

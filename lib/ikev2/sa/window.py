@@ -155,7 +155,8 @@ class Window:
         elif self._rests(now) or self._left(now):
             return 0
         elif state[_TRIES] == _TRIES_AT_MOST:
-            if not self._is_patient():  # P3
+            policy = self._handler.policy
+            if not (policy and policy.patient):  # P3
                 self.end(_DEAD_PEER)
                 return 0
             state[_TRIES] -= 1
@@ -217,11 +218,8 @@ class Window:
 
     def _rests(self, now):
         """H2: nothing is said to who was not heard for a while."""
-        return self._is_patient() and not self.fresh(_HEARD_MS, now)
-
-    def _is_patient(self):
         policy = self._handler.policy
-        return policy and policy.patient
+        return policy and policy.patient and not self.fresh(_HEARD_MS, now)
 
     def _begin(self):
         """Make up our next request."""
