@@ -86,6 +86,15 @@ def test_we_read_what_scapy_sends(data, options, no_sum, behind):
     assert sock.take() == (data, HOST, 5683) and sock.take() is None and dropped(inner) == {}
 
 
+@pytest.mark.parametrize("source", [THEIRS, "10.1.2.3"])
+def test_a_checksum_is_none_when_both_of_its_octets_are_zero_t1(source):
+    for total, taken in ((0, True), (0x1200, False), (0x0012, False), (None, True)):
+        inner = inside()
+        sock = inner.bind(40000)
+        receive(inner, udp(source=source, sum=total))
+        assert (sock.take() is not None) == taken, total
+
+
 def test_a_checksum_that_comes_out_as_zero_is_sent_as_ones():
     """T1."""
     inner = inside()
