@@ -341,6 +341,7 @@ def test_a_forged_group_does_not_cost_the_attempt_n4():
 NONSENSE = [
     [],
     [notify(14)],
+    [notify(14, b"\0\x0e")],
     [notify(7)],
     [notify(24)],
     [notify(16404, b"x")],

@@ -19,7 +19,7 @@ class Cookies:
     def __init__(self, random):
         self._random = random
         self._secrets = [b"", b""]  # the newest, the one before
-        self._renewed_at = 0
+        self._renewed_at = None
 
     def make(self, nonce, endpoint, spi_i, now):
         """The cookie for who asks from that endpoint with that nonce and SPI."""

@@ -70,7 +70,7 @@ class Child:
     longest = 0
     disowned = False
 
-    def __init__(self, cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot=-1):
+    def __init__(self, cipher, spi_in, spi_out, key_in, key_out, inside, remote, slot=None):
         self.cipher = cipher
         self.spi_in = spi_in
         self.spi_out = spi_out
