@@ -271,7 +271,7 @@ def test_an_unknown_spi_is_named_k3(protocol, spi):
         {"sa": (33, scripted_gateway.proposal(1, 3, bytes(4), scripted_gateway.transforms(3, "aes-cbc-128")))},
         {"sa": (33, scripted_gateway.proposal(1, 3, bytes(8), scripted_gateway.transforms(3, "aes-cbc-128")))},
         {"rekey": notify(16393, b"", 3, b"\1\2\3")}, {"more": (40, bytes(32))},
-        {"sa": ESP_31, "ke": (34, b"\0\x1f\0\0" + bytes(31))},
+        {"sa": ESP_31, "ke": (34, b"\0\x1f\0\0" + bytes(31))}, {"sa": ESP_31, "ke": (34, b"\0\x1f\0\0")},
         {"sa": ESP_31, "ke": (34, b"\0\x1f\0\0" + bytes(32))},
     ],
 )  # fmt: skip
