@@ -79,7 +79,7 @@ def test_what_is_good_is_taken():
                 "liveness_s": 3600, "lifetime_s": 86400, "inside": "10.9.0.7", "dns": ("10.9.0.1",), "keep_keys": True,
                 "gateway_id": "keyid:x"}  # fmt: skip
     tunnel = Tunnel(**arguments(settings))
-    assert not tunnel.is_up
+    assert not tunnel.is_up and tunnel.room() == 0 and tunnel.address == "10.9.0.7"
     tunnel.udp.close()
     for gateway, port in (("a:1", 1), ("a:65535", 65535), ("a", 500), ("192.0.2.1:4500", 4500)):
         tunnel = Tunnel(**arguments({"gateway": gateway}))

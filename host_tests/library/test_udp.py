@@ -183,6 +183,23 @@ def test_where_listen_does_not_help_the_socket_is_opened_anew_f5(monkeypatch):
     bench.run(story)
 
 
+def test_what_is_read_without_an_error_costs_no_pause_l6(monkeypatch):
+    bench, pauses = Bench(monkeypatch), []
+    sleep_ms = sockets.sleep_ms
+    monkeypatch.setattr(sockets, "sleep_ms", lambda ms: pauses.append(ms) or sleep_ms(ms))
+
+    async def story(bench):
+        bench.network.receive_errors = [5]
+        await bench.asked()
+        assert max(pauses) > 0
+        pauses.clear()
+        await bench.asked()
+        await bench.asked()
+        assert pauses and not any(pauses)
+
+    bench.run(story)
+
+
 def test_no_socket_to_be_had_for_a_while(monkeypatch):
     bench = Bench(monkeypatch)
     bench.network.listen_clears = False
