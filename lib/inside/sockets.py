@@ -175,11 +175,7 @@ class StreamSocket(_Socket):
         """n octets, all up to the end with n < 0; less at the end, or if this does not block; None: nothing yet."""
         octets = b""
         while n < 0 or len(octets) < n:
-            try:
-                piece = self._until(lambda: self._take(n - len(octets) if n > 0 else _PIECE))  # noqa: B023
-            except OSError:
-                self._rest = octets
-                raise
+            piece = self._piece(n - len(octets) if n > 0 else _PIECE, octets)
             if not piece:
                 return octets if octets or piece is not None else None
             octets += piece
@@ -196,11 +192,7 @@ class StreamSocket(_Socket):
         r"""Up to the next \n; less at the end, or if this does not block."""
         line = b""
         while line[-1:] != b"\n":
-            try:
-                piece = self._until(lambda: self._take(_PIECE))
-            except OSError:
-                self._rest = line
-                raise
+            piece = self._piece(_PIECE, line)
             if not piece:
                 return line if line or piece is not None else None
             end = piece.find(b"\n") + 1 or len(piece)
@@ -225,6 +217,14 @@ class StreamSocket(_Socket):
         if not self._connection:
             raise OSError(ENOTCONN, "not connected")
         return self._connection
+
+    def _piece(self, n, before):
+        """What there is, n octets at most, as _until has it; an error leaves for another time what was read before."""
+        try:
+            return self._until(lambda: self._take(n))
+        except OSError:
+            self._rest = before
+            raise
 
     def _take(self, n):
         if not self._rest:
