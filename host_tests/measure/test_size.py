@@ -47,7 +47,16 @@ def test_tcp(measured):
     assert measured["TCP inside, 1,360 octets made"] <= 50000 * MARGIN
     assert measured["TCP inside, 1,360 octets taken"] <= 53000 * MARGIN
     assert 0 < measured["RAM, a TCP connection beside its buffers"] <= 600
-    assert measured["flash, TCP and streams as deployed"] <= 16 * 1024
+    streams = measured["flash, TCP and streams as deployed"]
+    assert streams <= 16 * 1024
+    assert streams + measured["flash, TLS, blocking sockets and names as deployed"] <= 22 * 1024
+
+
+def test_accepting(measured):
+    """A peer, beside both key operations."""
+    init = measured["accepting: IKE_SA_INIT answered, public value there"]
+    assert init + measured["accepting: IKE_AUTH answered, shared secret aside"] <= 3000000
+    assert 0 < measured["RAM, a peer accepted"] <= 2450
 
 
 def test_ppk(measured):

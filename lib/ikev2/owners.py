@@ -19,9 +19,9 @@ policy -- what the IKE SA was made by, None: nothing; a follower knows its own b
 established -- False for an attempt to make one
 follows -- the peer is where its newest message came from (P6)
 
-The owner of a Child SA has receive(packet, at, length, now), true if the packet is the peer's, outgoing(out, at, now),
-the length of an ESP packet, longest, disowned, True from when the peer has said that it has no such SA (K10), and
-child, the policy.Child that was negotiated, which is the owner until a follower has made of it what opens packets.
+The owner of a Child SA is the policy.Child that was negotiated, until a follower has made of it what opens packets. It
+has receive(packet, at, length, now), true if the packet is the peer's, outgoing(out, at, now), the length of an ESP
+packet, longest, disowned, True from when the peer has said that it has no such SA (K10), and child, that policy.Child.
 
 A follower has take(kind, slot, detail, now), called for each event, attend(now), called when something has happened and
 after its events, and tick(now), which may be `work` too, and next_timer(now) as a node has them. Without a follower

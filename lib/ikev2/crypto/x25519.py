@@ -123,6 +123,7 @@ class _Limbs:
             made = limbs.element(0)
             multiply(0, b, made, powers[_POWER[at + 1]])
             powers.append(made)
-            yield
+            if _POWER[at] > 10:  # as long as half a slice of the ladder, together with those before
+                yield
         multiply(0, made, b, x)
         self.u = limbs.integer(b) % _P

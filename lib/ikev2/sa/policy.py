@@ -80,11 +80,6 @@ class Child:
         self.remote = remote
         self.slot = slot
 
-    @property
-    def child(self):
-        """Itself, as other owners have it."""
-        return self
-
     def receive(self, packet, at, length, now):
         """Nobody opens it yet."""
         return False

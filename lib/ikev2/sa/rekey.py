@@ -164,7 +164,7 @@ class Rekeying:
             if owner and protocol == PROTOCOL_ESP and its_protocol == ESP and spi_out == spi_old:
                 if ike.is_deleting(spi_in):
                     return refuse(TEMPORARY_FAILURE)
-                child = owner.child
+                child = owner if isinstance(owner, Child) else owner.child
                 return self._agree(ike, bodies, octets, nonce, (child.inside, child.remote), slot)
         return refuse(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
 
