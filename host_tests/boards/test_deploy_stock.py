@@ -140,7 +140,7 @@ def test_from_nothing_the_node_answers(machine, capsys, monkeypatch, source):
 def test_a_board_has_what_its_configuration_uses(machine):
     """TCP, a tunnel, the node alone; each runs, and what is not used any more is gone."""
     bring(machine, {"/boot.py": _BOOT})
-    told = re.search('([0-9]+) KB of flash for a tunnel, ([0-9]+) with `"conn.*, ([0-9]+) for the node', README).groups()
+    told = re.search('([0-9]+) KB of flash for a tunnel, ([0-9]+) with `"conn.*, ([0-9]+) for the', README).groups()
     room, octets = [], []
     for config, has in (
         (_GATEWAY + b"}", ["inside_tcp", "ipsec"]),

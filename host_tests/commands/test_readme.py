@@ -173,13 +173,23 @@ def coap():
     loop.close()
 
 
-def test_the_first_screen(gateway, tmp_path):
+def test_the_program_by_udp(gateway, tmp_path):
     """Ten lines and their tunnel."""
     text = program("await tunnel.close()")
     assert len([line for line in text.splitlines() if line]) <= 11
     assert said(elsewhere(f"exec({text!r})"), tmp_path) == "(b'21.5', ('10.77.0.1', 7))\n"
     assert gateway.heard == [(b"21.5", ("10.77.0.2", 49152))]
     assert gateway.news()[-1] == "deleted by the peer"
+
+
+def test_mqtt_is_the_first_program_and_udp_the_second():
+    """And both ways to begin stand before them, and the picture of both."""
+    page = (ROOT / "README.md").read_text()
+    wanted = ("─▶ a hub", "─▶ a gateway", "Two ways to begin", "## Begin with a hub", "MQTTClient(",
+              "## Begin with the gateway", "await sock.sendto(")  # fmt: skip
+    places = [page.index(text) for text in wanted]
+    assert places == sorted(places) and page[: places[3]].count("\n") < 30
+    assert re.findall("^```python\n(.*)", page, re.MULTILINE) == ["import sys", "import asyncio"]
 
 
 def test_a_configuration_tried(gateway, tmp_path):
@@ -193,8 +203,8 @@ def test_a_hub_and_a_device_are_two_files_and_two_commands(tmp_path):
     """As they stand there, but for pip."""
     (tmp_path / "hub.json").write_text(program('{"sensor-7": {"psk": "what make psk prints"}}', "json"))
     (tmp_path / "ikev2.json").write_text(program("127.0.0.1:14500", "json"))
-    _, *commands = program("pip install . cryptography\npython", "").splitlines()
-    assert [command.split()[:3] for command in commands] == [["python", "-m", "ipsec"]] * 2
+    _, _, *commands = program("pip install . cryptography\n", "").splitlines()
+    assert [command.split()[:3] for command in commands] == [[".venv/bin/python", "-m", "ipsec"]] * 2
     serve, tries = ([sys.executable, *command.split()[1:]] for command in commands)
     where = {"cwd": tmp_path, "env": device_environment(), "text": True}
     with subprocess.Popen(serve, stdout=subprocess.PIPE, **where) as hub:
@@ -210,16 +220,16 @@ def test_a_hub_and_a_device_are_two_files_and_two_commands(tmp_path):
 
 def test_from_a_clone_to_published_in_six_commands_at_most(tmp_path):
     """README's words alone: two files, and each command as it stands there, but for pip and the port of a board."""
-    begin, _, rest = README.partition("\n## Two ways to begin\n")[2].partition("\n## ")[0].partition("```\npip")
+    begin, _, rest = README.partition("\n## Begin with a hub on a PC\n")[2].partition("\n## ")[0].partition("```\npy")
     hub, device = re.findall(r"^```json\n(.*?)^```$", begin, re.DOTALL | re.MULTILINE)
     (tmp_path / "hub.json").write_text(hub)
     config = tmp_path / "ikev2.json"
     config.write_text(json.dumps({"ssid": "attic", "password": "…", **json.loads(device)}))
-    commands = [line for block in re.findall(r"^```\n(.*?)^```$", "```\npip" + rest, re.DOTALL | re.MULTILINE)
+    commands = [line for block in re.findall(r"^```\n(.*?)^```$", "```\npy" + rest, re.DOTALL | re.MULTILINE)
                 for line in block.splitlines()]  # fmt: skip
     assert len(commands) <= 6
-    pip, serve, tries, broker, deploys = commands
-    assert pip == "pip install . cryptography"
+    venv, pip, serve, tries, broker, deploys = commands
+    assert (venv, pip) == ("python3 -m venv .venv", ".venv/bin/pip install . cryptography")
     python = [sys.executable]
     with (
         Board() as board,

@@ -18,7 +18,7 @@ _TWO_FILES = "commands/test_readme.py::test_a_hub_and_a_device_are_two_files_and
 BLOCKS = {
     "make demo     #": "commands/test_demo.py::test_readings_are_published",
     '"remote": ["10.77.0.0/24"]': "commands/test_readme.py::test_a_configuration_tried",
-    "await tunnel.close()": "commands/test_readme.py::test_the_first_screen",
+    "await tunnel.close()": "commands/test_readme.py::test_the_program_by_udp",
     '{"sensor-7": {"psk": "what make psk prints"}}': _TWO_FILES,
     '"gateway": "127.0.0.1:14500"': _TWO_FILES,
     "pip install . cryptography\n": "commands/test_readme.py::test_from_a_clone_to_published_in_six_commands_at_most",
@@ -100,7 +100,8 @@ def shown():
 def commands():
     """The first words of every command in backticks or in a block."""
     text = "\n".join(page.read_text() for page in PAGES)
-    found = re.findall(r"(?:`|^|sudo )(make [a-z]+|python -m ipsec [a-z-]+|mpremote mip install)\b", text, re.MULTILINE)
+    words = r"(?:`|^|sudo |\.venv/bin/)(make [a-z]+|python -m ipsec [a-z-]+|mpremote mip install)\b"
+    found = re.findall(words, text, re.MULTILINE)
     return sorted(set(found))
 
 
