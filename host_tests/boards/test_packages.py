@@ -12,6 +12,7 @@ from ipsec.tools import Refused
 from tools import BUILD, ROOT, library
 
 from boards import mip, release
+from boards.esp32_image import stock
 
 
 @pytest.mark.parametrize("name", mip.PIECES)
@@ -79,9 +80,11 @@ def test_the_version_stands_once():
         assert ikev2.__version__ not in (ROOT / path).read_text()
 
 
-def test_a_release_is_made_by_one_command(monkeypatch):
-    """The wheel, what mip takes, and a hash of each file; not of a version that CHANGES.md does not have."""
-    monkeypatch.setattr(sys, "argv", ["release"])
+def test_a_release_is_made_by_one_command(monkeypatch, tmp_path):
+    """The wheel, what mip takes, an image, and a hash of each file; not of a version that CHANGES.md does not have."""
+    firmware = tmp_path / "stock.bin"
+    firmware.write_bytes(stock("ESP32_GENERIC"))
+    monkeypatch.setattr(sys, "argv", ["release", "BOARD=ESP32_GENERIC", f"FIRMWARE={firmware}"])
     release.main()
     folder = BUILD / "release"
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
@@ -89,7 +92,8 @@ def test_a_release_is_made_by_one_command(monkeypatch):
     assert sums == {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} - {"SHA256SUMS"}
     wheel = f"micropython_ikev2-{ikev2.__version__}-py3-none-any.whl"
     pieces = {f"mip/{name}.json" for name in mip.PIECES}
-    assert sums == {wheel, *pieces, *(f"mip/{path}" for path in library())}
+    image = f"ESP32_GENERIC-{ikev2.__version__}.bin"
+    assert sums == {wheel, image, *pieces, *(f"mip/{path}" for path in library())}
     monkeypatch.setattr(mip, "version", lambda: "9.9.9")
     with pytest.raises(Refused, match="says nothing of 9"):
         release.main()

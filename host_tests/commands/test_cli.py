@@ -1,9 +1,11 @@
 """`python -m ipsec`, as a user of pip types it."""
 
+import io
 import json
 import re
 import subprocess
 import sys
+import threading
 
 import pytest
 from ipsec.tools import cli, gateway, probe, try_tunnel
@@ -63,7 +65,7 @@ def test_gateway(said):
 def test_try(said, monkeypatch):
     """Every option arrives."""
     asked = []
-    monkeypatch.setattr(try_tunnel, "main", lambda config, **options: asked.append((config, options)) or 7)
+    monkeypatch.setattr(try_tunnel, "main", lambda config, say, **options: asked.append((config, options)) or 7)
     assert said("try", CONFIG) == (7, "")
     weak = {**CONFIG, "psk": "short"}
     more = "--ping", "10.77.0.1", "--count", "5", "--every", "0.1", "--no-contact", "--weak-psk"
@@ -76,11 +78,33 @@ def test_try(said, monkeypatch):
 
 
 def test_try_ended_by_ctrl_c(said, monkeypatch):
-    def interrupted(config, **options):
+    def interrupted(config, say, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(try_tunnel, "main", interrupted)
     assert said("try", CONFIG) == (130, "")
+
+
+def test_whoever_waits_is_told_so(said, monkeypatch):
+    """While nothing else is said, and no longer; what scripts read has none of it."""
+    told = threading.Semaphore(0)
+
+    class Stderr(io.StringIO):
+        def flush(self):
+            told.release()
+
+    def slow(config, say, **options):
+        assert told.acquire(timeout=60) and told.acquire(timeout=60)
+        say("up after 0.031 s")
+        return 0
+
+    monkeypatch.setattr(cli, "_QUIET_S", 0.01)
+    monkeypatch.setattr(cli.sys, "stderr", Stderr())
+    monkeypatch.setattr(try_tunnel, "main", slow)
+    before = threading.active_count()
+    assert said("try", CONFIG) == (0, "up after 0.031 s\n") and threading.active_count() == before
+    first, second, *_ = sys.stderr.getvalue().splitlines()
+    assert (first, second) == tuple(f"nothing new for {seconds} s; Ctrl-C ends it" for seconds in (0.01, 0.02))
 
 
 def test_probe(said, monkeypatch):

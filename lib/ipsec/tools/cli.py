@@ -5,14 +5,18 @@ psk prints good secrets, and probe asks any address what it does with the packet
 """
 
 import argparse
+import contextlib
 import secrets
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from ikev2.config import ConfigError, WeakPsk, parse
 
 from . import Refused, gateway, hub, probe, try_tunnel
+
+_QUIET_S = 2
 
 
 def psk():
@@ -37,9 +41,41 @@ def configuration(path, weak_psk=True):
         raise Refused(str(error)) from None
 
 
+@contextlib.contextmanager
+def progress():
+    """A print function; stderr says of each two seconds in which it prints nothing that they pass, whatever blocks."""
+    news = threading.Event()
+    over = False
+
+    def watch():
+        quiet = 0
+        while not over:
+            if news.wait(_QUIET_S):
+                news.clear()
+                quiet = 0
+            else:
+                quiet += _QUIET_S
+                print(f"nothing new for {quiet} s; Ctrl-C ends it", file=sys.stderr, flush=True)
+
+    def say(line):
+        print(line)
+        news.set()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        yield say
+    finally:
+        over = True
+        news.set()
+        watching.join()
+
+
 def _try(given):
     config = configuration(given.config, given.weak_psk)
-    return try_tunnel.main(config, ping=given.ping, count=given.count, every=given.every, contact=given.contact)
+    options = {name: getattr(given, name) for name in ("ping", "count", "every", "contact")}
+    with progress() as say:
+        return try_tunnel.main(config, say, **options)
 
 
 def _gateway(given):
