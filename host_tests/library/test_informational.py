@@ -62,7 +62,7 @@ class End:
         return self.sa.receive(message, 0, len(message), now)
 
     def state(self):
-        window = self.sa._window
+        window = self.sa.window
         return bytes(self.sa._state + window._state), window._answer, self.sa._unwanted, self.table.snapshot()
 
     def of_peer(self, message_id=5, first=0, inner=b"", exchange=37, response=False):
@@ -146,7 +146,7 @@ def failing_once(monkeypatch, end, what):
         return call
 
     if what == "random":
-        end.sa._window._random = failing(end.node.random)
+        end.sa.window._random = failing(end.node.random)
     else:
         monkeypatch.setattr(informational, "answer_informational", failing(informational.answer_informational))
 
@@ -687,7 +687,7 @@ def test_bad_arguments():
 
 
 def test_counter_saturates_p5(end):
-    end.sa._window.dropped = 0x3FFFFFFE
+    end.sa.window.dropped = 0x3FFFFFFE
     for _ in range(3):
         end.hears(bytes(60))
     assert end.sa.dropped == 0x3FFFFFFF
@@ -805,7 +805,7 @@ def test_a_bad_network_p1_p2_p4_p5(cipher, events):
             speak()
     for i in (0, 1):
         assert not ends[i].sa.failed and not ends[i].sa.waiting
-        assert ends[i].sa._window._get(window._SENT_ID) == ends[1 - i].sa._window._get(window._ANSWERED_ID)
+        assert ends[i].sa.window._get(window._SENT_ID) == ends[1 - i].sa.window._get(window._ANSWERED_ID)
 
 
 STATE = """
@@ -842,7 +842,7 @@ def warm(sa):
     heard = sa.receive(out, 0, length, 0x3FFFFFFE)
     sa.receive(out, 0, length - 1, 0)
     length = sa.outgoing(out, 0, 0x3FFFFFFF)
-    print(heard, sa.dropped, len(sa._window._answer), len(table.children(slot)))
+    print(heard, sa.dropped, len(sa.window._answer), len(table.children(slot)))
 def new():
     return IkeSa(node, slot, keys(False), 0xFFFFFF80, 0xFFFFFF00, 0x1FFFFFFF)
 sas = [None] * 8

@@ -383,10 +383,10 @@ def test_k5_before_the_message_ids_run_out(whose):
     world = living()
     owner = world.node.owners[world.life.ike]
     if whose == "ours":
-        owner._window._put(0, LAST - 0x101)
+        owner.window._put(0, LAST - 0x101)
         world.sa.receive_id = LAST - 0x100
     else:
-        owner._window._put(4, LAST - 0x102)
+        owner.window._put(4, LAST - 0x102)
         world.sa.send_id = LAST - 0x101
         world.says(world.gateway.check(world.sa))
     world.run(3000)

@@ -266,7 +266,7 @@ def test_before_numbers_run_out_the_sa_goes_in_silence_h3(what):
     if what == "packets":
         member.current.esp._state[4:8] = bytes.fromhex("ffffff00")
     else:
-        world.node.owners[member.ike]._window._put(4, 0xFFFFFEFF)
+        world.node.owners[member.ike].window._put(4, 0xFFFFFEFF)
     world.run(10001)
     assert not world.node.table.ike_sas() and not world.members.members
     assert not [octets for _, to_hub, _, _, octets in world.sent[since:] if not to_hub]  # A4: nor keepalives

@@ -38,7 +38,7 @@ class Peer:
 
     @property
     def offers(self):
-        """Selectors, ours and its own, of the Child SA that it may have; None: it has no address."""
+        """Selectors, ours and its own, of the Child SA that it may begin (A11); None: it has no address."""
         own = host(self.given) if self.given else self.networks
         return (self._peers.ours, own) if own else None
 

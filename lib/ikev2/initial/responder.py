@@ -167,7 +167,7 @@ class Responder:
             return True
         child = accepted.child
         ike = IkeSa(node, slot, proof.sa, 0, 2, rekeys=Rekeys(accepted.peer, proof.sk_d))
-        ike.respond(IKE_AUTH, 1, proof.sa.iv(node.random, True, 1), (first, payloads, False))
+        ike.window.respond(IKE_AUTH, 1, proof.sa.iv(node.random, True, 1), (first, payloads, False))
         node.attach(slot, ike)
         ike.alive(now)
         node.emit(ESTABLISHED, slot, child.slot if child else None)

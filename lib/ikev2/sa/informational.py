@@ -147,7 +147,7 @@ class IkeSa:
         self.slot = slot
         self.sa = sa
         self._state = bytearray(_STATE)
-        self._window = Window(self, send_id, receive_id, quiet_ms, random)
+        self.window = Window(self, send_id, receive_id, quiet_ms, random)
         if not follows:
             self.follows = False
         if rekeys:
@@ -158,53 +158,49 @@ class IkeSa:
     @property
     def failed(self):
         """True once the IKE SA is over: deleted, its peer dead, out of Message IDs, or at odds with it."""
-        return self._window.failed
+        return self.window.failed
 
     @property
     def code(self):
         """Why it is over: a number of reasons.py."""
-        return self._window.code
+        return self.window.code
 
     @property
     def waiting(self):
         """True while a request of ours waits for its response."""
-        return self._window.waiting
+        return self.window.waiting
 
     @property
     def message_ids(self):
         """Message IDs of the next request of ours and of the peer's."""
-        return self._window.message_ids
+        return self.window.message_ids
 
     @property
     def verified_at(self):
         """When the peer last proved its life."""
-        return self._window.verified_at
+        return self.window.verified_at
 
     @property
     def dropped(self):
         """Messages that were not the peer's, or not in the window."""
-        return self._window.dropped
+        return self.window.dropped
 
     def receive(self, message, at, length, now):
         """IGNORED, FRESH or RETRANSMITTED: the IKE message message[at:length], whole (wire.header_fits)."""
-        return self._window.receive(message, at, length, now)
+        return self.window.receive(message, at, length, now)
 
     def outgoing(self, out, at, now):
         """Length of the IKE message to send now, written to out[at:], with room for `longest`; 0 if there is none."""
-        return self._window.outgoing(out, at, now)
+        return self.window.outgoing(out, at, now)
 
     def work(self, now):
         """A slice of an answer that takes long; true if there is more of it to do."""
-        return self._window.work(now)
-
-    def respond(self, exchange, message_id, iv, made):
-        """Answer a request that came before this was its IKE SA: `made` is as `answer` gives it."""
-        self._window.respond(exchange, message_id, iv, made)
+        return self.window.work(now)
 
     def alive(self, now):
         """The peer has proved its life: silence begins anew."""
         self._state[_FLAGS] &= _CHECKED
-        self._window.alive(now)
+        self.window.alive(now)
 
     # What else an owner of an IKE SA is asked.
 
@@ -248,7 +244,7 @@ class IkeSa:
             state[_FLAGS] |= _DENIED  # R10
         if self.waiting or self._checked(now):  # R4, L4
             return False
-        if self._window.fresh(_FRESH_MS, now):
+        if self.window.fresh(_FRESH_MS, now):
             state[_FLAGS] |= _HINTED  # R5
         else:
             self._believe(now)
@@ -259,7 +255,7 @@ class IkeSa:
         flags = self._state[_FLAGS]
         wait = -1
         if flags & _HINTED and not self.waiting:
-            wait = self._window.fresh(_FRESH_MS, now)
+            wait = self.window.fresh(_FRESH_MS, now)
             if not wait:
                 self._believe(now)
         if flags & _CHECKED:
@@ -268,12 +264,12 @@ class IkeSa:
                 wait = sooner(wait, checked)
             else:
                 self._state[_FLAGS] &= ~_CHECKED  # L5
-        return sooner(wait, self._window.next_timer(now))
+        return sooner(wait, self.window.next_timer(now))
 
     def check(self, now):
         """Ask at once whether the peer lives, from a new address perhaps (K7); what waits for a response asks, too."""
         if self.waiting:
-            self._window.retransmit(now)
+            self.window.retransmit(now)
         else:
             self._want(_CHECK)
 
@@ -303,7 +299,7 @@ class IkeSa:
             else:
                 copy(state, _SPI, state, _NEXT_SPI, 4)
             state[_PENDING] &= ~(kind | _CHECK) & 0xFF  # whatever is sent is a liveness check
-            self._window.due(state[_PENDING])
+            self.window.due(state[_PENDING])
         kind = state[_KIND]
         if kind == _CHECK:
             return chained(())
@@ -316,9 +312,9 @@ class IkeSa:
         """The response to it has come."""
         kind = self._state[_KIND]
         if kind == _DELETE_IKE:
-            self._window.end(_DELETED)
+            self.window.end(_DELETED)
         elif has_notify(found or (), octets, INVALID_SYNTAX):
-            self._window.end(_SYNTAX_RECEIVED)
+            self.window.end(_SYNTAX_RECEIVED)
         elif kind == _DELETE_CHILD:
             spi, self._unwanted = self._unwanted[0], self._unwanted[1:]
             if self._unwanted:
@@ -352,7 +348,7 @@ class IkeSa:
     def _want(self, kind):
         """A request of that kind goes out as soon as none waits."""
         self._state[_PENDING] |= kind
-        self._window.due(True)
+        self.window.due(True)
 
     def _checked(self, now):
         """Milliseconds until a hint may make us check once more; 0: it may."""

@@ -31,13 +31,13 @@ class Policy:
     psk -- octets; inside -- our four octets inside, None: the gateway says; remote -- traffic selectors
     groups, ciphers -- those offered, for IKE and ESP alike, the best first. ValueError names what cannot be.
     keep_keys -- they stay beside their ciphers, so that the SAs can outlive sleep (Z5)
-    patient -- the peer may be asleep: requests of ours wait until it is heard, for ever (H2)
+    patient -- the peer may be asleep: requests of ours wait until it is heard, for ever (H2);
+        who is, has `offers`, too (A11)
     ppk -- None, or what every IKE SA must have mixed into its keys (Q1), a Ppk of initial/ppk.py
     """
 
     keep_keys = patient = False
     ppk = None
-    offers = None  # selectors, ours and the peer's, of the Child SA that the peer may begin (A11); None: it may not
 
     def __init__(self, id, psk, gateway_id="", inside=None, remote=ALL, groups=GROUPS, ciphers=OFFERED):
         identity(id)

@@ -113,7 +113,8 @@ class Rekeying:
         if stop - start > 5 and octets[start + 5] == PROTOCOL_IKE:
             return self._replace_ike(ike, bodies, octets, nonce)
         if rekeyed is None:
-            offers = self._rekeys.policy.offers
+            policy = self._rekeys.policy
+            offers = policy.patient and policy.offers
             if not offers or ike.node.table.children(ike.slot):
                 return refuse(NO_ADDITIONAL_SAS)
             return self._agree(ike, bodies, octets, nonce, offers, -1)  # A11

@@ -191,7 +191,7 @@ class Window:
         self.code = code
 
     def respond(self, exchange, message_id, iv, made):
-        """Answer that request with what its handler's `answer` gives, and this IV."""
+        """Answer that request, which may be older than this window, with what `answer` gives, and this IV."""
         # Nothing can fail: an old answer must never go out under a new Message ID, with its old IV.
         self._answer = None
         self._put(_ANSWERED_ID, message_id)
