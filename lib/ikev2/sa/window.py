@@ -41,13 +41,14 @@ _SENT_ID = const(0)  # Message ID of our last request
 _ANSWERED_ID = const(4)  # of the last request that we answered
 _SENT_AT = const(8)
 _VERIFIED_AT = const(12)  # the last proof of life
-_IV = const(16)  # of our request
-_ANSWER_IV = const(32)
-_STATUS = const(48)
-_TRIES = const(49)  # how often our request went out; 0: none is waiting
-_ANSWER_EXCHANGE = const(50)
-_ANSWER_FIRST = const(51)  # type of its first payload
-_STATE = const(52)
+_QUIET_MS = const(16)
+_IV = const(20)  # of our request
+_ANSWER_IV = const(36)
+_STATUS = const(52)
+_TRIES = const(53)  # how often our request went out; 0: none is waiting
+_ANSWER_EXCHANGE = const(54)
+_ANSWER_FIRST = const(55)  # type of its first payload
+_STATE = const(56)
 
 # Bits of _STATUS.
 _ANSWER_DUE = const(0x01)
@@ -56,6 +57,7 @@ _OVER = const(0x04)
 _MAKING = const(0x08)  # the answer takes its time
 _TIMED = const(0x10)  # silence has begun
 _DUE = const(0x20)  # a request must go out
+_CURIOUS = const(0x40)  # or when quiet_ms have passed
 
 
 def left(octets, at, ms, now):
@@ -74,7 +76,6 @@ class Window:
     """
 
     _random = None  # the node's, if not given
-    _quiet_ms = 0
     _answer = None  # payloads of our answer
     dropped = 0  # messages that were not the peer's, or not in the window
     code = 0  # a number of reasons.py, once failed
@@ -89,8 +90,8 @@ class Window:
         self._state = bytearray(_STATE)
         self._put(_SENT_ID, send_id - 1 & _LAST_ID)
         self._put(_ANSWERED_ID, receive_id - 1 & _LAST_ID)
-        if quiet_ms:
-            self._quiet_ms = quiet_ms
+        self._put(_QUIET_MS, quiet_ms)
+        self._state[_STATUS] = _CURIOUS if quiet_ms else 0
 
     @property
     def failed(self):
@@ -173,11 +174,11 @@ class Window:
             return 0
         if state[_TRIES] or state[_STATUS] & _DUE:
             return -1 if self._rests(now) else self._left(now) if state[_TRIES] else 0
-        if not self._quiet_ms:
+        if not state[_STATUS] & _CURIOUS:
             return -1
         if not state[_STATUS] & _TIMED:
             self.alive(now)
-        return self.fresh(self._quiet_ms, now)
+        return self.fresh(self._get(_QUIET_MS), now)
 
     def work(self, now):
         """A slice of an answer that takes long; true if there is more of it to do."""
