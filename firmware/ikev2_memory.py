@@ -31,7 +31,7 @@ _THRESHOLD = 4096  # octets that are allocated between two collections
 MAKING = ("ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator", "ikev2.sa.rekey",
           "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.reasons", "ikev2.crypto.known", "ikev2.crypto.x25519",
           "ikev2.crypto.modp2048", "ikev2.crypto.slices", "ikev2_adopting", "ipsec_attempting", "ipsec_choosing",
-          "ipsec_making", "ipsec_asked", "ikev2_telling", "ipsec_seldom")  # fmt: skip
+          "ipsec_making", "ipsec_asked", "ipsec_telling", "ikev2_telling", "ipsec_seldom")  # fmt: skip
 CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ikev2_beginning", "ipsec_beginning",
                  "ikev2_telling")  # fmt: skip
 

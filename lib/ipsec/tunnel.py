@@ -157,7 +157,8 @@ class Tunnel:
         self.start()
         before = self.life.failures
         while not self.life.up:
-            self._fail(before)
+            if self.life.closed or self.life.failures != before:
+                self._fail(before)
             self._news.clear()
             await self._news.wait()
 

@@ -20,7 +20,7 @@ _P = int(
     "15728E5A8AACAA68FFFFFFFFFFFFFFFF",
     16,
 )
-_WINDOW = const(4)
+_WINDOW = const(2)  # bits: 16 powers of base in place of 4 would save an eighth of the time, and take 3 KB
 _PEER = b"\xff\x00\x5a" + bytes(range(253))
 _ANSWERS = ((b"\xc5\xa3", _PEER, unhexlify("e2e69e00692cff3fc8d059e0bd99401ba244b70d12f85fc265389ed5cdf5729e")),)
 
@@ -41,9 +41,9 @@ class Modp2048(Slices):
             yield
         made = 1
         for octet in secret:
-            for digit in (octet >> 4, octet & 15):
+            for shift in (6, 4, 2, 0):
                 for _ in range(_WINDOW):
                     made = made * made % _P
                     yield
-                made = made * powers[digit] % _P
+                made = made * powers[octet >> shift & 3] % _P
         self.value = made.to_bytes(self.size, "big")

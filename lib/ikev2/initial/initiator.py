@@ -47,6 +47,20 @@ _OVER = const(3)
 _EXCHANGES = (IKE_SA_INIT, IKE_AUTH, INFORMATIONAL, 0)
 
 
+class _Agreed:
+    """What an InitialExchange has come to, without what has made it, which takes room."""
+
+    busy = False
+
+    def __init__(self, init):
+        self.nonce, self.nonce_of_peer, self.cipher = init.nonce, init.nonce_of_peer, init.cipher
+        self.message, self.accepted, self.secret = init.message, init.accepted, init.secret
+        self.doubtful = init.doubtful
+
+    def hint(self, kind):
+        self.doubtful = True
+
+
 class Initiator:
     """The attempt to make what `policy` says of the IKE SA in `slot`, which is ours. A peer that is not at port 500 has
     one port for all; it is asked from 4500 with the marker.
@@ -120,17 +134,17 @@ class Initiator:
 
     def work(self, now):
         """A slice of the key exchange; true if there is more of it to do."""
-        init = self._init
         try:
-            if init.busy and init.step():
-                if init.secret:
+            if self._init.busy and self._init.step():
+                if self._init.secret:
+                    self._init = _Agreed(self._init)
                     self._authenticate()
-                elif not init.accepted and init.message is not self._message:
-                    self._request(init.message)
+                elif not self._init.accepted and self._init.message is not self._message:
+                    self._request(self._init.message)
         except Exception as error:  # K14; a wrong known answer is one
             self.code = reasons.NO_KEYS
             self._fail(because=": " + in_words(error))
-        return init.busy
+        return self._init.busy
 
     def outgoing(self, out, at, now):
         """Length of the message to send now, written to out[at:]; 0 if there is none. `out` needs `longest` octets."""

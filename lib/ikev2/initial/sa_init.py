@@ -31,6 +31,7 @@ from ..sa.proposals import choose, offer
 from ..wire import HEADER
 
 NONCE_SIZE = const(32)
+_SECRET = const(32)  # octets, in whatever group
 _NONCE_MIN = const(16)
 _NONCE_MAX = const(256)
 _SHA1 = const(20)
@@ -116,7 +117,7 @@ class InitialExchange:
         if policy.ppk:  # Q1
             self._notifies.append(policy.ppk.asked)
         self._cookie = b""
-        self._values = {}  # group: [the exchange, our public value]
+        self._values = {}  # group: (our secret, our public value)
         self._named = []  # groups that an INVALID_KE_PAYLOAD has named
         self._rounds = 0
         self._stale = 0  # answers to earlier repetitions that may still come (N3)
@@ -126,16 +127,17 @@ class InitialExchange:
         """A slice of the key exchange; True with the last one."""
         if not self._dh.step():
             return False
+        made, self._dh = self._dh.value, None
         self.busy = False
         if not self.accepted:
-            self._values[self._dh.number][1] = self._dh.value
+            self._values[self._number] = self._values[self._number][0], made
             self._compose()
-        elif self._dh.value is None:  # N8: that was no response, and another one may come
+        elif made is None:  # N8: that was no response, and another one may come
             self.accepted = b""
             self.hint(reasons.MALFORMED)
         else:
-            self.secret = self._dh.value
-            self._values = self._dh = None
+            self.secret = made
+            self._values = None
         return True
 
     def hint(self, kind):
@@ -175,18 +177,25 @@ class InitialExchange:
 
     def _take(self, number):
         """Go on with that group, with the same value if it had its turn before (N4)."""
-        if number not in self._values:
-            self._values[number] = [group(number, self._random), b""]
-            self._values[number][0].begin()
-        self._dh, value = self._values[number]
-        self.busy = not value
-        if value:
+        before = self._values.get(number)
+        if before:
+            self._number = number
             self._compose()
+        else:
+            self._begin(number, self._random(_SECRET))
+
+    def _begin(self, number, secret, peer=None):
+        """Make our public value of a group, or what is shared with the peer; what makes it is there until then."""
+        self._dh = group(number, lambda _: secret)
+        self._number = number
+        self._values[number] = self._values.get(number) or (secret, b"")
+        self._dh.begin(peer)
+        self.busy = True
 
     def _compose(self):
         parts = [
             (SA, offer(PROTOCOL_IKE, b"", self._policy.ciphers, self._policy.groups)),
-            (KE, struct.pack(">HH", self._dh.number, 0) + self._values[self._dh.number][1]),
+            (KE, struct.pack(">HH", self._number, 0) + self._values[self._number][1]),
             (NONCE, self.nonce),
         ]
         if self._cookie:
@@ -215,7 +224,7 @@ class InitialExchange:
     def _change_group(self, number, sent):
         if self._is_stale():
             return False
-        if number not in self._policy.groups or number == self._dh.number or number in self._named:
+        if number not in self._policy.groups or number == self._number or number in self._named:
             return self.hint(reasons.INVALID_KE_PAYLOAD)
         self._named.append(number)
         try:
@@ -231,10 +240,11 @@ class InitialExchange:
         refusal, _, cipher, number, _ = choose(
             message, *found[SA], PROTOCOL_IKE, 0, policy.ciphers, policy.groups, exact=True
         )
-        theirs = value_and_nonce(message, found, self._dh.number, self._dh.size)
+        secret, ours = self._values[self._number]
+        theirs = value_and_nonce(message, found, self._number, len(ours))
         if (
             refusal
-            or number != self._dh.number
+            or number != self._number
             or not any(message[at + wire.SPI_R : at + wire.NEXT_PAYLOAD])
             or theirs is None
         ):
@@ -242,6 +252,5 @@ class InitialExchange:
         self.cipher = cipher
         self.accepted = bytes(message[at:length])
         value, self.nonce_of_peer = theirs
-        self._dh.begin(value)
-        self.busy = True
+        self._begin(self._number, secret, value)
         return False
