@@ -30,10 +30,10 @@ _THRESHOLD = 4096  # octets that are allocated between two collections
 # deployment puts into files of their own (host_tests/boards/seldom.py).
 MAKING = ("ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator", "ikev2.sa.rekey",
           "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.reasons", "ikev2.crypto.known", "ikev2.crypto.x25519",
-          "ikev2.crypto.modp2048", "ikev2.crypto.slices", "ikev2_adopting", "ipsec_attempting", "ipsec_choosing",
-          "ipsec_making", "ipsec_asked", "ipsec_telling", "ikev2_telling", "ipsec_seldom")  # fmt: skip
-CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ikev2_beginning", "ipsec_beginning",
-                 "ikev2_telling")  # fmt: skip
+          "ikev2.crypto.modp2048", "ikev2.crypto.slices", "ikev2_add", "ipsec_try", "ipsec_ts",
+          "ipsec_make", "ipsec_ask", "ipsec_tell", "ikev2_tell", "ipsec_rare")  # fmt: skip
+CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ikev2_new", "ipsec_new",
+                 "ikev2_tell")  # fmt: skip
 
 # Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others.
 _GROWTH = 76000

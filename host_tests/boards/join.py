@@ -14,8 +14,9 @@ from tools import ROOT, readme_code
 
 from boards import diet, scopes, seldom
 
-# {file: modules}: what everybody has; a board's life; a tunnel; what makes SAs, which is dropped afterwards, and what
-# reads a configuration, which is too.
+# {file: modules}: what everybody has; a board's life; a tunnel; what makes SAs, each as long as it is needed, and what
+# reads a configuration. Names of files that are dropped have ten letters at most: longer ones lie in RAM once for each
+# file that has them, MicroPython keeps shorter ones once.
 PARTS = {
     "ikev2_core": ["ikev2_words", "ikev2_late", "portable", "ikev2", "ikev2.wire", "ikev2.hints", "ikev2.slots",
                    "ikev2.spi_table", "ikev2.budget", "ikev2.notifier", "ikev2.owners", "ikev2.node", "ikev2.net",
@@ -26,8 +27,18 @@ PARTS = {
               "ikev2.sa.window", "ikev2.sa.informational", "ikev2.sa.rekeys", "inside", "inside.ipv4", "inside.stack",
               "inside.udp", "ipsec.spd", "ipsec.esp", "ipsec.traffic", "ipsec.attempts", "ipsec.holdings", "ipsec.life",
               "ipsec.tunnel", "ipsec", "ikev2_tunnel"],
-    "ikev2_attempt": ["ikev2.initial", "ikev2.initial.initiator"],
-    "ikev2_config": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
+    "ikev2_try": ["ikev2.initial", "ikev2.initial.initiator"],
+    "ikev2_init": ["ikev2.initial.sa_init"],
+    "ikev2_auth": ["ikev2.initial.auth"],
+    "ikev2_ccsa": ["ikev2.sa.rekey"],
+    "ikev2_sa": ["ikev2.sa.proposals"],
+    "ikev2_keys": ["ikev2.sa.keys"],
+    "ikev2_kat": ["ikev2.crypto.known"],
+    "ikev2_dh": ["ikev2.crypto.slices"],
+    "ikev2_dh31": ["ikev2.crypto.x25519"],
+    "ikev2_dh14": ["ikev2.crypto.modp2048"],
+    "ikev2_why": ["ikev2.sa.reasons"],
+    "ikev2_conf": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
 }  # fmt: skip
 # Modules that are imported where they are used, and not for long: they define no class that others look for.
 LATE = {"ipsec.sleep", "ikev2.initial.initiator", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.sa.proposals",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from boards import scopes
 
 SELDOM = {
-    "ikev2_beginning": {
+    "ikev2_new": {
         "ikev2.spi_table": ["SpiTable.__init__", "SpiTable.restore"],
         "ikev2.budget": ["Budget.__init__"],
         "ikev2.notifier": ["Notifier.__init__"],
@@ -24,7 +24,7 @@ SELDOM = {
         "ikev2_network": ["_Wifi.__init__", "_made"],
         "ikev2_main": ["_LIMITS", "_prepare", "_restore", "_make_tunnel", "_make_hub", "_make", "_start"],
     },
-    "ipsec_beginning": {
+    "ipsec_new": {
         "ikev2.sa.policy": ["suites", "Policy.__init__"],
         "ikev2.sa.selectors": ["network"],
         "inside.stack": ["Stack.__init__"],
@@ -32,21 +32,21 @@ SELDOM = {
         "ipsec.tunnel": ["Tunnel.__init__"],
         "ikev2_tunnel": ["_SETTINGS", "made"],
     },
-    "ikev2_adopting": {
+    "ikev2_add": {
         "ikev2.net.addresses": ["port_of", "resolve"],
         "ikev2.slots": ["Slots.claim", "Slots.choose"],
         "ikev2.spi_table": ["SpiTable.adopt_ike", "SpiTable.adopt_child", "SpiTable.update_ike", "SpiTable.move_child"],
     },
-    "ipsec_attempting": {
+    "ipsec_try": {
         "ipsec.attempts": ["Clock.failed"],
         "ipsec.holdings": ["Holdings.slot", "Holdings._make_room"],
         "ipsec.life": ["Life.begin", "Life._fail"],
     },
-    "ipsec_choosing": {
+    "ipsec_ts": {
         "ikev2.sa.selectors": ["identity", "id_body", "same_id", "host", "ts_body", "read_ts", "within", "covers",
                                "_around", "each", "cut", "_common", "cp_request", "read_cp", "_unicast"],
     },
-    "ipsec_making": {
+    "ipsec_make": {
         "ikev2.sa.window": ["Window.__init__"],
         "ikev2.sa.informational": ["IkeSa.__init__"],
         "ikev2.sa.rekeys": ["Rekeys.__init__"],
@@ -54,23 +54,23 @@ SELDOM = {
         "ipsec.life": ["Life._establish", "Life.inside", "Life.resume"],
         "ipsec.esp": ["ChildSa.__init__"],
     },
-    "ipsec_asked": {
+    "ipsec_ask": {
         "ikev2.sa.policy": ["CIPHERS"],
         "ikev2.crypto": ["key_size", "integrity_size", "cipher", "_class", "group"],
         "ikev2.sa.payloads": ["bodies"],
         "ikev2.sa.sk": ["protection", "Protection.__init__"],
         "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown"],
     },
-    "ikev2_telling": {
+    "ikev2_tell": {
         "ikev2.notifier": ["VERDICTS"],
         "ikev2_network": ["_REASONS", "_Wifi.reason"],
         "ikev2_main": ["status"],
     },
-    "ipsec_telling": {
+    "ipsec_tell": {
         "ipsec.life": ["_WHY", "Life.because"],
         "ikev2_tunnel": ["_NEWS", "_say"],
     },
-    "ipsec_seldom": {
+    "ipsec_rare": {
         "inside.ipv4": ["echo_request"],
         "inside.stack": ["Stack.bind"],
         "ipsec.holdings": ["Holdings.settle"],
