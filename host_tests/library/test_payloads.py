@@ -156,6 +156,15 @@ def test_delete_names_our_outbound_spis_and_is_answered_with_the_inbound_ones_k1
     assert [node.table.child_sa(child)[1] for child in node.table.children(0)] == [51]
 
 
+def test_what_stands_in_front_of_the_spis_of_a_delete_is_none_k11():
+    node = Node(esp=1)
+    request = delete(spi(0))
+    for front in (request[:4], request[4:8]):
+        node.table.adopt_child(0, 50, bytes((9, 9, 9, 8 + front[0])), front)
+    assert node.answer(DELETE, request) == (DELETE, delete(bytes((9, 9, 9, 0))), False)
+    assert len(node.table.children(0)) == 2
+
+
 def test_those_that_we_delete_ourselves_are_left_out_of_the_answer_k11():
     node = Node(esp=2)
     deleting = (bytes((9, 9, 9, 1)),)

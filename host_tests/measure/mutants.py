@@ -39,7 +39,7 @@ BEYOND = {  # modules of the other rooms, and the tests that are to notice what 
     "gcm": "ciphers crypto sk", "hmac": "crypto keys", "known": "ciphers crypto", "modp2048": "dh",
     "octets": "keys sk", "slices": "dh initiator", "x25519": "dh initiator",
     # ikev2/sa
-    "informational": "informational rekey members life life_mends", "sa/keys": "keys rekey exchanges",
+    "informational": "informational payloads rekey members life life_mends", "sa/keys": "keys rekey exchanges",
     "payloads": "payloads initiator informational", "policy": "initiator responder exchanges sleep",
     "proposals": "proposals initiator responder", "reasons": "initiator responder life members", "rekey": "rekey life",
     "rekeys": "rekey life", "selectors": "selectors rekey initiator responder", "sk": "sk initiator informational",
