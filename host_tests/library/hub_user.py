@@ -90,6 +90,10 @@ async def main():
         while tunnels[0].is_up:
             await asyncio.sleep(0.02)
         print("closed:", hub.members.over)
+        try:
+            await sock.sendto(b"", ("10.9.0.8", 1))
+        except OSError as error:
+            print("late:", error.args[-1])
         await tunnels[0].close()
 
 

@@ -165,6 +165,14 @@ def test_a_cookie_is_good_for_its_minute_and_the_next_and_its_endpoint_a5():
     assert hub.idle(10 * 60000).acceptor._cookies.next_timer(hub.clock) == -1
 
 
+def test_one_cookie_does_not_cost_another_its_life_a5():
+    hub = Accepting(cookies_from=0, half_open=32, of_address=16)
+    requests = [first_request(number) for number in range(3)]
+    cookies = [notifies(answers(hub, request)[0])[1] for request in requests]
+    for request, cookie in zip(requests, cookies, strict=True):
+        assert answers(hub, with_cookie(request, cookie))[0][16] == 33
+
+
 def test_half_open_sas_are_bounded_and_the_oldest_makes_room_for_a_cookie_a6():
     hub = Accepting(table=(16, 16), answers_per_s=1000)
 

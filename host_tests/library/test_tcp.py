@@ -284,6 +284,14 @@ def test_fast_retransmit():
     assert all(said.seq != 4081 for said in peer.says(ack=4081, window=60000))
 
 
+@pytest.mark.parametrize(("mss", "segments"), [(536, 4), (1095, 4), (1096, 3), (1360, 3)])
+def test_the_initial_window_v3(mss, segments):
+    """RFC 5681 section 3.1."""
+    peer = Peer(buffer=16000)
+    peer.opens((("MSS", mss),), window=60000).write(bytes(16000))
+    assert [len(said.data) for said in peer.outgoing()] == [mss] * segments
+
+
 def test_fast_retransmit_of_few():
     """V3: with fewer than four segments on the way, all others in a SACK are enough; an ACK of a double has none."""
     peer = Peer()
