@@ -21,10 +21,12 @@ from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
 from portable import ipv4, milliseconds
 
-try:
-    from ikev2_watchdog import Watchdog
-except ImportError:
-    Watchdog = None  # the emulated board
+Watchdog = None
+if hasattr(sys.modules.get("machine"), "WDT"):  # what is not there takes longest to look for
+    try:
+        from ikev2_watchdog import Watchdog
+    except ImportError:
+        pass  # a firmware of one's own
 try:
     import ikev2_sleep
 except ImportError:

@@ -50,7 +50,7 @@ _ON_A_BOARD = "sys.implementation.name == 'micropython'"
 # Modules whose names stay, come what may.
 _KEEPING = ("ikev2_words", "ikev2_late", "portable", "ikev2_main", "ipsec.tunnel", "inside.udp")
 _VIPER = {"ptr8", "ptr16", "ptr32", "uint"}  # what machine code is written with
-_BUILT_IN = {"const", "micropython"}  # the compiler knows these
+BUILT_IN = {"const", "micropython"}  # the compiler knows these
 _WORD = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -87,24 +87,37 @@ class Library:
     def __init__(self, texts, needed=()):
         self.modules = {}
         self._needed = needed
-        files = {name: file for file, names in PARTS.items() for name in names}
+        files = {name: file for file, names in self.parts().items() for name in names}
         for path, text in texts.items():
             parts = path.removesuffix(".py").split("/")
             package = parts[-1] == "__init__"
             name = ".".join(parts[:-1] if package else parts)
-            file = files.get(name, name.replace(".", "_"))
-            self.modules[name] = Module(name, _OnABoard().visit(ast.parse(text)), package, file, name in LATE)
+            file = files.get(name) or self.alone(name)
+            self.modules[name] = Module(name, _OnABoard().visit(ast.parse(text)), package, file)
         for module in self.modules.values():
             self._read(module)
+        self.split()
+        self.names = {}
+        self.hidden = set()  # (module, name) that a local name would hide
+        self._name_all()
+
+    def parts(self):
+        """{file: modules in it}."""
+        return PARTS
+
+    def alone(self, name):
+        """The file of a module that is in none of them."""
+        return name.replace(".", "_")
+
+    def split(self):
+        """Say what is imported where it is used, and take out functions that are."""
         for name, module in list(self.modules.items()):
+            module.late = name in LATE
             for part in seldom.split(name, module.tree, module.package, name in _KEEPING):
                 self.modules[part.path] = Module(part.path, part.tree, False, part.file, True)
                 self._read(self.modules[part.path])
                 module.defined -= set(part.names)
                 module.imported.update({function: (part.path, function) for function in part.names})
-        self.names = {}
-        self.hidden = set()  # (module, name) that a local name would hide
-        self._name_all()
 
     def target(self, module, node):
         """The full path that `from … import` names."""
@@ -212,8 +225,8 @@ class Library:
             visit(name)
         return found
 
-    def texts(self):
-        """{file: its text}."""
+    def bodies(self):
+        """{file: its statements}."""
         found = self._made()
         if self.hidden:
             for path, name in self.hidden:
@@ -221,14 +234,18 @@ class Library:
             self.hidden = set()
             found = self._made()
         assert not self.hidden, self.hidden
+        return found
+
+    def texts(self):
+        """{file: its text}, of what is deployed."""
+        found = self.bodies()
         spoken = [path for path in (*_KEEPING, *self._needed) if path in self.modules]
         _drop_unused(found, {self.names[path, name] for path in spoken for name in self.modules[path].defined})
         words = {}
         if diet.WORDS in self.modules:
             core = self.modules[diet.WORDS].file + ".py"
             words[diet.WORDS] = diet.thinned(found, set(_WORD.findall(readme_code())), core).decode()
-        trees = {path: ast.fix_missing_locations(ast.Module(body, [])) for path, body in found.items()}
-        return {path: ast.unparse(tree) + "\n" for path, tree in trees.items()} | words
+        return unparsed(found) | words
 
     def _made(self):
         """{file: its statements}."""
@@ -238,7 +255,7 @@ class Library:
             files.setdefault(module.file, []).append(name)
         for file, names in files.items():
             body = []
-            for name in self.order([name for name in PARTS.get(file, names) if name in names]):
+            for name in self.order([name for name in self.parts().get(file, names) if name in names]):
                 tree = Joined(self, self.modules[name]).visit(copy.deepcopy(self.modules[name].tree))
                 body += [_filled(statement) for statement in tree.body if not _nothing(statement)]
             if body:
@@ -248,6 +265,12 @@ class Library:
                 body.sort(key=lambda statement: ast.unparse(statement) != _FIRST)
                 found[f"{file}.py"] = body
         return found
+
+
+def unparsed(bodies):
+    """{file: its text} of {file: its statements}."""
+    trees = {path: ast.fix_missing_locations(ast.Module(body, [])) for path, body in bodies.items()}
+    return {path: ast.unparse(tree) + "\n" for path, tree in trees.items()}
 
 
 class _OnABoard(ast.NodeTransformer):
@@ -306,7 +329,7 @@ def _drop_unused(found, kept):
 def _once(body):
     """A file's statements, without imports that are there already or that nobody needs."""
     used = {node.id for statement in body for node in ast.walk(statement) if isinstance(node, ast.Name)}
-    used -= _BUILT_IN
+    used -= BUILT_IN
     found, seen = [], set()
     for statement in body:
         if isinstance(statement, ast.Import | ast.ImportFrom):
@@ -459,6 +482,8 @@ class Joined(scopes.Scoped):
     def _bound_here(self, local, file, name, late):
         """A local name for what a function imports."""
         if late or file == self._module.file:
+            if file == self._module.file and name == local:
+                return ast.Pass()
             value = _late(file, name) if file != self._module.file else ast.Name(name, ast.Load())
             return ast.Assign([ast.Name(local, ast.Store())], value, lineno=1)
         return ast.ImportFrom(file, [ast.alias(name, None if name == local else local)], 0)

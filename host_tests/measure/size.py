@@ -12,7 +12,7 @@ from golden import machines, vector_files
 from golden.live import canary
 from tools import README_FILES, ROOT, arguments, compiled, library
 
-from boards import board_files, mip
+from boards import board_files, freeze, mip
 from measure import (
     bench_esp,
     bench_protected,
@@ -25,7 +25,7 @@ from measure import (
     size_wake,
 )
 
-CORE = [path.removesuffix(".py") for path in mip.files(*mip.PIECES["core"])]
+CORE = mip.files(*mip.PIECES["core"])
 STREAMS = [f"inside/{path.stem}" for path in sorted((ROOT / "lib/inside").glob("tcp*.py"))] + ["inside/stream"]
 BESIDE_STREAMS = ["ipsec/streams", "inside/tls", "inside/sockets", "inside/dns"]
 _REPEAT = 20
@@ -101,10 +101,10 @@ def cost(case, via, source, octets):
 
 
 def flash():
-    """Octets of flash by module, `ikev2/node` or `ipsec/esp`: its frozen code, constants and tables."""
-    paths = sorted([*library(), *(path.name for path in (ROOT / "firmware").glob("ikev2_*.py"))], key=len, reverse=True)
-    names = {path.removesuffix(".py").replace("/", "_"): path.removesuffix(".py") for path in paths}
-    frozen = re.compile(f"(?:^|_)({'|'.join(names)})(?=_|$)")
+    """Octets of flash by file of the image, `ikev2_core` or `ipsec/hub`: its frozen code, constants and tables."""
+    names = {path.removesuffix(".py").replace("/", "_"): path.removesuffix(".py") for path in freeze.texts()}
+    longest = sorted(names, key=len, reverse=True)
+    frozen = re.compile(f"(?:^|_)({'|'.join(longest)})(?=_|$)")
     nm = subprocess.run(["arm-none-eabi-nm", "-S", str(FIRMWARE)], check=True, capture_output=True, text=True).stdout
     sizes = {}
     for line in nm.splitlines():
@@ -115,6 +115,13 @@ def flash():
                 name = names[found[1]]
                 sizes[name] = sizes.get(name, 0) + int(fields[1], 16)
     return sizes
+
+
+def frozen(paths):
+    """The files of the image that have these modules, paths below lib, and their names."""
+    parts = {module: file for file, modules in freeze.PARTS.items() for module in modules}
+    modules = [(path.removesuffix(".py"), mip.module_name(path)) for path in paths]
+    return {name for name, _ in modules} | {parts[module] for _, module in modules if module in parts}
 
 
 def ram():
@@ -145,9 +152,9 @@ def garbage():
 def compiled_files():
     """Octets of the core's modules as .mpy files for that machine, their names included."""
     with tempfile.TemporaryDirectory() as folder:
-        targets = [Path(folder) / f"{name}.mpy" for name in CORE]
-        for name, target in zip(CORE, targets, strict=True):
-            compiled(ROOT / f"lib/{name}.py", target, "armv7m")
+        targets = [(Path(folder) / path).with_suffix(".mpy") for path in CORE]
+        for path, target in zip(CORE, targets, strict=True):
+            compiled(ROOT / "lib" / path, target, "armv7m")
         return sum(target.stat().st_size for target in targets)
 
 
@@ -162,7 +169,7 @@ def by_use(sizes):
         "a hub with streams": mip.files(*mip.PIECES["tunnel"], "ipsec.hub", "ipsec.hub_streams"),
     }
     for use, paths in uses.items():
-        yield f"flash, {use}, frozen", sum(sizes.get(path.removesuffix(".py"), 0) for path in paths)
+        yield f"flash, {use}, frozen", sum(sizes.get(name, 0) for name in frozen(paths))
         brought = board_files.files("armv7m", unused=set(library()) - set(paths))
         yield (
             f"flash, {use}, all that deploy brings",
@@ -222,9 +229,9 @@ def versions():
 def figures():
     """(what, number, unit) of everything that is measured here."""
     sizes = flash()
-    for name in sorted(sizes, key=lambda name: (name not in CORE, -sizes[name])):
+    for name in sorted(sizes, key=lambda name: (name not in frozen(CORE), -sizes[name])):
         yield f"flash, {name}", sizes[name], "octets"
-    yield "flash, section 1.5 core, frozen", sum(sizes[name] for name in CORE), "octets"
+    yield "flash, section 1.5 core, frozen", sum(sizes[name] for name in frozen(CORE)), "octets"
     yield "flash, section 1.5 core as .mpy files, with all names", compiled_files(), "octets"
     deployed = board_files.files("armv7m")
     for what, names in (("TCP and streams", STREAMS), ("TLS, blocking sockets and names", BESIDE_STREAMS)):

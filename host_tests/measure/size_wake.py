@@ -1,7 +1,8 @@
 """What a wake costs, from reset to the first ESP packet: the firmware and its deep sleep on the emulated board.
 
 Its clock counts instructions, from the first line of main.py on; the gateway is the scripted one, here, and far_host.py
-is what a kept connection leads to.
+is what a kept connection leads to. `steps` says where they go: to each module that is imported, and to what is done
+then, in a run of its own whose clock costs some, too.
 """
 
 import json
@@ -25,6 +26,86 @@ async def measure():
     await tunnel.sleep(600000)
 ikev2_main.run(measure())
 """
+# Modules as they come to their end, in a waking: what one imports itself is there before it.
+_ORDER = """
+import builtins, sys
+order = []
+real = builtins.__import__
+def spy(name, *rest):
+    if len(rest) == 4 and rest[3]:
+        name, rest = "asyncio" + ("." + name if name else ""), rest[:3]
+    there = name in sys.modules
+    made = real(name, *rest)
+    if not there and name in sys.modules and name not in order:
+        order.append(name)
+    return made
+builtins.__import__ = spy
+import ikev2_main
+async def measure():
+    tunnel = await ikev2_main.up()
+    await tunnel.socket().sendto(bytes(64), ("10.0.0.5", 5683))
+    builtins.__import__ = real
+    print("sent", ",".join(order), len(sys.modules))
+    await tunnel.sleep(600000)
+ikev2_main.run(measure())
+"""
+# The same modules one after the other, then the steps of their work.
+_STEPS = """
+import time
+ticks, diff = time.ticks_cpu, time.ticks_diff
+spent = []
+inner = [0]
+def timed(holder, name):
+    call = getattr(holder, name)
+    def run(*arguments):
+        inner.append(0)
+        begun = ticks()
+        found = call(*arguments)
+        took = diff(ticks(), begun)
+        spent.append((name.split("_ikev2")[0], took - inner.pop()))
+        inner[-1] += took
+        return found
+    setattr(holder, name, run)
+for name in ORDER:
+    begun = ticks()
+    __import__(name)
+    spent.append((name, diff(ticks(), begun)))
+import sys, ikev2_main
+there = sys.modules
+timed(there["ikev2_config"], "read")
+timed(ikev2_main, "_prepare")
+timed(there["ikev2_tunnel"], "made_ikev2_tunnel")
+timed(there["ipsec_sockets"].Tunnel, "wake")
+begun = ticks()
+async def measure():
+    tunnel = await ikev2_main.up()
+    up = ticks()
+    await tunnel.socket().sendto(bytes(64), ("10.0.0.5", 5683))
+    spent.append(("send", diff(ticks(), up)))
+    spent.append(("serve", diff(up, begun) - inner[0]))
+    print("sent", ",".join(["%s:%d" % one for one in spent]), len(there))
+    await tunnel.sleep(600000)
+ikev2_main.run(measure())
+"""
+# What is imported in a waking and why; what is done then.
+WHY = {
+    "ikev2_memory": "what is built in, looked up once",
+    "asyncio": "the loop, with its core",
+    "ikev2_core": "table, node: section 1.5",
+    "ikev2_udp": "sockets and addresses",
+    "ikev2_sleep": "what RTC memory kept",
+    "ikev2_main": "a board's life, its network",
+    "ikev2_config": "reads ikev2.json",
+    "ipsec_core": "IKE SA, ESP, ciphers, inside",
+    "ipsec_sockets": "the tunnel's API",
+    "ikev2_tunnel": "the tunnel of ikev2.json",
+    "read": "ikev2.json, read and checked",
+    "_prepare": "the table restored, the node",
+    "made": "the tunnel made",
+    "wake": "its SAs restored",
+    "serve": "loop, link and sockets",
+    "send": "the first reading sealed and sent",
+}
 _UDP = """
     await tunnel.socket().sendto(bytes(64), ("10.0.0.5", 5683))
     spent = time.ticks_diff(time.ticks_cpu(), begun)
@@ -54,7 +135,7 @@ class World:
         self._peer = None
 
     def sent(self):
-        """Carry datagrams until the board has slept; (ticks, modules) that it says."""
+        """Carry datagrams until the board has slept; (ticks, modules) that it says, or what stands for ticks."""
         while True:
             got = self._board.receive_udp(0.05)
             if got:
@@ -67,7 +148,7 @@ class World:
             except TimeoutError:
                 continue
             ticks, modules = self._board.console(b"\r\n").split()
-            return int(ticks), int(modules)
+            return ticks, int(modules)
 
     def _carry(self, port, via, octets):
         for sa in self.gateway.sas if via == 4500 else ():
@@ -86,10 +167,10 @@ class World:
 
 
 def _woken(program):
-    """(ticks, modules) of a program's first packet in a waking."""
+    """What a program, a whole main.py, says of its first packet in a waking."""
     with Board(icount=True) as board:
         board.repl.fs_writefile("ikev2.json", json.dumps(_CONFIG).encode())
-        board.repl.fs_writefile("main.py", (_MAIN % program.strip()).encode())
+        board.repl.fs_writefile("main.py", program.encode())
         board.start()
         world = World(board)
         world.sent()
@@ -100,13 +181,25 @@ def _woken(program):
         return found
 
 
+def steps():
+    """(module or step, why, instructions) of a waking, in the order in which they end."""
+    order, _ = _woken(_ORDER)
+    order = [name for name in order.split(",") if not name.startswith("asyncio.")]
+    said, _ = _woken(_STEPS.replace("ORDER", repr(order)))
+    for one in said.split(","):
+        name, ticks = one.split(":")
+        yield name, WHY[name], int(ticks) * CLOCK_NS
+
+
 def figures():
     """(what, number, unit)."""
-    ticks, modules = _woken(_UDP)
-    yield "wake from reset to the first reading sent, keys kept", ticks * CLOCK_NS, "instructions"
+    ticks, modules = _woken(_MAIN % _UDP.strip())
+    yield "wake from reset to the first reading sent, keys kept", int(ticks) * CLOCK_NS, "instructions"
     yield "modules that are there then", modules, "modules"
-    ticks, modules = _woken(_TCP)
-    yield "wake from reset to a reading sent by a kept connection", ticks * CLOCK_NS, "instructions"
+    for name, why, count in steps():
+        yield f"wake, {f'import {name}, ' if name.startswith(('ik', 'ip', 'as')) else ''}{why}", count, "instructions"
+    ticks, modules = _woken(_MAIN % _TCP.strip())
+    yield "wake from reset to a reading sent by a kept connection", int(ticks) * CLOCK_NS, "instructions"
     yield "modules that are there then, with TCP", modules, "modules"
 
 

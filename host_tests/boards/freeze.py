@@ -1,0 +1,123 @@
+"""What is frozen into a firmware: modules that are always together in one file, as `make deploy` joins them.
+
+A frozen module is looked up by going through all names, three times, and what modules import of each other is looked
+up, too: with sixty of them a wake spent most of its instructions so. A module that PARTS have in a file is still there
+by its own name, and takes from the file what is its own; whoever imports it does so, a wake does not. Nothing is left
+out and nothing renamed that others may name. Line numbers of a traceback are those of FOLDER.
+"""
+
+import ast
+
+from tools import ROOT, library
+
+from boards import join
+
+FOLDER = ROOT / "build/frozen"
+_UDP = ["ikev2.net.addresses", "ikev2.net.sockets", "ikev2.net.udp"]
+_TUNNEL = ["ipsec.tunnel", "ipsec", "ikev2_tunnel"]
+# {file: modules}. What a machine without sockets has, too, is apart from what needs them.
+PARTS = {
+    "ikev2_core": [name for name in join.PARTS["ikev2_core"] if name not in ("ikev2_words", "ikev2_late", *_UDP)],
+    "ikev2_udp": _UDP,
+    "ikev2_main": join.PARTS["ikev2_main"],
+    "ikev2_config": join.PARTS["ikev2_config"],
+    "ipsec_core": [*(name for name in join.PARTS["ipsec"] if name not in _TUNNEL), "ipsec.sleep"],
+    "ipsec_sockets": ["ipsec.tunnel"],
+    "inside_streams": ["inside.tcp_segment", "inside.tcp_receiving", "inside.tcp_sending", "inside.tcp_connection",
+                       "inside.tcp", "inside.stream"],
+    "ikev2_attempt": [*join.PARTS["ikev2_attempt"], "ikev2.initial.sa_init", "ikev2.initial.auth",
+                      *join.PARTS["ikev2_exchange"], "ikev2.sa.rekey", *join.PARTS["ikev2_x25519"]],
+}  # fmt: skip
+
+
+def _at_once(body):
+    """The statements of a file, in which all that it imports of one module at its top is imported by one."""
+    first = {}
+    found = []
+    for statement in body:
+        if isinstance(statement, ast.ImportFrom):
+            if statement.module in first:
+                first[statement.module].names += statement.names
+                continue
+            first[statement.module] = statement
+        found.append(statement)
+    return found
+
+
+def _is_public(name):
+    return not name.startswith("_") or name.startswith("__")
+
+
+class Frozen(join.Library):
+    """All modules of a firmware: who is in no part is a file of its own, where it was."""
+
+    def parts(self):
+        return PARTS
+
+    def alone(self, name):
+        return name
+
+    def split(self):
+        """What is loaded when it is called saves RAM where code is in RAM."""
+
+    def bodies(self):
+        found = {file: _at_once(body) for file, body in super().bodies().items()}
+        for module in self.modules.values():
+            if module.name not in PARTS:
+                added = self._again(module) if module.file == module.name else self._of_its_file(module)
+                found[f"{module.name}.py"] = found.get(f"{module.name}.py", []) + added + self._constants(module)
+        return found
+
+    def _again(self, module):
+        """Statements that give a module its own names where another module has the same."""
+        made = {name: self.names[module.name, name] for name in sorted(module.defined - set(module.constants))}
+        return [
+            ast.Assign([ast.Name(name, ast.Store())], ast.Name(other, ast.Load()))
+            for name, other in made.items() if other != name and _is_public(name)
+        ]  # fmt: skip
+
+    def _of_its_file(self, module):
+        """Statements of a module that take from its file what is its own, a package's also what it imports."""
+        own = module.defined | (set(module.imported) - join.BUILT_IN if module.package else set())
+        found = {}
+        for name in sorted(own - set(module.constants)):
+            if _is_public(name):
+                file, made, _ = self.called(module.name, name)
+                found.setdefault(file, []).append(ast.alias(made, name if name != made else None))
+        of_others = [
+            node for node in module.tree.body
+            if isinstance(node, ast.Import | ast.ImportFrom) and {alias.name for alias in node.names} <= join.BUILT_IN
+        ] if module.name == "portable" else []  # fmt: skip
+        return of_others + [ast.ImportFrom(file, names, 0) for file, names in found.items()]
+
+    def _constants(self, module):
+        """Statements for the integers that stand where they are used, for those who look them up."""
+        return [
+            ast.Assign([ast.Name(name, ast.Store())], ast.Constant(value))
+            for name, value in module.constants.items() if _is_public(name)
+        ]  # fmt: skip
+
+
+def texts():
+    """{path as frozen: text} of the library and of what a board runs."""
+    sources = {name: path.read_text() for name, path in library().items()}
+    sources |= {path.name: path.read_text() for path in sorted((ROOT / "firmware").glob("ikev2_*.py"))}
+    made = Frozen(sources)
+    found = {}
+    for file, text in join.unparsed(made.bodies()).items():
+        name = file.removesuffix(".py")
+        package = name in made.modules and made.modules[name].package
+        found[name.replace(".", "/") + ("/__init__.py" if package else ".py")] = text
+    return found
+
+
+def write(folder=FOLDER):
+    """Write those that have changed; the paths of all, what a wake imports first."""
+    found = texts()
+    for name, text in found.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+    first = [f"{file}.py" for file in PARTS]
+    return first + sorted(set(found) - set(first))
