@@ -20,13 +20,14 @@ PARTS = {
     "ikev2_core": [name for name in join.PARTS["ikev2_core"] if name not in ("ikev2_words", "ikev2_late", *_UDP)],
     "ikev2_udp": _UDP,
     "ikev2_main": join.PARTS["ikev2_main"],
-    "ikev2_config": join.PARTS["ikev2_config"],
-    "ipsec_core": [*(name for name in join.PARTS["ipsec"] if name not in _TUNNEL), "ipsec.sleep"],
+    "ikev2_config": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
+    "ipsec_core": [*(name for name in join.PARTS["ipsec"] if name not in _TUNNEL), "ipsec.sleep", "ikev2.sa.reasons"],
     "ipsec_sockets": ["ipsec.tunnel"],
     "inside_streams": ["inside.tcp_segment", "inside.tcp_receiving", "inside.tcp_sending", "inside.tcp_connection",
                        "inside.tcp", "inside.stream"],
-    "ikev2_attempt": [*join.PARTS["ikev2_attempt"], "ikev2.initial.sa_init", "ikev2.initial.auth",
-                      *join.PARTS["ikev2_exchange"], "ikev2.sa.rekey", *join.PARTS["ikev2_x25519"]],
+    "ikev2_attempt": ["ikev2.initial", "ikev2.initial.initiator", "ikev2.initial.sa_init", "ikev2.initial.auth",
+                      "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.rekey", "ikev2.crypto.known",
+                      "ikev2.crypto.slices", "ikev2.crypto.x25519"],
 }  # fmt: skip
 
 
