@@ -234,13 +234,13 @@ def after(device):
     answered = device.answered
     device.echo_ms, device.next_echo = 2000, device.now
     end = device.now + 2 * MINUTE
-    while device.answered == answered or device.life.attempt:
+    while device.answered == answered or device.life.has.attempt:
         device.run(500)
         if device.now > end:
             return f"no tunnel after two minutes: {device.life.state} {device.life.reason} {device.events[-3:]}"
     device.echo_ms = 0
     device.run(75000)
-    while device.life.attempt and device.now < end + 3 * MINUTE:  # a renewal that is made again
+    while device.life.has.attempt and device.now < end + 3 * MINUTE:  # a renewal that is made again
         device.run(500)
     return left_over(device) or spent_twice(device)
 

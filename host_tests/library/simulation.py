@@ -244,7 +244,7 @@ class Simulation:
 
     def tunnels(self):
         """IKE SAs that the device has."""
-        return len(self.life.sas)
+        return len(self.life.has.sas)
 
     @property
     def traffics(self):
@@ -260,4 +260,4 @@ class Simulation:
     @property
     def heirs(self):
         """IKE SAs that the gateway has made in the place of the one over which the device asks."""
-        return [owner for owner in self.life.sas if owner.rank > self.life.asked.rank]
+        return [owner for owner in self.life.has.sas if owner.rank > self.life.has.asked.rank]

@@ -20,7 +20,7 @@ ONE = os.environ.get("SEED")
 HEAP = "1200K"
 _CALLS = ("receive", "tick", "outgoing", "next_timer", "begin", "check", "close", "attend", "event", "lived", "pongs")
 _CALLS += ("ike_sas", "ike_sa", "child_sa", "children")
-_SAID = {"attempt": "life.attempt is not None", "child_owners": "sorted(node.child_owners)"}
+_SAID = {"attempt": "life.has.attempt is not None", "child_owners": "sorted(node.child_owners)"}
 _FILLED = ("receive", "tick", "outgoing", "next_timer", "begin", "check", "close", "attend", "echo")
 
 
@@ -36,7 +36,7 @@ class _Far:
 
     def __getattr__(self, name):
         path = f"{self._path}.{name}"
-        if name in ("table", "stack"):
+        if name in ("table", "stack", "has"):
             return _Far(self._device, path)
         if name in _CALLS:
             return lambda *arguments: self._device.ask(f"{path}(*{arguments!r})", filled=name in _FILLED)

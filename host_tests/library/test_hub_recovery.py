@@ -136,6 +136,6 @@ def test_forged_hints_on_the_path_with_the_hub_alive_end_nothing_r2_r5_r10(every
     assert device.begun - 1 <= 5 and device.life.up
     assert device.answered == sent
     world.run(30000)
-    assert device.life.state == life.UP and not device.life.attempt
+    assert device.life.state == life.UP and not device.life.has.attempt
     assert world.node.table.ike_sa(world.members.members["sensor-1"].ike)[:2] == spis
     print(f"echo each {every} ms: {forger.hints} hints, {device.begun - 1} attempts begun")

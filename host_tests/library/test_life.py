@@ -84,7 +84,7 @@ def one_pair(world):
     children = {slot: [child for child in table.children(slot) if child not in stale] for slot in table.ike_sas()}
     ours = [(*table.ike_sa(slot)[:2], [table.child_sa(child)[2:] for child in children[slot]]) for slot in children]
     assert ours == gateway_spis and len(ours) == 1 and len(ours[0][2]) == 1
-    assert list(world.life.ours) == [world.life.ike] == table.ike_sas()
+    assert list(world.life.has.ours) == [world.life.ike] == table.ike_sas()
     assert sorted(world.node.child_owners) == sorted(table.children(world.life.ike))
     assert world.life.current.child.slot in table.children(world.life.ike)
     return True
@@ -472,7 +472,7 @@ def silent(world):
     world.gateway.tamper = lambda what, parts: None if what == "IKE_SA_INIT response" else parts
     world.there = False
     world.run(17300)
-    assert world.life.attempt and not world.life.attempt.authenticating
+    assert world.life.has.attempt and not world.life.has.attempt.authenticating
     world.there = True
 
 
@@ -481,7 +481,7 @@ def test_k6_an_answer_on_the_old_sa_ends_the_attempt_before_ike_auth():
     silent(world)
     lost = world.lost
     world.run(2000)
-    assert not world.life.attempt and world.lost <= lost + 5
+    assert not world.life.has.attempt and world.lost <= lost + 5
     world.run(MINUTE)
     assert len(world.begun) == 2 and world.tunnels() == 1 and world.life.failures == 0
 
@@ -504,13 +504,13 @@ def test_k6_after_ike_auth_the_attempt_goes_to_its_end_and_the_new_sa_stays():
     world.reply = lambda *more: None
     world.there = True
     world.until(lambda: held, 2000)
-    assert world.life.attempt.authenticating
+    assert world.life.has.attempt.authenticating
     del world.reply
     answered = world.answered
     world.run(400)
-    assert world.life.attempt and world.answered > answered, "the old one answers"
+    assert world.life.has.attempt and world.answered > answered, "the old one answers"
     world.run(12000)
-    assert not world.life.attempt and world.life.up and old not in world.gateway.sas and one_pair(world)
+    assert not world.life.has.attempt and world.life.up and old not in world.gateway.sas and one_pair(world)
 
 
 def test_k6_the_old_sa_is_not_given_up_for_silence_and_the_attempt_has_no_initial_contact():
@@ -588,8 +588,8 @@ def test_k7_without_a_tunnel_the_next_attempt_is_soon_but_not_if_the_gateway_has
     world = Simulation(echo_ms=0)
     world.there = False
     world.run(10 * MINUTE)
-    assert world.life.clock._pause > 20000 or world.life.attempt
-    world.until(lambda: not world.life.attempt)
+    assert world.life.clock._pause > 20000 or world.life.has.attempt
+    world.until(lambda: not world.life.has.attempt)
     world.there = True
     world.life.check(world.clock)
     world.run(1500)
@@ -846,7 +846,7 @@ def test_close_without_an_answer_and_during_an_attempt():
     assert world.life.over and world.node.table.ike_sas() == []
     world = Simulation()
     world.run(7)
-    assert world.life.attempt
+    assert world.life.has.attempt
     world.life.close(world.clock)
     world.run(MINUTE)
     assert world.life.over and len(world.begun) == 1 and not world.life.wanted
@@ -878,7 +878,7 @@ def test_n2_after_an_attempt_that_was_not_answered_the_next_is_no_sooner_than_ha
     world = living()
     silent(world)
     world.run(1000)
-    assert not world.life.attempt
+    assert not world.life.has.attempt
     replace_now(world)
     world.run(20000)
     assert len(world.begun) == 3 and world.begun[2] - world.begun[1] > 15000
@@ -938,7 +938,7 @@ def test_n11_after_the_peer_was_given_up_for_dead():
     world = living(gateway=Heard)
     world.there = False
     world.run(15 * MINUTE)
-    assert not world.life.up and not world.life.ours and "down" in [event[1] for event in world.events]
+    assert not world.life.up and not world.life.has.ours and "down" in [event[1] for event in world.events]
     world.there = True
     world.run(2 * MINUTE)
     assert contacts == [True, True] and one_pair(world)
@@ -1023,7 +1023,7 @@ def test_an_attempt_that_is_not_wanted_any_longer_is_not_made():
     world = living()
     world.life.begin(bytes(4) + b"\1\xf4", world.clock)
     world.life.unresolved("late", world.clock)
-    assert not world.life.attempt and world.life.failures == 0
+    assert not world.life.has.attempt and world.life.failures == 0
 
 
 def test_bad_lifetimes():

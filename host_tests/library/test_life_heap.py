@@ -62,7 +62,7 @@ def step(now, datagrams, echo):
         flush(said, now)
     while life.event():
         pass
-    print((said, node.next_timer(now), life.up, life.stack.pongs(), len(life.ours), len(node.child_owners)))
+    print((said, node.next_timer(now), life.up, life.stack.pongs(), len(life.has.ours), len(node.child_owners)))
 def used():
     for _ in range(3):
         gc.collect()

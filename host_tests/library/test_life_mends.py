@@ -15,11 +15,11 @@ from library.test_life import MINUTE, Keeping, living, one_pair, replace_now
 def mended(world, ms=2 * MINUTE, gateway_too=True):
     """The tunnel is back within two minutes, with one pair and nothing left over, in the gateway either."""
     answered = world.answered
-    world.until(lambda: world.answered > answered and not world.life.attempt, ms)
+    world.until(lambda: world.answered > answered and not world.life.has.attempt, ms)
     world.run(70000)
     if not gateway_too:
         world.gateway.sas = world.gateway.sas[-1:]
-    return one_pair(world) and not world.life.attempt
+    return one_pair(world) and not world.life.has.attempt
 
 
 @pytest.mark.parametrize("what", ["ike", "child", "rekey child", "rekey ike", "replace", "silence"])
@@ -134,12 +134,12 @@ def test_an_attempt_without_an_end_is_ended_k12():
     """Row 2: whatever has become of it."""
     world = Simulation(echo_ms=0)
     world.run(3)
-    attempt = world.life.attempt
+    attempt = world.life.has.attempt
     attempt.outgoing = lambda *more: 0
     attempt.next_timer = lambda now: -1
     attempt.receive = lambda *more: 0
     world.run(239000)
-    assert world.life.attempt is attempt
+    assert world.life.has.attempt is attempt
     world.run(5000)
     assert world.life.up and world.life.failures == 1 and world.life.refused == 0
 
@@ -191,10 +191,10 @@ def test_two_tunnels_over_one_node_k12():
     other = Life(world.node, Policy("sensor-8", PSK), Stack(bytes(4), Budget(10, 20, 0, 1)))
     other.begin(bytes((198, 51, 100, 1, 1, 244)), world.clock)
     world.until(lambda: other.up)
-    assert world.life.up and not set(world.life.ours) & set(other.ours) and world.life.ike != other.ike
+    assert world.life.up and not set(world.life.has.ours) & set(other.has.ours) and world.life.ike != other.ike
     other.close(world.clock)
     world.until(lambda: other.over)
-    assert world.life.up and world.lost == 0 and world.life.ours == world.node.table.ike_sas()
+    assert world.life.up and world.lost == 0 and world.life.has.ours == world.node.table.ike_sas()
 
 
 @pytest.mark.parametrize(("lived", "most"), [(2900, 100), (3100, 100), (59000, 100)])
@@ -237,25 +237,25 @@ def test_numbers_used_up_the_old_one_goes_first_k5():
 def test_an_answer_in_clear_that_the_sa_is_unknown_begins_an_attempt_beside_it_r10():
     """At once, not after 7 s; a verified answer ends it, and then it is 20 s to the next one; the SA stays."""
     world = living(echo_ms=0)
-    asked = world.life.asked
+    asked = world.life.has.asked
     world.there = False
     began = world.now
     asked.hint(world.clock, True)
     world.life.attend(world.clock)
     world.run(50)
-    assert world.life.attempt and world.life.up and world.life.asked is asked and world.begun[-1] - began <= 50
+    assert world.life.has.attempt and world.life.up and world.life.has.asked is asked and world.begun[-1] - began <= 50
     asked.alive(world.clock)
     world.life.attend(world.clock)
-    assert not world.life.attempt and world.life.failures == 0
+    assert not world.life.has.attempt and world.life.failures == 0
     world.there = True
     world.run(16000)
     world.there = False
     asked.hint(world.clock, True)
     world.life.attend(world.clock)
     world.run(3000)
-    assert not world.life.attempt and len(world.begun) == 2
+    assert not world.life.has.attempt and len(world.begun) == 2
     world.run(1200)
-    assert world.life.attempt and len(world.begun) == 3 and 20000 <= world.begun[-1] - began <= 20200
+    assert world.life.has.attempt and len(world.begun) == 3 and 20000 <= world.begun[-1] - began <= 20200
 
 
 def test_each_transition_is_said_once_by_its_name_k12():
@@ -279,10 +279,10 @@ def test_each_transition_is_said_once_by_its_name_k12():
     world.run(17500)
     world.there = True
     world.life.check(world.clock)
-    world.until(lambda: not world.life.attempt)
+    world.until(lambda: not world.life.has.attempt)
     assert said() == ["replacing", "answered"]
     world.life.life_ms = world.life.lived(world.clock)
-    world.until(lambda: not world.life.attempt and world.life.failures == 2)
+    world.until(lambda: not world.life.has.attempt and world.life.failures == 2)
     assert said() == ["replacing", "failed"]
     world.life.limit_ms = world.life.life_ms
     world.until(lambda: world.life.life_ms > MINUTE and world.life.up)
@@ -296,7 +296,7 @@ def test_each_transition_is_said_once_by_its_name_k12():
     world.gateway.sas.clear()
     world.gateway.__class__ = Gateway
     world.life.life_ms = 0
-    world.until(lambda: world.life.life_ms and not world.life.attempt)
+    world.until(lambda: world.life.life_ms and not world.life.has.attempt)
     assert said() == ["replacing", "replaced"]
     world.life.close(world.clock)
     world.run(11000)
@@ -337,7 +337,7 @@ def test_nobody_is_asked_at_each_slice_of_a_key_exchange_k12(monkeypatch):
             patch.setattr(rekey, "group", Slow)
             world = living(echo_ms=0)
             world.says(world.gateway.rekey_child(world.sa, group=31))
-            while not world.life.asked.rekeys.rekeying:
+            while not world.life.has.asked.rekeys.rekeying:
                 world.now += 1
                 due = [packet for packet in world.flying if packet[0] <= world.now]
                 world.flying = [packet for packet in world.flying if packet not in due]

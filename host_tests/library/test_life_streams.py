@@ -119,7 +119,7 @@ def test_what_is_owed_while_there_is_no_tunnel_waits_v10_v11():
     world = Streaming()
     world.restart_gateway()
     world.there = False
-    world.node.remove(world.life.asked.slot, 0)
+    world.node.remove(world.life.has.asked.slot, 0)
     assert world.connection.write(b"still here") == 10
     world.pump(300000)
     assert not world.life.up and world.connection.established

@@ -140,7 +140,7 @@ def test_two_tunnels_over_one_node_k12(begin):
     device.ask("globals().update(other=Life(node, Policy('sensor-8', PSK), stack()))", "None")
     device.ask(f"other.begin(HOST, {device.clock})")
     device.until(lambda: device.ask("other.up"))
-    assert device.life.up and not device.ask("set(life.ours) & set(other.ours)", "list(result)")
+    assert device.life.up and not device.ask("set(life.has.ours) & set(other.has.ours)", "list(result)")
     device.ask(f"other.close({device.clock})")
     device.until(lambda: device.ask("other.over"))
     assert device.life.up

@@ -184,7 +184,7 @@ def test_a_waking_that_finds_nobody_begins_an_attempt_beside_the_old_sa_z4(board
     ids = [octets[4 + 18] for _, via, octets in board.sent[before:] if via == 4500 and octets[:4] == bytes(4)]
     assert set(ids) == {37} and [via for _, via, _ in board.sent[before:]].count(500) == 0
     board.run(150)
-    assert board.sent[-1][1] == 500 or board.life.attempt
+    assert board.sent[-1][1] == 500 or board.life.has.attempt
     assert board.life.up and board.tunnels() == 1
     board.until(lambda: board.tunnels() == 2)
     assert board.reading() and contacts == [False] and len(board.begun) == 2
@@ -197,7 +197,7 @@ def test_z4_and_no_answer_at_all_removes_nothing(board):
     board.run(30000)
     assert board.life.up and board.tunnels() == 1 and board.life.failures == 1
     board.there = True
-    board.until(lambda: board.tunnels() == 1 and not board.life.attempt and board.reading())
+    board.until(lambda: board.tunnels() == 1 and not board.life.has.attempt and board.reading())
     assert board.gateway.said.count("established") == 1 or board.life.up
 
 
@@ -317,7 +317,7 @@ def test_sleep_during_an_attempt_leaves_nothing_in_the_table_z7():
     board.there = False
     for _ in range(20):
         board.run(2000)
-        assert board.life.attempt
+        assert board.life.has.attempt
         rtc = board.keeps()
         assert board.node.table.ike_sas() == []
         board.now += 600000
@@ -334,7 +334,7 @@ def test_a_renewal_that_sleep_cuts_off_is_made_at_a_later_waking_z7(board):
     wakings = 0
     while board.life.lived(board.clock) < limit:
         board.run(1 if wakings else 1001)
-        assert board.life.attempt or not wakings
+        assert board.life.has.attempt or not wakings
         assert board.sleeps(60000) and len(board.node.table.ike_sas()) == 1
         wakings += 1
     assert wakings > 150

@@ -28,7 +28,7 @@ class Crossing:
         if member and member.current and not life.node.owners[member.ike].denied:
             yields = not life.up or self._id.encode() < life.policy.id.encode()
         if yields:
-            for owner in life.sas:
+            for owner in life.has.sas:
                 life.has.delete(owner, now)
         if yields != life.stands_back:
             life.stands_back = yields

@@ -148,29 +148,9 @@ class Life:
         return "".join([why for cause, why in _WHY if self.causes & cause])
 
     @property
-    def sas(self):
-        """Owners of our established IKE SAs when they were last looked for, the newest last."""
-        return self.has.sas
-
-    @property
-    def asked(self):
-        """The owner of the IKE SA over which we ask; None."""
-        return self.has.asked
-
-    @property
-    def attempt(self):
-        """The Initiator of the attempt that is under way; None."""
-        return self.has.attempt
-
-    @property
     def current(self):
         """The Traffic of the Child SA that carries what goes out; None."""
         return self.has.current
-
-    @property
-    def ours(self):
-        """Slots of our IKE SAs in the table, an attempt's included."""
-        return self.has.ours
 
     @property
     def up(self):
@@ -180,18 +160,18 @@ class Life:
     @property
     def ike(self):
         """Slot of the IKE SA over which we ask; -1."""
-        return self.asked.slot if self.asked else -1
+        return self.has.asked.slot if self.has.asked else -1
 
     @property
     def renewing(self):
         """True while a new tunnel is being made for one whose time is over (K5), or that has not answered (K6)."""
-        doubted = self.asked is not None and (self._asked_at >= 0 or self._waits_at >= 0)
+        doubted = self.has.asked is not None and (self._asked_at >= 0 or self._waits_at >= 0)
         return self._renews or doubted or (self.wanted and self.causes != LOST)
 
     @property
     def over(self):
         """True once nothing of a closed tunnel is left."""
-        return self.closed and not self.ours
+        return self.closed and not self.has.ours
 
     def event(self):
         """The oldest of (word, text) that nobody has read, or None: the states, moved, replaced, failed, answered."""
@@ -211,7 +191,7 @@ class Life:
 
     def verified(self, since, now):
         """True if the gateway has proved since then that the tunnel works."""
-        asked = self.asked
+        asked = self.has.asked
         return self.up and asked is not None and elapsed(now, asked.verified_at) <= elapsed(now, since)
 
     def seal(self, out, size, now):
@@ -244,9 +224,9 @@ class Life:
 
     def settle(self, now):
         """Before sleep (Z6): ask whether the gateway is there, if what was sent has not been answered; tidy up."""
-        if self._asked_at >= 0 and self.asked and not self.asked.waiting:
+        if self._asked_at >= 0 and self.has.asked and not self.has.asked.waiting:
             self.after_sleep = True
-            self.asked.check(now)
+            self.has.asked.check(now)
             self._waits_at = now
             self.look_within(_WOKEN_MS, now)
         self.has.settle(now)
@@ -257,9 +237,9 @@ class Life:
 
     def check(self, now):
         """K7: our address has changed, perhaps. A liveness check at once, or the next attempt without a long pause."""
-        if self.asked:
-            self.asked.check(now)
-        elif not self.attempt and not self.clock.refused:
+        if self.has.asked:
+            self.has.asked.check(now)
+        elif not self.has.attempt and not self.clock.refused:
             self.clock.lived()
             self.clock.hasten()
         self.look_within(0, now)
@@ -284,7 +264,7 @@ class Life:
             from ikev2.initial.initiator import Initiator
 
             slot = self.has.slot(endpoint)
-            contact = self.contact and not self.sas  # N11
+            contact = self.contact and not self.has.sas  # N11
             address = self.stack.address if self.policy.inside is None and any(self.stack.address) else None
             self.node.attach(slot, Initiator(self.node, slot, self.policy, now, contact, address))
         except Exception as error:  # a wrong known answer, a full heap: the clock goes on
@@ -371,15 +351,15 @@ class Life:
         for owner in self.has.find():
             self.contact = self.contact or owner.code not in (_DELETED, _DELETED_BY_PEER)  # N11
             self._why = owner.code or _REMOVED
-        if self.sas and not self.sas[-1].rank:
-            self._establish(self.sas[-1], carried, now)
-        for owner in self.sas:
+        if self.has.sas and not self.has.sas[-1].rank:
+            self._establish(self.has.sas[-1], carried, now)
+        for owner in self.has.sas:
             if owner.lifetime:  # K5
                 seconds = min(int.from_bytes(owner.lifetime, "big"), _LIFETIME_MAX_MS // 1000)
                 self.life_ms = max(_SHORTEST_MS, min(self.life_ms, self._age + seconds * 800))
                 self.limit_ms = max(_SHORTEST_MS, min(self.limit_ms, self._age + seconds * 900))
                 owner.lifetime = b""
-        if attempt and attempt is not self.attempt and not attempt.successor and not self.closed:
+        if attempt and attempt is not self.has.attempt and not attempt.successor and not self.closed:
             self._fail(attempt, attempt.reason or _REMOVED, attempt.code, now)
         why = self.has.choose(now)
         if carried and not self.has.chosen and not self._why:
@@ -397,7 +377,7 @@ class Life:
         self._age = 0
         self.life_ms = max(_SHORTEST_MS, lifetime_ms - lifetime_ms * self.node.random(1)[0] // 2560)
         self.limit_ms = lifetime_ms + lifetime_ms // 10
-        old = self.sas[-2] if len(self.sas) > 1 else None
+        old = self.has.sas[-2] if len(self.has.sas) > 1 else None
         if carried:
             since = elapsed(now, old.verified_at) // 1000 if old and self.causes & SILENT else 0
             self._emit("replaced", "the gateway has not answered for %d s" % since if since else self.because)
@@ -424,10 +404,10 @@ class Life:
 
     def _watch(self, now):
         """Liveness (K6, Z4)."""
-        asked = self.asked
+        asked = self.has.asked
         if not asked:
             return
-        silent = min([elapsed(now, owner.verified_at) for owner in self.sas if not owner.deleting])
+        silent = min([elapsed(now, owner.verified_at) for owner in self.has.sas if not owner.deleting])
         if self._asked_at >= 0 and silent < elapsed(now, self._asked_at):
             self._asked_at = -1
             self.after_sleep = False
@@ -454,7 +434,7 @@ class Life:
 
     def _due(self, carries, now):
         """Why an attempt is due: the causes, 0 for none."""
-        asked = self.asked
+        asked = self.has.asked
         if self.closed or self.stands_back:
             return 0
         if not carries or not asked:
@@ -472,10 +452,10 @@ class Life:
             else:
                 self.look_within(left, now)
         left = self._denied_ms - elapsed(now, self._denied_at) if self._denied_at >= 0 else 0
-        if left <= 0 and not self.attempt:
+        if left <= 0 and not self.has.attempt:
             self._denied_at = -1
         if asked.denied:  # R10
-            if left <= 0 or self.attempt:
+            if left <= 0 or self.has.attempt:
                 causes |= DENIED
             else:
                 self.look_within(left, now)
@@ -483,9 +463,9 @@ class Life:
 
     def _judge(self, now):
         """What has had its time goes: IKE SAs, or the attempt."""
-        attempt = self.attempt
-        for owner in self.sas:
-            if self.closed or owner.rank >> 16 != self.sas[-1].rank >> 16:  # K9, K11
+        attempt = self.has.attempt
+        for owner in self.has.sas:
+            if self.closed or owner.rank >> 16 != self.has.sas[-1].rank >> 16:  # K9, K11
                 self.has.delete(owner, now)
         if not attempt:
             if self.causes & AGED and self._kept_out and self.overdue(now):  # K5
@@ -527,17 +507,17 @@ class Life:
         """K5: the old one has to go before there can be a new one."""
         self._renews = True
         self.clock.hasten()
-        for owner in self.sas:
+        for owner in self.has.sas:
             self.has.delete(owner, now)
         self.has.asked = None
 
     def _enter(self, carries, now):
         """The state that follows."""
         if self.closed:
-            state = LEAVING if self.ours else CLOSED
-        elif self.attempt:
+            state = LEAVING if self.has.ours else CLOSED
+        elif self.has.attempt:
             state = REPLACING if carries else ATTEMPTING
-        elif self.sas and not self.asked:
+        elif self.has.sas and not self.has.asked:
             state = YIELDING
         else:
             state = UP if carries else DOWN

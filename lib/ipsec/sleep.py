@@ -77,7 +77,7 @@ def keep(life, now):
     life.has.drop_stale()  # K11
     if life.policy.keep_keys and _is_settled(life, now):
         octets = _pack(life, now)
-        kept = life.asked
+        kept = life.has.asked
         _end(life)
         for child in life.node.table.children(kept.slot):
             life.node.child_owners.pop(child, None)
@@ -89,7 +89,7 @@ def keep(life, now):
 def forget(life):
     """What is not kept goes from the table, too, an attempt included: nobody will ever speak for it (Z7)."""
     _end(life)
-    for slot in life.ours:
+    for slot in life.has.ours:
         life.node.remove(slot, _NOT_KEPT)
 
 
@@ -101,11 +101,11 @@ def _end(life):
 
 def _is_settled(life, now):
     """True with one IKE SA and one Child SA, nothing in the making, and keys that are not too old (K5)."""
-    owner = life.asked
+    owner = life.has.asked
     return (
         life.up
         and owner
-        and len(life.sas) == 1
+        and len(life.has.sas) == 1
         and len(life.node.table.children(owner.slot)) == 1
         and not owner.waiting
         and owner.next_timer(now) != 0
@@ -114,7 +114,7 @@ def _is_settled(life, now):
 
 
 def _pack(life, now):
-    owner, esp, child = life.asked, life.current.esp, life.current.child
+    owner, esp, child = life.has.asked, life.current.esp, life.current.child
     cipher, keys = owner.sa.cipher_name, owner.sa.key_out + owner.sa.key_in
     octets = struct.pack(
         _FORM, _VERSION, owner.slot, child.slot, _NAMES.index(cipher), _NAMES.index(child.cipher), *owner.message_ids,
