@@ -34,6 +34,7 @@ void board_poll(void) {
 int __wrap_uart_rx_chr(void) {
     board_poll();
     if (!count) {
+        board_wait(-1);
         return -1;
     }
     count--;

@@ -14,5 +14,7 @@ CFLAGS += -DMICROPY_HW_MCU_NAME='"$(RV32_ARCH)"'
 MPY_CROSS_FLAGS += -march=rv32imc
 
 LDSCRIPT = mcu/rv32/virt.ld
+LDFLAGS += -Wl,--wrap=uart_rx_chr
+SRC_C += $(BOARD_DIR)/console.c
 
 SRC_BOARD_O += shared/runtime/gchelper_native.o shared/runtime/gchelper_rv32i.o

@@ -32,8 +32,10 @@ void mp_hal_delay_us(mp_uint_t us) {
 
 void mp_hal_delay_ms(mp_uint_t ms) {
     uint64_t end = ticks() + (uint64_t)ms * TICKS_PER_US * 1000;
+    uint64_t now;
     do {
-        mp_event_handle_nowait();
+        now = ticks();
+        mp_event_wait_ms(now < end ? (end - now) / (TICKS_PER_US * 1000) : 0);
     } while (ticks() < end);
 }
 

@@ -5,7 +5,7 @@ CFLAGS += -DMP_CONFIGFILE='"mpconfigboard.h"'
 CFLAGS += -I$(BOARD_DIR) -I$(BOARD_DIR)/include -I$(COMMON_DIR)
 
 FROZEN_MANIFEST ?= $(BOARD_DIR)/manifest.py
-SRC_C += $(COMMON_DIR)/clock.c
+SRC_C += $(COMMON_DIR)/clock.c $(COMMON_DIR)/idle.c
 
 # AES for cryptolib, and with it the hashes that go with such a build: nothing else of Mbed TLS.
 CFLAGS += -DMBEDTLS_CONFIG_FILE='"board_mbedtls.h"' -I$(TOP)/lib/mbedtls/include

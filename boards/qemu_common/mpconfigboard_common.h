@@ -15,3 +15,6 @@
 #define MICROPY_PY_HASHLIB_SHA1 (1)
 #define MICROPY_ENABLE_SCHEDULER (1)
 #define MICROPY_OPT_COMPUTED_GOTO (1)
+
+void board_wait(unsigned ms);
+#define MICROPY_INTERNAL_WFE(MS) board_wait(MS)
