@@ -284,6 +284,15 @@ def test_names_that_lead_nowhere(owner):
     assert dns.read(reply, asked) == 0
 
 
+@pytest.mark.parametrize("count", [2, 0x0101])
+def test_records_that_are_not_there(count):
+    asked = question()
+    record = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x0a\x4d\0\x09"
+    for says, found in ((1, (bytes((10, 77, 0, 9)), 60)), (count, 0)):
+        head = asked[:2] + b"\x81\x80\0\1" + says.to_bytes(2, "big") + bytes(4)
+        assert dns.read(head + asked[12:] + record, asked) == found
+
+
 def test_a_pointer_beyond_the_first_256_octets():
     asked = question()
     text = b"\0\0\x10\0\1\0\0\0\0\1\x2c" + bytes(300)  # a TXT record of the root
