@@ -614,6 +614,15 @@ def test_liveness_check_from_silence_p3():
     assert end.sa.next_timer(15000) == 10000
 
 
+def test_what_waits_is_what_a_check_asks_k7_p2(end):
+    """The very same request, at once, and then again after as long as the first time."""
+    end.sa.report_unknown_spi(WAYWARD, 0)
+    request = end.says(0)
+    assert request and end.says(2000) == request and end.says(2001) is None
+    end.sa.check(2001)
+    assert [end.says(now) for now in (2001, 2002, 6000, 6001)] == [request, None, None, request]
+
+
 def test_a_repeated_request_proves_no_life_r5(end):
     """RFC 7296 2.4: only a fresh message does."""
     node = with_owner(end)
