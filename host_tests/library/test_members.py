@@ -372,6 +372,25 @@ def test_an_ike_sa_without_a_child_sa_goes_after_half_a_minute_a11():
     assert not world.node.table.ike_sas() and not world.members.members
 
 
+def test_the_half_minute_begins_anew_when_there_has_been_a_child_sa_a11():
+    world = HubWorld().up()
+    world.devices = []
+    table = world.node.table
+    (slot,) = table.ike_sas()
+    (child,) = table.children(slot)
+    traffic, spis = world.node.child_owners[child], table.child_sa(child)[2:]
+    table.remove_child(child)
+    world.run(20000)
+    traffic.child.slot = child = table.adopt_child(slot, 50, *spis)
+    world.node.attach_child(child, traffic)
+    world.run(11000)
+    table.remove_child(child)
+    world.run(25000)
+    assert not world.node.owners[slot].deleting
+    world.run(20000)
+    assert world.node.owners[slot].deleting
+
+
 def test_closed_it_deletes_all_and_accepts_nobody():
     world = HubWorld(devices=2).up()
     world.members.close(world.clock)

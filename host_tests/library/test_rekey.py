@@ -96,6 +96,22 @@ def test_the_ike_sa_is_replaced_k2(cipher, group):
     assert asks(made, made.gateway.check(made.gateway.sas[-1])) == "check: done"
 
 
+@pytest.mark.parametrize("via", [500, 4500])
+def test_what_replaces_an_ike_sa_speaks_from_the_same_port_of_ours_k2(via):
+    made = live()
+    made.node.owners[made.slot].follows = False
+    made.node.table.update_ike(made.slot, via=via)
+    asks(made, made.gateway.rekey_ike(made.sa))
+    ((_, _, slot),) = events(made, owners.REPLACED)
+    assert made.node.table.via(slot) == via
+
+
+def test_a_child_sa_that_nobody_opens_is_not_replaced_k3():
+    made = live()
+    made.node.child_owners.clear()
+    assert asks(made, made.gateway.rekey_child(made.sa)) == "rekey child: 44"
+
+
 def test_a_child_sa_cannot_be_replaced_over_an_ike_sa_that_was_k3():
     made = live()
     asks(made, made.gateway.rekey_ike(made.sa))

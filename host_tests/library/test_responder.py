@@ -426,6 +426,18 @@ def test_what_is_asked_for_by_cp_is_given_a10(monkeypatch, wanted, servers, refu
     assert not device.child or device.child.servers == servers
 
 
+@pytest.mark.parametrize("psk", [PSK, b"another one of 16 octets"])
+@pytest.mark.parametrize("via", [500, 4500])
+def test_who_is_accepted_is_where_its_ike_auth_came_from_and_nobody_else_is_established_a8_a13(via, psk):
+    hub = Accepting()
+    caller = Caller(psk, "sensor-1", random=os.urandom)
+    (answer,) = answers(hub, caller.first(), address(1) + b"\x4e\x20")
+    end = address(1) + b"\x4e\x21"
+    answers(hub, bytes(4 if via == 4500 else 0) + caller.hear(answer), end, via)
+    (slot,) = hub.node.table.ike_sas()
+    assert hub.node.table.ike_sa(slot)[3:] == (end, psk == PSK) and hub.node.table.via(slot) == via
+
+
 @pytest.mark.parametrize("group", [0, 31])
 def test_the_first_child_sa_may_come_later_and_no_second_a11(group):
     hub = Accepting()
