@@ -128,6 +128,8 @@ class Acceptance:
         inside = cut(asked_inside[0], peers.ours) if asked_inside else b""
         if not remote or not inside:
             return reasons.TS_UNACCEPTABLE
+        if inside == peers.ours:
+            inside = peers.ours  # kept once for all peers
         try:
             spi_in = node.table.child.choose(node.random)
             slot = node.table.adopt_child(self._slot, wire.ESP, spi_in, spi_out)
