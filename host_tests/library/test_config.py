@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from ikev2 import config
 from ikev2.config.keys import KEYS, check
 from ikev2.config.reader import Reader, text_of
+from ikev2.spi_table import SpiTable
 
 GOOD = (
     '{"pair": "\\ud800\\udc00\\udbff\\udfff\\uD83D\\uDE00", "around": "\\ud7ff\\ue000\\uffff\\u0000\\u00e9"}',
@@ -92,3 +94,17 @@ def test_limits_of_a_number(key):
         with pytest.raises(ValueError, match=f"'{key}' must be at least {least} and at most {most}") as refused:
             check(key, wrong)
         assert (f", not {wrong}" in str(refused.value)) == (abs(wrong) < 100000)
+
+
+@pytest.mark.parametrize("ike_sas", [4, 16, 30])
+def test_a_table_that_is_kept_over_sleep_has_room_there_z1(ike_sas):
+    def octets(child_sas):
+        return len(SpiTable(ike_sas, child_sas).snapshot()) - 12  # layout and check
+
+    given = {"gateway": "vpn.example.org", "id": "sensor-7", "psk": "0123456789abcdef", "keep_keys": True}
+    most = max(number for number in range(8, 256) if octets(number) <= config._RTC_TABLE_OCTETS)
+    given.update(ike_sas=ike_sas, child_sas=most)
+    assert config.parse(json.dumps(given).encode())["child_sas"] == most
+    given["child_sas"] = most + 1
+    with pytest.raises(config.ConfigError, match="'keep_keys' wants fewer"):
+        config.parse(json.dumps(given).encode())

@@ -227,6 +227,20 @@ def test_half_done_is_not_kept_z6(board):
     assert board.sleeps(1000) and board.reading()
 
 
+def test_a_gateway_that_has_not_answered_is_asked_before_sleep_z6(board):
+    board.run(5000)
+    board.there = False
+    board.echo()
+    board.run(100)
+    assert not board.life.has.asked.waiting
+    board.there = True
+    board.life.settle(board.clock)
+    board.speak()
+    assert board.life.has.asked.waiting and board.life.renewing
+    board.until(lambda: not board.life.renewing, 1000)
+    assert board.sleeps(1000) and board.reading()
+
+
 def test_a_request_from_before_sleep_is_not_processed_anew_z6(board):
     sa = board.gateway.sas[0]
     board.says(board.gateway.check(sa))
