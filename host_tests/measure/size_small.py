@@ -58,6 +58,23 @@ async def program():
 ikev2_main.run(program())
 """
 
+# It sleeps after each twenty readings.
+_SLEEPER = f"""
+import gc, esp32, asyncio, ikev2_main
+async def program():
+    tunnel = await ikev2_main.up()
+    own = [bytearray(512) for _ in range({_PROGRAM_OCTETS} // 512)]
+    sock = tunnel.socket()
+    for number in range(20):
+        await sock.sendto(b"%d" % number, {_SERVER!r})
+        await sock.recvfrom()
+    gc.collect()
+    pool = esp32.idf_heap_info(esp32.HEAP_DATA)[0]
+    print("row: asleep: %d %d %d" % (gc.mem_alloc(), pool[1], pool[3]))
+    await tunnel.sleep(600000)
+ikev2_main.run(program())
+"""
+
 
 class Scene:
     """A small machine that runs such a program, and the gateway beside it."""
@@ -142,6 +159,23 @@ def life():
         device.until("tunnel up, ")
         yield "made anew", *device.row(".*0 datagrams")
         yield "after 1,000 datagrams", *device.row(r"\d+000 datagrams")
+
+
+def loss():
+    """(live, free, lowest) of a tunnel made in the place of one that the gateway has forgotten, as power loss does."""
+    with scene(config={"liveness_s": 1}) as device:
+        device.row("tunnel up")
+        device.gateway.sas.clear()
+        device.until("the tunnel is a new one")
+        return device.row(".*0 datagrams")
+
+
+def wakings(count):
+    """[(live, free, lowest)] at the end of the first run and of so many wakings, all with the keys of the first."""
+    with scene(program=_SLEEPER, config={"keep_keys": True}) as device:
+        found = [device.row("asleep") for _ in range(count + 1)]
+        assert device.gateway.said == ["established"], device.gateway.said
+    return found
 
 
 def renewal():

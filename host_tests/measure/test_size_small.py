@@ -18,6 +18,18 @@ def test_renewal():
     assert min(free, lowest) >= 12 * 1024 and live <= 110000
 
 
+def test_a_gateway_that_lost_power():
+    """K6: the new tunnel is made beside the old one."""
+    live, free, lowest = size_small.loss()
+    assert min(free, lowest) >= 12 * 1024 and live <= 98000 * MARGIN
+
+
+def test_wakings_with_kept_keys():
+    """Z3, Z5: three in a row, without a handshake."""
+    for live, free, lowest in size_small.wakings(3):
+        assert min(free, lowest) >= 12 * 1024 and live <= 98000 * MARGIN
+
+
 def test_streams_want_more_and_the_board_says_so():
     program = """
 import asyncio, ikev2_main
