@@ -716,6 +716,14 @@ def test_a_child_sa_needs_all_of_its_payloads_n16(kind):
         assert made.gateway.said[-1] == "deleted by the peer"
 
 
+def test_what_is_malformed_behind_all_that_is_needed_n13():
+    """A Notify shorter than one, in octets of the gateway's own."""
+    made = attempt()
+    made.gateway.tamper = tampering("IKE_AUTH response", lambda parts: [*parts, (41, b"\0")])
+    failed(made, "malformed response")
+    assert made.gateway.said[-1] == "deleted by the peer"
+
+
 @pytest.mark.parametrize(
     "sa",
     [

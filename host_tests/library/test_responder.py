@@ -397,12 +397,14 @@ def test_a_child_sa_that_cannot_be_leaves_an_ike_sa_a10_a11(policy, more, refusa
 @pytest.mark.parametrize(("more", "psk", "reason"), [
     (b"\x80", PSK, "UNSUPPORTED_CRITICAL_PAYLOAD"), (b"\0", PSK, ""),
     (b"\x80", b"quite another psk, of 28 oct", "AUTHENTICATION_FAILED"),
-    ("twice", PSK, "AUTHENTICATION_FAILED"),
+    ("twice", PSK, "AUTHENTICATION_FAILED"), ("short", PSK, "AUTHENTICATION_FAILED"),
 ])  # fmt: skip
 def test_what_else_is_in_ike_auth_counts_only_with_the_psk_a8_n17(monkeypatch, more, psk, reason):
     def tampered(parts):
         if more == "twice":
             return chained([*parts, parts[0]])
+        if more == "short":
+            return chained([*parts, (41, b"\0")])
         first, octets = chained([*parts, (200, b"?")])
         return first, octets[:-4] + more + octets[-3:]
 
