@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from ipsec import streams
 from tools import HERE, device_environment, micropython
 
 from library.far_host import FarHost
@@ -151,5 +152,28 @@ def test_of_streams_only_those_are_kept_of_which_nothing_is_here_v14(monkeypatch
         assert [one for one in streams if one.connection.established] == [plain]
         await theirs.settle(0)
         assert not served[0].connection.established
+
+    asyncio.run(play())
+
+
+def test_streams_that_rest_are_not_waited_for_z6(monkeypatch):
+    async def play():
+        world = World(monkeypatch)
+        ours, theirs = world.ends
+        theirs.listen(PORT)
+        opening = asyncio.ensure_future(ours.open_connection("10.77.0.9", PORT))
+        await world.run([opening])
+        (connection,) = ours.stack.tcp.connections
+        assert connection.idle and connection.state == "ESTABLISHED"
+
+        async def never(ms):
+            raise AssertionError("nothing is owed")
+
+        monkeypatch.setattr(streams, "sleep_ms", never)
+        await ours.settle(60000)
+        assert connection.established
+        connection.write(b"owed")
+        with pytest.raises(AssertionError, match="nothing is owed"):
+            await ours.settle(60000)
 
     asyncio.run(play())

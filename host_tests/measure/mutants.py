@@ -31,8 +31,8 @@ from boards import mip
 CORE = [Path(path).stem for path in mip.files(*mip.PIECES["core"]) if "__init__" not in path]
 BEYOND = {  # modules of the other rooms, and the tests that are to notice what changes in them
     # ikev2/config, ikev2/net
-    "config/__init__": "config tunnel_settings ppk hub", "config/keys": "config tunnel_settings ppk", "config/ppk": "ppk",
-    "reader": "config tunnel_settings ppk", "addresses": "sockets udp hub", "blocking": "hub",
+    "config/__init__": "config tunnel_settings ppk hub", "config/keys": "config tunnel_settings ppk",
+    "config/ppk": "ppk", "reader": "config tunnel_settings ppk", "addresses": "sockets udp hub", "blocking": "hub",
     "memory": "sockets initiator life", "net/sockets": "sockets udp managers hub", "net/udp": "udp managers hub",
     # ikev2/crypto; limbs is machine code of 32 bits, which only boards run
     "crypto/__init__": "ciphers crypto initiator responder", "aes": "crypto ciphers", "cbc": "ciphers sk",
