@@ -48,12 +48,13 @@ mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire sl
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board
 bench: unix daemons;        @$(RUN) measure.bench $(given)          ## speed, as ratios
 lint: venv;         @.venv/bin/ruff check . && .venv/bin/ruff format --check . ## ruff
-test: $(if $(value TESTS),,packages) lint unix $(if $(value TESTS),,newest qemu daemons programs); @$(if $(value TESTS),PYTEST_ADDOPTS=$(call quoted,TESTS) $(RUN) pytest,$(RUN) pytest -n auto --dist loadfile) ## [TESTS=host_tests/library]: everything, on every machine
+test: $(if $(value TESTS),,packages) lint unix $(if $(value TESTS),,newest oldest qemu daemons programs); @$(if $(value TESTS),PYTEST_ADDOPTS=$(call quoted,TESTS) $(RUN) pytest,$(RUN) pytest -n auto --dist loadfile) ## [TESTS=host_tests/library]: everything, on every machine
 clean: ;            rm -rf build .venv                      ## forget what was built and installed here
 
 venv: ;             @$(SETUP) host
 unix: venv;         @$(SETUP) unix
 newest: ;           @$(SETUP) newest
+oldest: ;           @$(SETUP) oldest
 qemu: venv;         @$(SETUP) firmware
 daemons: ;          @$(SETUP) peers
 programs: ;         @$(SETUP) programs

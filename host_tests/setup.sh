@@ -3,6 +3,7 @@
 #   setup.sh host    .venv with the packages of requirements.txt
 #   setup.sh unix    a MicroPython unix port: $MICROPYTHON, else one on PATH, else built from Debian's source
 #   setup.sh newest  the unix port of the newest source that Debian has, in build/newest
+#   setup.sh oldest  MicroPython 1.24.1, its WebAssembly port, in build/oldest, and Node for it
 #   setup.sh firmware [BOARD]  that of an emulated board, or of all, and what it needs: build/QEMU_MPS2/firmware.elf
 #   setup.sh firmware BOARD MPY_DIR  that of an ESP32, with the user's ESP-IDF and MicroPython
 #   setup.sh peers   the IKE daemons and dissectors that we are measured with; libreswan in build/libreswan
@@ -146,6 +147,16 @@ newest() {
     unix_port micropython-sid newest
 }
 
+# No unix port of it is to be had; npm has this one.
+oldest() {
+    [ -e "$build/oldest/package/micropython.mjs" ] && return
+    { command -v node && command -v npm; } >/dev/null || packages nodejs npm
+    say "fetching MicroPython 1.24.1"
+    mkdir -p "$build/oldest"
+    (cd "$build/oldest" && logged fetch-oldest npm pack --silent @micropython/micropython-webassembly-pyscript@1.24.1)
+    tar -xzf "$build/oldest"/*.tgz -C "$build/oldest"
+}
+
 # unix_port TREE FOLDER: the unix port of a source tree, in build/FOLDER.
 unix_port() {
     say "building the unix port of build/$1"
@@ -257,8 +268,8 @@ esp32() {
 }
 
 case "${1:-}" in
-host | unix | newest | firmware | peers | programs) "$@" ;;
+host | unix | newest | oldest | firmware | peers | programs) "$@" ;;
 packages) all_packages ;;
 which) which_unix || { say "no MicroPython unix port yet: make setup"; exit 1; } ;;
-*) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
+*) sed -n '2,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac

@@ -16,18 +16,20 @@ _FLASH = 1 << 20
 
 
 def interpreter(name):
-    """Path of the unix port that setup.sh makes by that name: unix, or newest."""
-    return tools.micropython() if name == "unix" else BUILD / name / "micropython"
+    """The command of what setup.sh makes by that name: the unix port, unix or newest, or oldest under Node."""
+    if name == "oldest":
+        return ["node", HERE / "boards/oldest.mjs", BUILD / "oldest/package/micropython.mjs"]
+    return [tools.micropython() if name == "unix" else BUILD / name / "micropython", "-X", "heapsize=4M"]
 
 
 class Board:
-    """`system`: its file system, fat or lfs, in the file `image`, which is made if it is not there."""
+    """`system`: its file system, fat, lfs or posix, in the file `image`, which is made if it is not there."""
 
     def __init__(self, micropython, system, image):
         self.image = Path(image)
-        self._command = [micropython, "-X", "heapsize=4M", HERE / "boards/stock_board.py", image, system]
+        self._command = [*micropython, HERE / "boards/stock_board.py", image, system]
         if not Path(image).exists():
-            Path(image).write_bytes(b"\xff" * _FLASH)
+            Path(image).write_bytes(b"{}" if system == "posix" else b"\xff" * _FLASH)
 
     def run(self, code, counted="-", steps=-1):
         """What it prints for that code, in place of boot.py and main.py; the power is cut after so many steps."""

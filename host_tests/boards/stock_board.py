@@ -1,11 +1,13 @@
 """What makes a board of a stock unix port: flash in a file, boot.py and main.py, the raw REPL that this port has not.
 
-Runs under that MicroPython: IMAGE, fat or lfs, what a step is (write: to the flash; operation: of the file system,
-FAT's rename over a file is two), steps until the power is cut (-1: never), [file with code in place of boot.py].
+Runs under that MicroPython: IMAGE, fat, lfs or posix (a folder of oldest.mjs, whose port has neither), what a step is
+(write: to the flash; operation: of the file system, FAT's rename over a file is two), steps until the power is cut (-1:
+never), [file with code in place of boot.py].
 """
 
 import os
 import sys
+from errno import EEXIST, EISDIR, ENOENT
 
 import vfs
 
@@ -15,6 +17,7 @@ _image, _kind, _counted, _left, *_code = sys.argv[1:]
 _left = int(_left)
 _powered = True
 _BLOCK = 512 if _kind == "fat" else 4096
+_ERRORS = {20: EEXIST, 31: EISDIR, 44: ENOENT, 54: 20, 55: 39}
 
 
 class PowerCut(BaseException):
@@ -48,6 +51,28 @@ class _Flash:
         if request == 6:
             self.writeblocks(number, b"\xff" * _BLOCK)
         return {4: self._blocks, 5: _BLOCK}.get(request, 0)
+
+
+class _Errors:
+    """A file system of WebAssembly's, with the numbers of errors that boards have."""
+
+    def __init__(self, system):
+        self._system = system
+
+    def __getattr__(self, name):
+        function = getattr(self._system, name)
+
+        def call(*given):
+            try:
+                return function(*given)
+            except OSError as error:
+                raise OSError(_ERRORS.get(error.errno, error.errno)) from None
+
+        return call
+
+    def rename(self, old, new):
+        """1.24 makes both paths in one buffer, unless they are relative."""
+        self.__getattr__("rename")(old[1:], new[1:])
 
 
 class _Operations:
@@ -87,14 +112,17 @@ class _Operations:
 
 
 def _mount():
-    flash = _Flash()
-    system = vfs.VfsFat if _kind == "fat" else vfs.VfsLfs2
     vfs.umount("/")
-    try:
-        vfs.mount(_Operations(system(flash)), "/")
-    except OSError:
-        system.mkfs(flash)
-        vfs.mount(_Operations(system(flash)), "/")
+    if _kind == "posix":
+        vfs.mount(_Operations(_Errors(vfs.VfsPosix("/disk"))), "/")
+    else:
+        flash = _Flash()
+        system = vfs.VfsFat if _kind == "fat" else vfs.VfsLfs2
+        try:
+            vfs.mount(_Operations(system(flash)), "/")
+        except OSError:
+            system.mkfs(flash)
+            vfs.mount(_Operations(system(flash)), "/")
     os.chdir("/")
     sys.path[:] = ["", ".frozen", "/lib"]
 

@@ -29,6 +29,17 @@ _MACHINES = [("unix", "lfs", "write"), ("newest", "lfs", "write"), ("newest", "f
 _NAMES = ("micropython", "system")
 SYSTEMS = pytest.mark.parametrize(_NAMES, [given[:2] for given in _MACHINES], indirect=["micropython"])
 STEPS = pytest.mark.parametrize((*_NAMES, "counted"), _MACHINES, indirect=["micropython"])
+# 1.24.1 has no sockets here, and takes a second to start: it is cut off less often.
+_OLDEST = ("oldest", "posix", "operation")
+OLDEST_TOO = pytest.mark.parametrize((*_NAMES, "counted"), [*_MACHINES, _OLDEST], indirect=["micropython"])
+# A question of RFC 7296 1.5 to the node that was deployed, without sockets.
+_ASKED = """from ikev2.node import Node
+from ikev2.spi_table import SpiTable
+node = Node(SpiTable(1, 1), bytes)
+node.receive(%d, b'peer', %r, %d, 0)
+size = node.outgoing(0)
+print(bytes(node.out[:size]))
+"""
 
 
 def former():
@@ -160,7 +171,19 @@ def test_a_board_has_what_its_configuration_uses(machine):
     assert octets == pytest.approx([int(number) * 1000 for number in told], rel=0.04)  # other machine code
 
 
-@STEPS
+@pytest.mark.parametrize(_NAMES, [_OLDEST[:2]], indirect=["micropython"])
+def test_sources_answer_under_the_oldest_micropython(machine, monkeypatch):
+    """1.24.1, RFC 7296 1.5; bytecode is loaded there in the next test, its names are not these."""
+    monkeypatch.setattr(board_files, "mpy_cross_version", lambda: (0, 0))
+    _, _, via, question, _ = probe.QUESTIONS[0]
+    bring(machine, {"/boot.py": _BOOT})
+    deployed(machine, b"{}", b"import ikev2_main\nimport sys\nprint('runs', sys.version.split()[2])\n")
+    assert runs(machine) == "v1.24.1"
+    asked = _ASKED % (via, question, len(question))
+    assert ast.literal_eval(machine.run(asked)) == probe.right_answer(via, question)
+
+
+@OLDEST_TOO
 def test_power_cut_on_the_way_from_0_2_0(machine, counted):
     """Its files are gone afterwards. EVERY=1: at each step."""
     bring(machine, former())
