@@ -57,7 +57,9 @@ class Board:
         self._power.start()
         said = b""
         while not said.endswith(b">>> "):
-            said += os.read(self._near, 4096)
+            assert self._power.is_alive(), said
+            if select.select([self._near], [], [], 0.1)[0]:
+                said += os.read(self._near, 4096)
         return self
 
     def __exit__(self, *_):

@@ -112,11 +112,11 @@ class _Operations:
 
 
 def _mount():
+    flash = None if _kind == "posix" else _Flash()
     vfs.umount("/")
-    if _kind == "posix":
+    if not flash:
         vfs.mount(_Operations(_Errors(vfs.VfsPosix("/disk"))), "/")
     else:
-        flash = _Flash()
         system = vfs.VfsFat if _kind == "fat" else vfs.VfsLfs2
         try:
             vfs.mount(_Operations(system(flash)), "/")
