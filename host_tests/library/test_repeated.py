@@ -18,6 +18,7 @@ USERS = {  # owner: who repeats of it
     "inside.tcp_connection": "inside.tcp_receiving inside.tcp_sending",
     "inside.tcp_segment": "inside.tcp inside.tcp_receiving ipsec.spd ipsec.streams",
     "inside.tcp_receiving": "inside.tcp inside.tcp_sending",
+    "ipsec.tunnel": "ipsec.hub",
 }
 OTHERS = {("inside.tcp", "_MSS"), ("ipsec.spd", "_MALFORMED")}  # mean something else
 

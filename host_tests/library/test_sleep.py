@@ -6,7 +6,7 @@ from ikev2.sa.policy import Policy
 from ipsec import sleep
 
 from library.scripted_gateway import INITIAL_CONTACT, Gateway, notifies
-from library.simulation import PSK, Simulation
+from library.simulation import PERIOD, PSK, Simulation
 
 
 class Board(Simulation):
@@ -239,6 +239,18 @@ def test_a_gateway_that_has_not_answered_is_asked_before_sleep_z6(board):
     assert board.life.has.asked.waiting and board.life.renewing
     board.until(lambda: not board.life.renewing, 1000)
     assert board.sleeps(1000) and board.reading()
+
+
+def test_a_check_that_is_under_way_is_waited_for_whenever_it_began_z6():
+    board = Board(start=PERIOD - 20000)
+    board.until(lambda: board.life.up)
+    assert board.reading()
+    board.run(PERIOD - board.now)
+    board.there = False
+    assert board.clock == 0 and not board.life.renewing
+    board.life.check(board.clock)
+    board.speak()
+    assert board.life.renewing
 
 
 def test_a_request_from_before_sleep_is_not_processed_anew_z6(board):
