@@ -59,10 +59,11 @@ def sooner(a, b):
 def ipv4(text):
     """The four octets of a dotted IPv4 address; None if the text is none: no other form of it is taken."""
     try:
-        octets = bytes([int(part) for part in text.split(".")])
+        text = text.encode()  # a part of a text is looked up among all names, octets are not
+        octets = bytes([int(part) for part in text.split(b".")])
     except (ValueError, OverflowError):
         return None
-    return octets if len(octets) == 4 and "%d.%d.%d.%d" % tuple(octets) == text else None
+    return octets if len(octets) == 4 and b"%d.%d.%d.%d" % tuple(octets) == text else None
 
 
 def milliseconds(ms):

@@ -59,7 +59,9 @@ def parse(octets, file=FILE, weak_psk=True):
     def fail_at(key, what):
         fail(lines.get(key, 1), what)
 
-    config = {key: KEYS[key][1] for key in KEYS}
+    config = KEYS.copy()  # of its size from the beginning
+    for key in KEYS:
+        config[key] = KEYS[key][1]
     for key in given:
         if key not in KEYS:
             fail_at(key, "an unknown key; known are %s" % ", ".join(sorted(KEYS)))

@@ -93,14 +93,16 @@ def _pool(text):
 
 def _host(text):
     """True for an IPv4 address or a name as DNS has them."""
-    labels = text.split(".")
+    if ipv4(text) is not None:
+        return True
+    labels = text.lower().encode().split(b".")
     for label in labels:
-        if not 0 < len(label) < 64 or label.startswith("-"):
+        if not 0 < len(label) < 64 or label.startswith(b"-"):
             return False
-        for octet in label.lower().encode():
+        for octet in label:
             if octet not in b"0123456789abcdefghijklmnopqrstuvwxyz-_":
                 return False
-    return len(text) < 254 and (ipv4(text) is not None or labels[-1].encode()[0] not in b"0123456789")
+    return len(text) < 254 and labels[-1][0] not in b"0123456789"
 
 
 def _host_and_port(text):
@@ -115,18 +117,20 @@ def _identity(text):
 
 
 # What a string, or each of a list, has to be.
-_FORMS = (
-    ("address", ipv4, "an IPv4 address"),
-    ("peer", ipv4, "an IPv4 address"),
-    ("static", ipv4, "IPv4 addresses: ours, mask, router, name server"),
-    ("inside", _unicast, "an IPv4 address of one host, or empty: the gateway gives one"),
-    ("remote", _network, 'networks as "10.0.0.0/8", nothing but zeros behind the prefix'),
-    ("pool", _pool, 'a network of 4 addresses at least, as "10.9.0.0/24"'),
-    ("dns", _unicast, "IPv4 addresses of hosts inside the tunnel"),
-    ("gateway", _host_and_port, "a host name or an IPv4 address, and perhaps :port"),
-    ("id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
-    ("gateway_id", _identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS),
-)
+_AN_ADDRESS = (ipv4, "an IPv4 address")
+_AN_ID = (_identity, "at most %d octets: a name, user@name, an address, keyid:…" % _ID_OCTETS)
+_FORMS = {
+    "address": _AN_ADDRESS,
+    "peer": _AN_ADDRESS,
+    "static": (ipv4, "IPv4 addresses: ours, mask, router, name server"),
+    "inside": (_unicast, "an IPv4 address of one host, or empty: the gateway gives one"),
+    "remote": (_network, 'networks as "10.0.0.0/8", nothing but zeros behind the prefix'),
+    "pool": (_pool, 'a network of 4 addresses at least, as "10.9.0.0/24"'),
+    "dns": (_unicast, "IPv4 addresses of hosts inside the tunnel"),
+    "gateway": (_host_and_port, "a host name or an IPv4 address, and perhaps :port"),
+    "id": _AN_ID,
+    "gateway_id": _AN_ID,
+}
 
 
 def _check_number(key, value):
@@ -171,11 +175,11 @@ def check(key, value):
         raise ValueError("'remote' must have at least 1 network and at most %d, not %d" % (_NETWORKS, len(value)))
     elif key == "static" and len(value) not in (0, 4):
         raise ValueError("'static' must have 4 addresses: ours, mask, router, name server; not %d" % len(value))
-    for name, good, what in _FORMS:
-        if name == key:
-            for text in value if kind is list else [value] if value else []:
-                if not isinstance(text, str) or not good(text):
-                    raise ValueError("%r must be %s" % (key, what))
+    if key in _FORMS:
+        good, what = _FORMS[key]
+        for text in value if kind is list else [value] if value else []:
+            if not isinstance(text, str) or not good(text):
+                raise ValueError("%r must be %s" % (key, what))
 
 
 def check_tunnel(psk, **values):
