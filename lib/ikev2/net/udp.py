@@ -203,6 +203,7 @@ class Udp:
                         self.take(via, got)
                     else:
                         self.cut += 1
+                    got = None  # it need not lie there until the next one comes
                     size = min(size << 1, self.size)
             except Exception as error:
                 if isinstance(error, MemoryError) and size > _LEAST:
