@@ -62,6 +62,8 @@ class Source:
         self.private = set()  # constants, which lie in the code
         self.foreign = set()  # attributes given to objects of another module's
         self.attributes, self.plain = _kinds(nodes)
+        classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+        self._in_classes = {part for node in classes for part in ast.walk(node)}
         for node in nodes:
             self._note(node)
 
@@ -79,7 +81,8 @@ class Source:
             self.defined.update(node.names)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             self.defined.add(node.attr)
-            if not (isinstance(node.value, ast.Name) and node.value.id == "self"):
+            own = isinstance(node.value, ast.Name) and node.value.id == "self" and node in self._in_classes
+            if not own:  # that of a method in a file of its own (seldom.py) is not
                 self.foreign.add(node.attr)
         elif isinstance(node, ast.Module):
             self._note_assignments(node)

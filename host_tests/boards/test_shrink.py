@@ -110,3 +110,11 @@ def test_every_firmware_has_these_names(built):
         re.findall(r'QDEF[01]\(\w+, \d+, \d+, "(\w+)"\)', (BUILD / built / "genhdr/qstrdefs.generated.h").read_text())
     )
     assert len(held) > 500 and set(shrink.of_firmware()) <= held
+
+
+def test_attributes_that_a_function_elsewhere_gives_are_those_of_all_files():
+    """A method in a file of its own (seldom.py) binds names of an object whose other methods are not there."""
+    there = "def made(self):\n    self.unavailable_thing = []\n"
+    source = shrink.Source(there)
+    assert source.foreign == {"unavailable_thing"}
+    assert shrink.Source(f"class A:\n    {there.replace(chr(10), chr(10) + '    ')}pass\n").foreign == set()
