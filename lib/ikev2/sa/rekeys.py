@@ -8,12 +8,12 @@ _LONGEST = const(728)  # octets of a response with MODP-2048 and eight selectors
 class Rekeys:
     """Answers for one IKE SA with the suites of `policy`, whose SK_d that is."""
 
-    rekeying = None  # what is being answered
     longest = _LONGEST
 
     def __init__(self, policy, sk_d):
         self.policy = policy
         self.sk_d = sk_d
+        self.rekeying = None  # what is being answered
 
     def begin(self, ike, found, octets):
         """(type of the first payload, payloads, True if the IKE SA is over) in answer to a CREATE_CHILD_SA request.
