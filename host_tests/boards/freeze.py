@@ -78,11 +78,15 @@ class Frozen(join.Library):
         ]  # fmt: skip
 
     def _of_its_file(self, module):
-        """Statements of a module that take from its file what is its own, a package's also what it imports."""
-        own = module.defined | (set(module.imported) - join.BUILT_IN if module.package else set())
+        """Statements of a module that take from its file what is its own, and what others may look for in it."""
+        own = module.defined | set(module.imported) - join.BUILT_IN
+        own |= {  # sleep_ms, for instance
+            alias.asname or alias.name for node in module.tree.body if isinstance(node, ast.ImportFrom)
+            for alias in node.names if (alias.asname or alias.name) in module.foreign - join.BUILT_IN
+        }  # fmt: skip
         found = {}
-        for name in sorted(own - set(module.constants)):
-            if _is_public(name):
+        for name in sorted(own):
+            if _is_public(name) and self.constant(module, name) is None:
                 file, made, _ = self.called(module.name, name)
                 found.setdefault(file, []).append(ast.alias(made, name if name != made else None))
         of_others = [
@@ -94,8 +98,9 @@ class Frozen(join.Library):
     def _constants(self, module):
         """Statements for the integers that stand where they are used, for those who look them up."""
         return [
-            ast.Assign([ast.Name(name, ast.Store())], ast.Constant(value))
-            for name, value in module.constants.items() if _is_public(name)
+            ast.Assign([ast.Name(name, ast.Store())], ast.Constant(self.constant(module, name)))
+            for name in (*module.constants, *module.imported)
+            if _is_public(name) and self.constant(module, name) is not None
         ]  # fmt: skip
 
 

@@ -245,6 +245,7 @@ def test_selectors_are_what_they_say(selectors, address, protocol, port, fragmen
 
 
 HEAP = """
+import sys
 from ipsec import esp
 class Double:
     iv_size = 16
@@ -257,7 +258,7 @@ class Double:
             into[i] = octets[at + 24 + i]
             i += 1
         return True
-esp.cipher = lambda name, key: Double()
+sys.modules.get("ipsec_core", esp).cipher = lambda name, key: Double()  # an image has it in that file
 IV = bytes(16)
 ALL = b"\\0\\0\\0\\xff\\xff\\0\\0\\0\\0\\xff\\xff\\xff\\xff"
 sa = esp.ChildSa("", b"", b"", b"\\xff\\xff\\xff\\xff", ALL, ALL, lambda n: IV, 0xfffffff0, 0xffffffe0)

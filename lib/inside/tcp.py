@@ -78,7 +78,7 @@ class Tcp:
 
     def __init__(self, stack, random, connections=8, buffer=2720):
         if connections < 1 or not 128 <= buffer <= 0xFFFF:
-            raise ValueError("Tcp(%r, %r)" % (connections, buffer))
+            raise ValueError("%r connections, buffers of %r octets: 1 or more, of 128 to 65535" % (connections, buffer))
         self.buffer = buffer
         self.step = min(_MSS, buffer >> 1)  # by which a window is opened
         self.connections = []
