@@ -71,7 +71,8 @@ class Frozen(join.Library):
 
     def _again(self, module):
         """Statements that give a module its own names where another module has the same."""
-        made = {name: self.names[module.name, name] for name in sorted(module.defined - set(module.constants))}
+        names = [*sorted(module.defined), *(name for name in module.imported if self.constant(module, name) is None)]
+        made = {name: self.called(module.name, name)[1] for name in names if name not in module.constants}
         return [
             ast.Assign([ast.Name(name, ast.Store())], ast.Name(other, ast.Load()))
             for name, other in made.items() if other != name and _is_public(name)
