@@ -52,4 +52,4 @@ def test_what_a_cipher_adds_to_the_platform(measured, name, inside):
 
 def test_invalid_spi_over_an_ike_sa():
     for name, (made, verified) in bench_protected.instructions().items():
-        assert "gcm" in name or (made <= 110_000 * MARGIN and verified <= 100_000 * MARGIN), name
+        assert "gcm" in name or (made <= 110_000 * MARGIN and verified <= 105_000 * MARGIN), name
