@@ -42,7 +42,7 @@ mip: venv;          @$(RUN) boards.mip $(given)             ## lib/*.json anew: 
 vectors: venv;      @$(RUN) golden.run_vectors $(given)     ## [TARGET=cpython|unix|newest|board|riscv|udp://HOST FILES="a.json"]: the golden vectors
 rules: venv;        @$(RUN) golden.rules $(given)           ## [ID=S2.7]: every rule with its lines of code, vectors and tests; or all there is of one
 peers: unix qemu daemons programs; @$(RUN) pytest host_tests/peers && $(RUN) peers.compare $(given) ## [MARKDOWN=1]: real IKE daemons and the node, in namespaces (root)
-soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000]: mixed datagrams through the unix port with 64 KiB of heap
+soak: unix;         @$(RUN) measure.soak $(given)           ## [COUNT=2000000 REKEYS=2880]: mixed datagrams through the unix port with 64 KiB of heap; a night of rekeys each ten seconds of a simulated clock
 fuzz: venv;         @$(RUN) measure.fuzz $(given) && $(RUN) measure.fuzz_attempt $(given) && $(RUN) measure.fuzz_accept $(given) && $(RUN) measure.fuzz_esp $(given) && $(RUN) measure.fuzz_tcp $(given) ## [SECONDS=60 | RUNS=1000000]: coverage-guided fuzzing of what is received, attempts, who accepts, ESP, TCP
 mutants: venv;      @$(RUN) measure.mutants $(given)        ## [MODULES="wire slots"|all EVERY=1 FIRST=0]: small changes to the core that the tests must notice
 size: qemu;         @$(RUN) measure.size $(given)           ## [README=1]: flash, RAM and instructions on the emulated board

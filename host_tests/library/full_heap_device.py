@@ -1,4 +1,4 @@
-"""A device whose heap is filled for single calls, at random: MicroPython's half of test_full_heap.py.
+"""A device whose heap is filled for single calls, at random: MicroPython's half of far_device.py.
 
 A line on stdin is (what to do, what to say of it, None or how the heap is filled meanwhile), one on stdout the answer:
 (name of the error or "", what was to be said). What is said is made once the heap is free again.

@@ -1,20 +1,16 @@
 """What a tunnel died of in the field, on the MicroPython unix port with a real table, real ints and a real heap.
 
-`REKEYS=2880` is a night of a rekey each ten seconds.
+`make soak` has a night of a rekey each ten seconds.
 """
-
-import os
-from itertools import pairwise
 
 import pytest
 
 from library import faults
+from library.far_device import FarDevice
+from library.rekeying import rekeys
 from library.scripted_gateway import notify
-from library.test_full_heap import FarDevice
 
 DAY = 86400000
-REKEYS = int(os.environ.get("REKEYS", "24"))
-CYCLE = 12  # rekeys, with and without PFS, of the IKE SA too
 
 
 @pytest.fixture
@@ -86,32 +82,9 @@ def test_what_is_no_time_asleep_z8(begin, ms):
     mended(device)
 
 
-def in_use(device):
-    for _ in range(3):
-        device.ask("gc.collect()")
-    return device.ask("gc.mem_alloc()")
-
-
 def test_rekeys_leave_nothing_on_the_heap_k1_k2(begin):
-    device = begin()
-    device.echo_ms, device.next_echo = 1000, device.now
-    levels = []
-    for number in range(REKEYS):
-        if not number % CYCLE:
-            levels.append(in_use(device))
-        group = 31 if number % 4 == 3 else 0
-        says = device.gateway.rekey_child(device.sa, group=group) if number % 6 else device.gateway.rekey_ike(device.sa)
-        device.says(says)
-        device.run(10000)
-    device.echo_ms = 0
-    device.run(1000)
-    levels.append(in_use(device))
-    print(f"{REKEYS} rekeys, heap in use: {levels}")
-    assert device.answered == device.echoes
-    assert device.gateway.said.count("rekey child: done") == REKEYS * 5 // 6
-    assert all(later - sooner > 9000000 for sooner, later in pairwise(device.begun))  # its own renewals, K5
-    assert levels[-1] - levels[1] < 16 * CYCLE, "an object is left of each rekey"
-    mended(device)
+    levels = rekeys(begin(), 24)
+    print(f"heap in use: {levels}")
 
 
 def test_close_with_a_silent_gateway_is_down_at_once_k11(begin):
