@@ -19,13 +19,15 @@ _SERVER = "10.77.0.1", 7
 _TUNNEL = {"gateway": PEER, "id": "sensor-7", "psk": _PSK, "remote": ["10.77.0.0/24"]}
 _OPEN = {"answers_per_s": 1000, "burst": 1000, "per_source_ms": 0}
 _PROGRAM_OCTETS = 10240  # beside its code
-# A user's main.py; `row` prints what is measured.
-_MAIN = f"""
+# Prints what is measured, in a user's main.py.
+_ROW = """
 import gc, esp32
 def row(what):
     gc.collect()
     pool = esp32.idf_heap_info(esp32.HEAP_DATA)[0]
     print("row: %s: %d %d %d" % (what, gc.mem_alloc(), pool[1], pool[3]))
+"""
+_MAIN = f"""{_ROW}
 row("boot")
 import asyncio, ikev2_main
 row("ikev2_main imported")
@@ -59,8 +61,8 @@ ikev2_main.run(program())
 """
 
 # It sleeps after each twenty readings.
-_SLEEPER = f"""
-import gc, esp32, asyncio, ikev2_main
+_SLEEPER = f"""{_ROW}
+import asyncio, ikev2_main
 async def program():
     tunnel = await ikev2_main.up()
     own = [bytearray(512) for _ in range({_PROGRAM_OCTETS} // 512)]
@@ -68,9 +70,7 @@ async def program():
     for number in range(20):
         await sock.sendto(b"%d" % number, {_SERVER!r})
         await sock.recvfrom()
-    gc.collect()
-    pool = esp32.idf_heap_info(esp32.HEAP_DATA)[0]
-    print("row: asleep: %d %d %d" % (gc.mem_alloc(), pool[1], pool[3]))
+    row("asleep")
     await tunnel.sleep(600000)
 ikev2_main.run(program())
 """

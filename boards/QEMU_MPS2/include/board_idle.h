@@ -26,7 +26,6 @@ static void halt(uint32_t us) {
         UART(number, INTERRUPTS) = RECEIVED;
         UART(number, CONTROL) |= INTERRUPT_RECEIVED;
     }
-    SYSTICK_CONTROL = 0;
     SYSTICK_RELOAD = us * 25;
     SYSTICK_VALUE = 0;
     ICSR = UNPEND_SYSTICK;
@@ -37,7 +36,4 @@ static void halt(uint32_t us) {
         __asm volatile ("dsb\n wfi" ::: "memory");
     }
     SYSTICK_CONTROL = 0;
-    NVIC_UNPEND = UART_INTERRUPTS;
-    ICSR = UNPEND_SYSTICK;
-    // They stay masked: nothing takes them.
 }
