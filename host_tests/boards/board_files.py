@@ -188,18 +188,9 @@ def unused(octets):
 @cache
 def _together(texts, needed):
     """(((file, text), ...), octets of the words) of the modules ((file, text), ...) when they are deployed together."""
-    made = tools.kept(lambda: json.dumps(_made_together(texts, needed)).encode(), texts, needed, _joiner())
+    made = tools.kept(lambda: json.dumps(_made_together(texts, needed)).encode(), texts, needed, join.made_by())
     together, words = json.loads(made)
     return together, words.encode()
-
-
-@cache
-def _joiner():
-    """What decides how modules are joined."""
-    here = [path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".txt")]
-    paths = [Path(tools.__file__), *(path for path in here if not path.name.startswith("test_"))]
-    paths += (ROOT / "lib").rglob("*.pyi")
-    return sys.version, tools.readme_code(), [path.read_text() for path in sorted(paths)]
 
 
 def _made_together(texts, needed):

@@ -7,8 +7,9 @@ out and nothing renamed that others may name. Line numbers of a traceback are th
 """
 
 import ast
+import json
 
-from tools import ROOT, library
+from tools import ROOT, kept, library
 
 from boards import join
 
@@ -109,6 +110,10 @@ def texts():
     """{path as frozen: text} of the library and of what a board runs."""
     sources = {name: path.read_text() for name, path in library().items()}
     sources |= {path.name: path.read_text() for path in sorted((ROOT / "firmware").glob("ikev2_*.py"))}
+    return json.loads(kept(lambda: json.dumps(_texts(sources)).encode(), "frozen", sources, join.made_by()))
+
+
+def _texts(sources):
     made = Frozen(sources)
     found = {}
     for file, text in join.unparsed(made.bodies()).items():

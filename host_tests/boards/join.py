@@ -8,8 +8,11 @@ used. A file is named as PARTS say; what is in none of them is a file of its own
 import ast
 import copy
 import re
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import tools
 from tools import ROOT, readme_code
 
 from boards import diet, scopes, seldom
@@ -519,3 +522,11 @@ def joined(texts, needed=()):
         words = set(_WORD.findall(said))
         wanted |= {file for file in found if file.removesuffix(".py") in words}
     return {file: text for file, text in found.items() if file in wanted | {diet.WORDS}}
+
+
+def made_by():
+    """All that decides what becomes of sources, beside themselves."""
+    here = [path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".txt")]
+    paths = [Path(tools.__file__), *(path for path in here if not path.name.startswith("test_"))]
+    paths += (ROOT / "lib").rglob("*.pyi")
+    return sys.version_info[:2], readme_code(), [path.read_text() for path in sorted(paths)]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from tools import ROOT
+from tools import BUILD, ROOT
 
 from commands.readme_blocks import blocks
 
@@ -46,7 +46,7 @@ def mypy(module, folder, *arguments):
 def checked(text, folder, *arguments):
     """The lines in which mypy finds something wrong with a program."""
     (folder / "program.py").write_text(text)
-    options = "--follow-imports=silent", "--no-error-summary", *arguments
+    options = f"--cache-dir={BUILD / 'mypy'}", "--follow-imports=silent", "--no-error-summary", *arguments
     status, lines = mypy("mypy", folder, *options, "program.py")
     wrong = [int(re.match(r"program\.py:([0-9]+): error: ", line)[1]) for line in lines if ": note: " not in line]
     assert bool(status) == bool(wrong), lines
