@@ -53,10 +53,10 @@ class Run:
     def sent(self):
         """Everything that is to be sent now."""
         found = []
-        size = self.stack.outgoing(self.out, 0, _ROOM, self.clock % PERIOD)
+        size = self.stack.tcp.outgoing(self.out, 0, _ROOM, self.clock % PERIOD)
         while size:
             found.append(hexlify(self.out[:size]).decode())
-            size = self.stack.outgoing(self.out, 0, _ROOM, self.clock % PERIOD)
+            size = self.stack.tcp.outgoing(self.out, 0, _ROOM, self.clock % PERIOD)
         return found
 
     def do(self, name, *arguments):

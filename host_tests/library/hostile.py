@@ -44,7 +44,7 @@ class Peer:
     def drain(self):
         """Everything that is sent now; then no timer is due (V11)."""
         for _ in range(_AT_ONCE):
-            size = self.stack.outgoing(self.out, 0, ROOM, self.now % 2**30)
+            size = self.stack.tcp.outgoing(self.out, 0, ROOM, self.now % 2**30)
             if not size:
                 assert self.stack.next_timer(self.now % 2**30)
                 self.bounds()

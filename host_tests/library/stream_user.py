@@ -9,7 +9,6 @@ import sys
 
 from ikev2.budget import Budget
 from ikev2.net.sockets import sleep_ms, ticks_ms
-from inside import tls
 from inside.stack import Stack
 from inside.stream import Server, Stream
 from inside.tcp import Tcp
@@ -44,14 +43,14 @@ class Wire:
             for stack, other in (self.ends, self.ends[::-1]):
                 now = ticks_ms()
                 stack.tick(now)
-                size = stack.outgoing(self.buffer, 0, _ROOM, now)
+                size = stack.tcp.outgoing(self.buffer, 0, _ROOM, now)
                 while size:
                     moved = True
                     if not self.cut:
                         size = other.receive(self.buffer, size, now)
                         if size:
                             stack.receive(self.buffer, size, now)
-                    size = stack.outgoing(self.buffer, 0, _ROOM, now)
+                    size = stack.tcp.outgoing(self.buffer, 0, _ROOM, now)
 
     async def run(self):
         while True:
@@ -272,13 +271,13 @@ async def secured(wire, folder):
             print(what + ":", await asyncio.wait_for(talk(context, name), 20))
         except OSError:
             print(what + ": refused")
-    await hastened(wire, verifying)
+    await hastened(wire, server, verifying)
     server.close()
 
 
-async def hastened(wire, context):
+async def hastened(wire, server, context):
     """Who calls a server with TLS and says nothing, and who has shaken hands and says nothing more."""
-    usual, tls.seconds = tls.seconds, 1
+    server.handshake_ms = 1000
     shaken = wire.connect(443)
     await shaken.connected()
     await shaken.start_tls(context, "server.example")
@@ -288,7 +287,6 @@ async def hastened(wire, context):
     shaken.write(b"line\n")
     await met("shaken still", shaken.readline())
     await shaken.aclose()
-    tls.seconds = usual
 
 
 async def main(folder):

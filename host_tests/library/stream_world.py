@@ -57,7 +57,7 @@ class World:
         moved = False
         for end, other in (self.ends, self.ends[::-1]):
             self._tried(end.stack.tick, self.now)
-            while size := self._tried(end.stack.outgoing, buffer, 0, 1380, self.now):
+            while size := self._tried(end.stack.tcp.outgoing, buffer, 0, 1380, self.now):
                 moved = True
                 self._tried(other.stack.receive, buffer, size, self.now)
         return moved

@@ -47,11 +47,11 @@ class End:
     def outgoing(self, now):
         """Everything that is to be sent now."""
         found = []
-        size = self.stack.outgoing(self._out, 8, ROOM, now)
+        size = self.stack.tcp.outgoing(self._out, 8, ROOM, now)
         while size:
             found.append(bytes(self._out[8 : 8 + size]))
             assert size <= ROOM and len(found) < _AT_ONCE
-            size = self.stack.outgoing(self._out, 8, ROOM, now)
+            size = self.stack.tcp.outgoing(self._out, 8, ROOM, now)
         self.sent += len(found)
         for packet in found if self.seen else ():
             self.seen(packet)

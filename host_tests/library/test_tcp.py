@@ -1039,7 +1039,6 @@ def test_without_tcp():
     peer.stack.tcp = None
     peer.ports, peer.seq, peer.ack = (80, 4000), 0, 0
     assert peer.receive(peer.packet(flags="S")) == [] and peer.dropped == {"protocol": 1}
-    assert peer.stack.outgoing(bytearray(9), 0, 9, 0) == 0
 
 
 def test_the_driver_is_told():

@@ -31,13 +31,13 @@ def cost(size):
         wrote, _ = clock(here.write, data)
         ours.stack.next_timer(wire.now)
         wire.now += 10
-        made, n = clock(ours.stack.outgoing, out, 0, 1400, wire.now)
+        made, n = clock(ours.stack.tcp.outgoing, out, 0, 1400, wire.now)
         assert n == 40 + size
         taken, _ = clock(theirs.stack.receive, bytearray(out), n, wire.now)
         read, got = clock(there.readinto, buf)
         assert got == size
         wire.now += 50
-        acked, n = clock(theirs.stack.outgoing, out, 0, 1400, wire.now)
+        acked, n = clock(theirs.stack.tcp.outgoing, out, 0, 1400, wire.now)
         assert n == 40
         acknowledged, _ = clock(ours.stack.receive, bytearray(out[:100]), n, wire.now)
         found = [ticks - call for ticks in (wrote, made, taken, read, acked, acknowledged)]

@@ -49,10 +49,10 @@ class Link:
         heapq.heappush(self._under_way, (time.monotonic() + self._half + late, self._number, ours, packet))
 
     def _drain(self):
-        size = self.stack.outgoing(self._out, 0, _ROOM, self.now)
+        size = self.stack.tcp.outgoing(self._out, 0, _ROOM, self.now)
         while size:
             self._carry(True, bytes(self._out[:size]))
-            size = self.stack.outgoing(self._out, 0, _ROOM, self.now)
+            size = self.stack.tcp.outgoing(self._out, 0, _ROOM, self.now)
 
     def step(self):
         """What is due; else wait for it, and for the other."""

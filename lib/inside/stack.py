@@ -14,7 +14,7 @@ called without arguments when something has come: an asyncio.Event's `set`, say.
 of one budget, whose time goes on by `next_timer` and `tick`. What is dropped is counted in
 `stack.counters` by its place in DROPPED, and for each socket in `sock.dropped` what its queue had no room for.
 Fragments are not put together (E7); options are skipped, and go back in an echo reply as no-operations. A Tcp puts
-itself in `stack.tcp`; from then on the stack hands it what is for it, and `outgoing` has what it sends.
+itself in `stack.tcp`; from then on the stack hands it what is for it. What it sends it has itself.
 """
 
 from array import array
@@ -189,15 +189,11 @@ class Stack:
         return sooner(wait, self.tcp.next_timer(now)) if self.tcp else wait
 
     def tick(self, now):
-        """Let time pass; then ask `outgoing`."""
+        """Let time pass; then ask TCP what it sends."""
         if self._budget:
             self._budget.tick(now)
         if self.tcp:
             self.tcp.tick(now)
-
-    def outgoing(self, out, at, room, now):
-        """Length of the packet that TCP sends now, written to out[at:]; see Tcp.outgoing."""
-        return self.tcp.outgoing(out, at, room, now) if self.tcp else 0
 
     # For Tcp.
 

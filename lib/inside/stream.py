@@ -10,7 +10,7 @@ between, which is read and written as a connection is. Errors are OSErrors with 
 import asyncio
 from errno import EBADF
 
-from portable import const
+from portable import const, elapsed
 
 _PIECE = const(512)  # octets that are read at a time where nobody knows how many there are
 
@@ -29,6 +29,7 @@ class Stream:
         self._gone = 0  # octets of that for which there was
         self._closing = None  # the task that does it
         self._error = None  # that nobody has been told of yet
+        self.until = None  # when a peer that has called must have shaken hands (W3)
         connection.ready = self._wake
         connection.user = self
 
@@ -210,7 +211,13 @@ class Stream:
 
     async def _wait(self):
         self._ready.clear()
-        await self._ready.wait()
+        if self.until is None or self.tls.used:
+            await self._ready.wait()
+            return
+        try:
+            await asyncio.wait_for(self._ready.wait(), elapsed(self.until, self._ticks()) / 1000)
+        except asyncio.TimeoutError:  # W3: no slot for whoever does not shake hands
+            self.abort()
 
     def _read(self, n):
         """n octets at most, of those that are there; None if there are none yet, b"" at the end."""
@@ -251,6 +258,8 @@ class Stream:
 
 class Server:
     """Calls `callback` for each connection that comes to a Listener of tcp.py."""
+
+    handshake_ms = 10000  # W3: who calls has so long for that of TLS
 
     def __init__(self, listener, callback, ticks, ssl=None):
         self._listener = listener
@@ -297,6 +306,7 @@ class Server:
         served = False
         try:
             if self._ssl:
+                stream.until = self._ticks() + self.handshake_ms
                 await stream.start_tls(self._ssl, server_side=True)
             served = True
             await self._callback(stream, stream)

@@ -5,11 +5,10 @@
 It is read and written as a connection is: `readinto` gives None for "not yet", `write` 0 for "no room". What TLS makes
 and the connection has no room for waits here: a record, because no other is made before; `flushed` lets it go on.
 MicroPython's `tls` wants an object with the methods of a stream, and shakes hands with the first read or write;
-CPython has memory for both directions (MemoryBIO), and `shaken` is True once that is over. Who has called and is not so
-far within `seconds` is sent away; with MicroPython, which does not say, who has neither sent nor been sent an octet.
+CPython has memory for both directions (MemoryBIO), and `shaken` is True once that is over. `used` says that it is;
+MicroPython does not say, so there it is True once an octet has gone one way or the other.
 """
 
-import asyncio
 import io
 import sys
 from errno import ECONNABORTED
@@ -21,23 +20,12 @@ try:
 except ImportError:
     import tls as ssl
 
-seconds = 10
-
 _RECORD = const(1024)  # octets that are written at a time
 _POLL = const(3)  # requests of MicroPython's ioctl
 _CLOSE = const(4)
 _READABLE = const(1)
 _WRITABLE = const(4)
 _ENDED = const(-29312)  # MBEDTLS_ERR_SSL_CONN_EOF: the end without a close_notify
-
-
-async def _hasten(tls, connection):
-    """W3: no slot for whoever does not shake hands."""
-    for _ in range(seconds):
-        await asyncio.sleep(1)
-        if tls.used or not connection.established:
-            return
-    connection.abort(0)
 
 
 class _Out:
@@ -97,7 +85,6 @@ if sys.implementation.name == "micropython":
                 options["server_hostname"] = server_hostname
             self._session = context.wrap_socket(_Stream(connection, out), **options)
             self._session.setblocking(False)
-            self._watch = server_side and asyncio.create_task(_hasten(self, connection))
 
         def shaken(self):
             return True
@@ -140,7 +127,6 @@ else:
             self._incoming = ssl.MemoryBIO()
             self._outgoing = ssl.MemoryBIO()
             self._session = context.wrap_bio(self._incoming, self._outgoing, server_side, server_hostname)
-            self._watch = server_side and asyncio.create_task(_hasten(self, connection))
 
         def shaken(self):
             self.used = self._done(lambda: self._session.do_handshake() or True, False)

@@ -28,6 +28,19 @@ def _text(octets):
     return "%d.%d.%d.%d" % tuple(octets)
 
 
+_SETTINGS = (b"", 8, 2720)
+
+
+def of(tunnel, name):
+    """What a tunnel has by its Streams, which are made when something of it is first asked for."""
+    if name[0] == "_" or name == "settings":
+        raise AttributeError(name)
+    if name != "streams":
+        return getattr(tunnel.streams, name)
+    tunnel.streams = Streams(tunnel, getattr(tunnel, "settings", _SETTINGS))
+    return tunnel.streams
+
+
 class Streams:
     """Of a tunnel; `settings` are the name servers, how many connections, octets of their buffers each way (W6)."""
 

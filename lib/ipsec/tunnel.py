@@ -83,7 +83,9 @@ class Tunnel:
         self.udp = udp or Udp(self.node, raw=(), local=self._local)
         self.stack = Stack(policy.inside or bytes(4), Budget(10, 20, 0, 1), queue)
         *times, self._settle_ms = [int(seconds * 1000) for seconds in (liveness_s, keepalive_s, lifetime_s, settle_s)]
-        self._inside = b"".join([octets_of(text) for text in dns]), connections, stream_buffer
+        inside = b"".join([octets_of(text) for text in dns]), connections, stream_buffer
+        if inside != (b"", 8, 2720):
+            self.settings = inside  # of streams
         self._own = udp is None
         self._news = asyncio.Event()  # for whoever waits for the tunnel
         self._work = asyncio.Event()  # for the task that looks names up
@@ -128,14 +130,9 @@ class Tunnel:
 
     def __getattr__(self, name):
         """What streams.Streams has; who uses only UDP never imports it."""
-        if name[0] == "_":
-            raise AttributeError(name)
-        if name != "streams":
-            return getattr(self.streams, name)
-        from .streams import Streams
+        from .streams import of
 
-        self.streams = Streams(self, self._inside)
-        return self.streams
+        return of(self, name)
 
     async def __aenter__(self):
         return self
