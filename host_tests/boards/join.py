@@ -30,6 +30,8 @@ PARTS = {
               "ikev2.sa.window", "ikev2.sa.informational", "ikev2.sa.rekeys", "inside", "inside.ipv4", "inside.stack",
               "inside.udp", "ipsec.spd", "ipsec.esp", "ipsec.traffic", "ipsec.attempts", "ipsec.holdings", "ipsec.life",
               "ipsec.tunnel", "ipsec", "ikev2_tunnel"],
+    "ipsec_tcp": ["inside.tcp_segment", "inside.tcp_sending", "inside.tcp_receiving", "inside.tcp_connection",
+                  "inside.tcp", "inside.stream", "ipsec.streams"],
     "ikev2_try": ["ikev2.initial", "ikev2.initial.initiator"],
     "ikev2_init": ["ikev2.initial.sa_init"],
     "ikev2_auth": ["ikev2.initial.auth"],
