@@ -22,12 +22,17 @@ from measure import (
     size_small,
     size_tcp,
     size_tunnel,
+    size_udp_only,
     size_wake,
 )
 
 CORE = mip.files(*mip.PIECES["core"])
 STREAMS = [f"inside/{path.stem}" for path in sorted((ROOT / "lib/inside").glob("tcp*.py"))] + ["inside/stream"]
 BESIDE_STREAMS = ["ipsec/streams", "inside/tls", "inside/sockets", "inside/dns"]
+DEPLOYED = {
+    "TCP and streams": ["ipsec_tcp"],
+    "TLS, blocking sockets and names": ["inside_tls", "inside_sockets", "inside_dns"],
+}
 _REPEAT = 20
 _DATAGRAMS = 20
 _RAM = """
@@ -234,9 +239,8 @@ def figures():
     yield "flash, section 1.5 core, frozen", sum(sizes[name] for name in frozen(CORE)), "octets"
     yield "flash, section 1.5 core as .mpy files, with all names", compiled_files(), "octets"
     deployed = board_files.files("armv7m")
-    for what, names in (("TCP and streams", STREAMS), ("TLS, blocking sockets and names", BESIDE_STREAMS)):
-        files = [deployed[f"/lib/{name.replace('/', '_')}.mpy"] for name in names]
-        yield f"flash, {what} as deployed", sum(map(len, files)), "octets"
+    for what, names in DEPLOYED.items():
+        yield f"flash, {what} as deployed", sum(len(deployed[f"/lib/{name}.mpy"]) for name in names), "octets"
     for what, octets in by_use(sizes):
         yield what, octets, "octets"
     imported, filled, datagram = ram()
@@ -255,6 +259,7 @@ def figures():
     yield from size_wake.figures()
     yield from size_hub.figures()
     yield from size_small.figures()
+    yield from size_udp_only.figures()
     yield from bench_esp.figures()
     yield from size_tcp.figures()
 
