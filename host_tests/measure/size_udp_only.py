@@ -36,7 +36,8 @@ HOOKS = {
         '        inside = b"".join([octets_of(text) for text in dns]), connections, stream_buffer\n'
         '        if inside != (b"", 8, 2720):\n            self.settings = inside  # of streams\n': "",
         "        from .streams import of\n\n        return of(self, name)\n": "",
-        '    def __getattr__(self, name):\n        """What streams.Streams has; who uses only UDP never imports it."""\n': "",
+        "    def __getattr__(self, name):\n"
+        '        """What streams.Streams has; who uses only UDP never imports it."""\n': "",
     },
 }  # fmt: skip
 _MADE = """
