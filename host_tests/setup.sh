@@ -142,8 +142,8 @@ unix() {
 newest() {
     [ -x "$build/newest/micropython" ] && return
     packages $_UNIX
+    source_tree
     source_of micropython sid
-    logged build-newest-mpy-cross make -C "$build/micropython-sid/mpy-cross" -j2
     unix_port micropython-sid newest
 }
 
@@ -162,7 +162,7 @@ unix_port() {
     say "building the unix port of build/$1"
     mkdir -p "$build/$2"
     printf 'include("$(MPY_DIR)/extmod/asyncio")\n' >"$build/$2/manifest.py"
-    logged "build-$2" make -C "$build/$1/ports/unix" -j2 BUILD="$build/$2/objects" \
+    logged "build-$2" make -C "$build/$1/ports/unix" -j2 BUILD="$build/$2/objects" MICROPY_MPYCROSS="$build/mpy-cross" \
         MICROPY_PY_BTREE=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 FROZEN_MANIFEST="$build/$2/manifest.py"
     cp "$build/$2/objects/micropython" "$build/$2/micropython"
 }
