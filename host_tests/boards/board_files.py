@@ -15,7 +15,7 @@ from ikev2 import config
 from ipsec.tools import Refused
 from tools import ROOT
 
-from boards import diet, join, mip, shrink
+from boards import diet, join, mip, order, shrink
 
 CONFIG = "ikev2.json"
 PARTITION_TABLE = 0x8000
@@ -198,7 +198,7 @@ def _made_together(texts, needed):
     words = together.pop(diet.WORDS)
     # Machine code is longer, and never given back: only that of arithmetic pays for it.
     together = {name: text if name in _ARITHMETIC else tools.plain(text) for name, text in together.items()}
-    return list(shrink.shrunk(together).items()), words
+    return [(name, order.ordered(text)) for name, text in shrink.shrunk(together).items()], words
 
 
 def files(architecture=None, chip=None, source=False, others=(), unused=()):
