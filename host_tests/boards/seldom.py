@@ -73,8 +73,9 @@ SELDOM = {
     "ipsec_rare": {
         "inside.ipv4": ["echo_request"],
         "inside.stack": ["Stack.bind"],
-        "ipsec.holdings": ["Holdings.settle"],
-        "ipsec.life": ["Life.settle", "Life.check"],
+        "ipsec.holdings": ["Holdings.settle", "Holdings.drop_stale"],
+        "ipsec.life": ["Life.settle", "Life.check", "Life.renewing", "Life.verified"],
+        "ipsec.liveness": ["Liveness.settle"],
         "ipsec.tunnel": ["Tunnel.keep", "Tunnel.wake", "Tunnel.close", "Tunnel.check", "Tunnel._fail",
                          "Tunnel.start", "Tunnel.ping", "Tunnel._serve"],
         "ikev2_tunnel": ["lines", "kept"],

@@ -129,8 +129,8 @@ class Device:
     async def keys(self):
         """The keys of the SAs that there are, as JSON."""
         life = self._tunnel.life
-        spi_i, spi_r, initiator = life.node.table.ike_sa(life.ike)[:3]
-        sa = life.node.owners[life.ike].sa
+        spi_i, spi_r, initiator = life.node.table.ike_sa(life.has.asked.slot)[:3]
+        sa = life.has.asked.sa
         child = self._tunnel.child
         integrity = integrity_size(sa.cipher_name)
         both = (sa.key_out, sa.key_in) if initiator else (sa.key_in, sa.key_out)

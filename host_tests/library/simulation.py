@@ -85,6 +85,11 @@ class Simulation:
     def clock(self):
         return self.now % PERIOD
 
+    @property
+    def left(self):
+        """Milliseconds until what there is must be replaced (K5)."""
+        return max(0, self.life.life_ms - self.life.lived(self.clock))
+
     def fly(self, to_device, via, end, octets):
         for _ in range(1 + (self.dice.random() < self.doubling)):
             if self.dice.random() >= self.loss:

@@ -128,7 +128,7 @@ def test_invalid_spi_from_end_to_end_p1_p2(cipher, at):
     response = there.says()
     assert there.opened(response) == (37, 0x20, 2, 0, b"") and there.says() is None
     assert here.hears(response) == FRESH and not here.sa.waiting and here.says() is None
-    assert here.sa.dropped == there.sa.dropped == 0
+    assert here.sa.window.dropped == there.sa.window.dropped == 0
     for now in TRIES:
         assert here.says(now) is None
 
@@ -227,7 +227,7 @@ def test_every_flip_and_truncation_is_dropped_and_counted_p5(cipher, kind):
         assert end.hears(bad) == IGNORED
         assert end.says() is None and end.state() == before
         count += 1
-        assert end.sa.dropped == count
+        assert end.sa.window.dropped == count
     assert end.hears(message) == (RETRANSMITTED if kind == "repeated" else FRESH)
 
 
@@ -267,7 +267,7 @@ def test_a_response_counts_once_p4(end):
     end.says()
     response = end.of_peer(2, response=True)
     assert [end.hears(response) for _ in range(3)] == [FRESH, IGNORED, IGNORED]
-    assert end.sa.dropped == 2
+    assert end.sa.window.dropped == 2
 
 
 def test_outside_of_the_window_p4(end):
@@ -275,7 +275,7 @@ def test_outside_of_the_window_p4(end):
     for message_id in (0, 1, 3, 4, 6, 7, 2**30, 2**31, LAST - 1, LAST):
         assert end.hears(end.of_peer(message_id)) == IGNORED
         assert end.hears(end.of_peer(message_id, response=True)) == IGNORED
-    assert end.says() is None and end.state() == before and end.sa.dropped == 20
+    assert end.says() is None and end.state() == before and end.sa.window.dropped == 20
 
 
 def test_first_message_ids_of_a_new_sa_p4():
@@ -609,7 +609,7 @@ def test_liveness_check_from_silence_p3():
     ask(node, end.of_peer(5), 13000)
     assert end.says(13000) and end.sa.next_timer(13000) == 9000
     ask(node, end.of_peer(9), 14000)
-    assert end.sa.dropped == 1 and end.sa.next_timer(14000) == 8000
+    assert end.sa.window.dropped == 1 and end.sa.next_timer(14000) == 8000
     node.alive(end.slot, 15000)
     assert end.sa.next_timer(15000) == 10000
 
@@ -699,7 +699,7 @@ def test_counter_saturates_p5(end):
     end.sa.window.dropped = 0x3FFFFFFE
     for _ in range(3):
         end.hears(bytes(60))
-    assert end.sa.dropped == 0x3FFFFFFF
+    assert end.sa.window.dropped == 0x3FFFFFFF
 
 
 def test_protocol_numbers():
@@ -851,7 +851,7 @@ def warm(sa):
     heard = sa.receive(out, 0, length, 0x3FFFFFFE)
     sa.receive(out, 0, length - 1, 0)
     length = sa.outgoing(out, 0, 0x3FFFFFFF)
-    print(heard, sa.dropped, len(sa.window._answer), len(table.children(slot)))
+    print(heard, sa.window.dropped, len(sa.window._answer), len(table.children(slot)))
 def new():
     return IkeSa(node, slot, keys(False), 0xFFFFFF80, 0xFFFFFF00, 0x1FFFFFFF)
 sas = [None] * 8

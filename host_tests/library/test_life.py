@@ -84,9 +84,9 @@ def one_pair(world):
     children = {slot: [child for child in table.children(slot) if child not in stale] for slot in table.ike_sas()}
     ours = [(*table.ike_sa(slot)[:2], [table.child_sa(child)[2:] for child in children[slot]]) for slot in children]
     assert ours == gateway_spis and len(ours) == 1 and len(ours[0][2]) == 1
-    assert list(world.life.has.ours) == [world.life.ike] == table.ike_sas()
-    assert sorted(world.node.child_owners) == sorted(table.children(world.life.ike))
-    assert world.life.current.child.slot in table.children(world.life.ike)
+    assert list(world.life.has.ours) == [world.life.has.asked.slot] == table.ike_sas()
+    assert sorted(world.node.child_owners) == sorted(table.children(world.life.has.asked.slot))
+    assert world.life.current.child.slot in table.children(world.life.has.asked.slot)
     return True
 
 
@@ -150,13 +150,13 @@ def test_k1_or_the_old_one_is_deleted():
 def test_k2_our_requests_go_over_the_old_one_until_the_new_one_has_proved_itself():
     world = living(echo_ms=0)
     world.tidy = lambda: None
-    old = world.life.ike
+    old = world.life.has.asked.slot
     world.says(world.gateway.rekey_ike(world.sa))
     world.run(500)
-    assert world.life.ike == old and world.heirs and world.node.table.children(old) == []
+    assert world.life.has.asked.slot == old and world.heirs and world.node.table.children(old) == []
     world.says(world.gateway.check(world.sa))
     world.run(100)
-    assert world.life.ike != old and not world.heirs
+    assert world.life.has.asked.slot != old and not world.heirs
     world.says(world.gateway.delete(world.gateway.sas[0]))
     world.run(500)
     assert one_pair(world) and len(world.begun) == 1
@@ -177,7 +177,7 @@ def test_k2_esp_over_the_new_one_is_proof_of_life_while_a_request_over_the_old_o
     world.gateway.sas.pop(0)  # it has forgotten the old one, and says nothing of it
     world.life.check(world.clock)
     world.run(12000)
-    assert world.node.owners[world.life.ike].waiting and world.lost == 0 and len(world.begun) == 1
+    assert world.node.owners[world.life.has.asked.slot].waiting and world.lost == 0 and len(world.begun) == 1
 
 
 def test_a_gateway_that_rekeys_once_a_second():
@@ -348,13 +348,13 @@ def test_k5_auth_lifetime_at_80_percent_at_the_latest():
 
 def test_k5_auth_lifetime_longer_than_ours_changes_nothing_and_one_over_the_sa_counts():
     world = living(lifetime_ms=10 * MINUTE)
-    left = world.life.left(world.clock)
+    left = world.left
     world.says(world.gateway.inform(world.sa, notify(16403, (100000).to_bytes(4, "big"))))
     world.run(500)
-    assert left - 1000 < world.life.left(world.clock) <= left
+    assert left - 1000 < world.left <= left
     world.says(world.gateway.inform(world.sa, notify(16403, (10).to_bytes(4, "big"))))
     world.run(500)
-    assert 7000 < world.life.left(world.clock) < 8000
+    assert 7000 < world.left < 8000
 
 
 def test_k5_auth_lifetime_of_nothing_at_all_is_no_spin():
@@ -381,7 +381,7 @@ def test_k5_before_the_sequence_numbers_run_out():
 @pytest.mark.parametrize("whose", ["ours", "the gateway's"])
 def test_k5_before_the_message_ids_run_out(whose):
     world = living()
-    owner = world.node.owners[world.life.ike]
+    owner = world.node.owners[world.life.has.asked.slot]
     if whose == "ours":
         owner.window._put(0, LAST - 0x101)
         world.sa.receive_id = LAST - 0x100

@@ -68,7 +68,7 @@ class Sensor(Board):
         self.life.settle(self.clock)
         while not octets:
             if self.now - began >= sleep.patience(self.life, SETTLE_MS):
-                self.life.expire(self.clock, 0)
+                self.life.has.expire(self.clock, 0)
                 octets = sleep.keep(self.life, self.clock)
                 break
             if not self.life.renewing:

@@ -9,7 +9,7 @@ import gc
 
 from ikev2.initial import sa_init as initial
 from ikev2.sa import rekey
-from ipsec import life
+from ipsec import liveness
 
 from library.simulation import QuickGroup, Simulation
 
@@ -92,7 +92,7 @@ class Year(Simulation):
 def test_a_year_k1_to_k9(monkeypatch):
     for module in (initial, rekey):
         monkeypatch.setattr(module, "group", QuickGroup)
-    monkeypatch.setattr(life, "_LISTENED_MS", 59 * MINUTE)  # a check a minute would be all that is simulated
+    monkeypatch.setattr(liveness, "_LISTENED_MS", 59 * MINUTE)  # a check a minute would be all that is simulated
     world = Year(loss=0.02, doubling=0.02, delay=(5, 300), echo_ms=60 * MINUTE, keepalive_ms=0)
     after_one = world.months(1)
     after_twelve = world.months(12)

@@ -37,7 +37,7 @@ def protected(cipher, repeat):
         start = TICKS()
         here.receive(out, 0, length, 0)
         verified += time.ticks_diff(TICKS(), start)
-        assert not here.waiting and not here.dropped
+        assert not here.waiting and not here.window.dropped
     return made / repeat, verified / repeat
 def unprotected(repeat):
     "ticks of an INVALID_IKE_SPI made"

@@ -149,7 +149,7 @@ def made():
         device.up()
         yield "a tunnel made, X25519, 96 KB of heap free", device.spent(), "instructions"
         up = device.heap()
-        device.board.exec("node.remove(life.ike, 0); said()")
+        device.board.exec("node.remove(life.has.asked.slot, 0); said()")
         yield "RAM, a tunnel that is up", up - device.heap(), "octets"
         device.board.exec("build()")
         device.spent()

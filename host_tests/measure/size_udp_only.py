@@ -26,7 +26,7 @@ HOOKS = {
         "        tcp = None\n": "",
         "        elif carrier.stack.tcp and self is carrier.current:\n            tcp = carrier.stack.tcp\n"
         "            size = tcp.outgoing(out, at + ROOM, self.esp.room(), now)\n": "",
-        "                if tcp and tcp.asks:  # V12\n                    carrier.expect(now)\n": "",
+        "                if tcp and tcp.asks:  # V12\n                    carrier.liveness.expect(now)\n": "",
     },
     "ipsec/life": {
         '    connections = b""  # of TCP, that have outlived sleep (V14)\n': "",

@@ -41,7 +41,7 @@ def tell(node, owner):
     counted = {name: node.counters[i] for i, name in enumerate(VERDICTS) if node.counters[i]}
     left = [hexlify(node.table.ike_sa(slot)[0]).decode() for slot in node.table.ike_sas()]
     print(json.dumps({"counters": counted, "ike_sas": left, "failed": owner.failed, "waiting": owner.waiting,
-                      "dropped": owner.dropped}))  # fmt: skip
+                      "dropped": owner.window.dropped}))  # fmt: skip
 
 
 def main(host, path):

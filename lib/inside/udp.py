@@ -19,6 +19,11 @@ def octets_of(text):
     return octets
 
 
+def text_of(octets):
+    """The dotted address of four octets."""
+    return "%d.%d.%d.%d" % tuple(octets)
+
+
 class Socket:
     """A UDP socket inside a tunnel; `port` is its own."""
 
@@ -50,7 +55,7 @@ class Socket:
             got = self._queue.take()
             if got:
                 data, host, port = got
-                return bytes(data), ("%d.%d.%d.%d" % tuple(host), port)
+                return bytes(data), (text_of(host), port)
             if self._tunnel.closed:
                 raise OSError(EBADF, "the tunnel is closed")
             self._ready.clear()

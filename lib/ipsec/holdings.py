@@ -28,9 +28,6 @@ _STALE_MS = const(2000)  # K11
 class Holdings:
     """Of the tunnel `life`, in its node's table."""
 
-    asked = None  # the owner of the IKE SA over which we ask
-    attempt = None  # the owner of the one in the making
-    chosen = None  # the Traffic that carried when it was last looked for
     pairs = 0  # Child SAs that carry or could
     _others = ()  # Traffics beside the one that carried when it was last looked for
     _numbers = 0  # of Traffics
@@ -38,15 +35,10 @@ class Holdings:
 
     def __init__(self, life):
         self.sas = []  # owners of our established IKE SAs, the newest last
+        self.asked = None  # the owner of the one over which we ask
+        self.attempt = None  # the owner of the one in the making
+        self.chosen = None  # the Traffic that carried when it was last looked for
         self._life = life
-
-    @property
-    def current(self):
-        """The Traffic of the Child SA that carries what goes out; None: there is none."""
-        traffic = self.chosen
-        if traffic and not self._life.closed and self._life.node.child_owners.get(traffic.child.slot) is traffic:
-            return traffic
-        return None
 
     @property
     def ours(self):
@@ -165,20 +157,20 @@ class Holdings:
 
     def spent(self, numbers, ids):
         """True if the numbers of ESP packets, or Message IDs, are used up to there."""
-        traffic, asked = self.current, self.asked
+        traffic, asked = self._life.current, self.asked
         return bool(traffic and traffic.esp.next >= numbers) or bool(asked and max(asked.message_ids) >= ids)
 
     def delete(self, owner, now):
         """Delete an IKE SA."""
         if not owner.deleting:
-            owner.left_at = now
+            owner.deleted_at = now
             owner.delete()
 
     def expire(self, now, patience_ms=_LEAVING_MS):
         """What is being deleted, and has not been answered for that long, goes without."""
         for owner in self.sas:
             if owner.deleting:
-                left = patience_ms - elapsed(now, owner.left_at) if owner.left_at >= 0 else 0
+                left = patience_ms - elapsed(now, owner.deleted_at)
                 if left > 0:
                     self._life.look_within(left, now)
                 else:
@@ -207,7 +199,7 @@ class Holdings:
                     self.delete(owner, now)
                 else:
                     owner.check(now)
-        current = self.current
+        current = self._life.current
         if current and current.verified:
             for slot in list(self._life.node.child_owners):
                 traffic = self._traffic(slot, now)
@@ -237,7 +229,7 @@ class Holdings:
                 node.remove(owner.slot, _SUPERSEDED)
         for slot in tuple(node.child_owners):
             traffic = node.child_owners[slot]
-            if isinstance(traffic, Traffic) and traffic.carrier is self._life and traffic is not self.current:
+            if isinstance(traffic, Traffic) and traffic.carrier is self._life and traffic is not self._life.current:
                 node.table.remove_child(slot)
 
 

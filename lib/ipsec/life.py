@@ -23,10 +23,12 @@ given up for a suspicion: a new one is made beside it, and whichever proves itse
 """
 
 from ikev2.net.memory import in_words
+from inside.udp import text_of
 from portable import const, elapsed, sooner
 
 from .attempts import NO_ROOM, Clock, no_address, taken
 from .holdings import Holdings
+from .liveness import DENIED, SILENT, Liveness
 
 # As ikev2.sa.reasons has them.
 _REMOVED = const(-20)
@@ -38,8 +40,6 @@ _RESPONDED = const(-33)
 
 LOST = const(1)  # causes of an attempt
 AGED = const(2)
-SILENT = const(4)
-DENIED = const(8)
 
 DOWN = const(0)
 ATTEMPTING = const(1)
@@ -55,11 +55,6 @@ _STATES = (  # its name, as an event has it, and the causes for which an attempt
 _WHY = ((LOST, ""), (AGED, "new keys are due"), (SILENT, "the gateway does not answer"), (DENIED, "it is denied"))
 
 _LIVED_MS = const(60000)  # K4: an SA that lived so long was worth having
-_UNANSWERED_MS = const(7000)  # K6
-_AFTER_SLEEP_MS = const(1000)  # Z4: until the gateway is asked, and twice as long until that is unanswered
-_WOKEN_MS = const(2000)
-_LISTENED = const(6)  # K6: so many times liveness_ms, a minute at least, without a word
-_LISTENED_MS = const(60000)
 _LIFETIME_MAX_MS = const(432000000)  # well within half the period of the clock
 _AGE_MAX_MS = const(0x1FFFFFFF)
 _SHORTEST_MS = const(3000)
@@ -69,8 +64,6 @@ _NUMBERS = 1 << 32
 _AGAIN_MS = const(1000)
 _UNTOLD_MS = const(1000)
 _ATTEMPT_MS = const(240000)  # K12: how long an attempt may take: N2 and N3 allow half of it
-_DENIED_MS = const(10000)  # R10
-_DENIED_MAX_MS = const(600000)
 _EVENTS = const(16)
 
 
@@ -93,7 +86,6 @@ class Life:
     refused = 0
     causes = 0
     stands_back = False  # H5: the peer has a tunnel to us
-    after_sleep = False  # and sleep, and nothing has come since
     left_ms = -1  # milliseconds from _looked_at on until there is something to do; -1
     _looked_at = 0
     _age = 0  # milliseconds that the last attempt's SAs have lived
@@ -101,10 +93,6 @@ class Life:
     limit_ms = 0  # K5: and when they have to go
     _renews = False  # K5: a new IKE SA is being made for an old one
     _kept_out = False  # K5: the gateway takes no new one beside the old one
-    _asked_at = -1  # when something was sent inside to which nothing has come yet
-    _waits_at = -1  # since when a request of ours waits and nothing has come
-    _denied_at = -1  # R10: when an attempt has begun for it, and how long there is no other
-    _denied_ms = _DENIED_MS
     _begun_at = 0  # the attempt
     _carrying = False
 
@@ -120,6 +108,7 @@ class Life:
         self.keepalive_ms = keepalive_ms
         self.clock = Clock(node.random)
         self.has = Holdings(self)
+        self.liveness = Liveness(self)
         self._events = []
         node.follow(self)
         self.left_ms = -1
@@ -149,8 +138,11 @@ class Life:
 
     @property
     def current(self):
-        """The Traffic of the Child SA that carries what goes out; None."""
-        return self.has.current
+        """The Traffic of the Child SA that carries what goes out; None: there is none."""
+        traffic = self.has.chosen
+        if traffic and not self.closed and self.node.child_owners.get(traffic.child.slot) is traffic:
+            return traffic
+        return None
 
     @property
     def up(self):
@@ -158,14 +150,9 @@ class Life:
         return self.current is not None
 
     @property
-    def ike(self):
-        """Slot of the IKE SA over which we ask; -1."""
-        return self.has.asked.slot if self.has.asked else -1
-
-    @property
     def renewing(self):
         """True while a new tunnel is being made for one whose time is over (K5), or that has not answered (K6)."""
-        doubted = self.has.asked is not None and (self._asked_at >= 0 or self._waits_at >= 0)
+        doubted = self.has.asked is not None and self.liveness.doubted()
         return self._renews or doubted or (self.wanted and self.causes != LOST)
 
     @property
@@ -180,10 +167,6 @@ class Life:
     def lived(self, now):
         """Milliseconds since the last attempt succeeded."""
         return min(self._age + elapsed(now, self._looked_at), _AGE_MAX_MS)
-
-    def left(self, now):
-        """Milliseconds until what came of it must be replaced (K5)."""
-        return max(0, self.life_ms - self.lived(now))
 
     def overdue(self, now):
         """True if what there is has to go, whether or not there is anything in its place (K5)."""
@@ -200,14 +183,8 @@ class Life:
         length = traffic.esp.seal(out, 0, size)
         if length:
             traffic.sent_at = now
-            self.expect(now)
+            self.liveness.expect(now)
         return length
-
-    def expect(self, now):
-        """Something has been sent inside that should be answered (K6)."""
-        if self._asked_at < 0:
-            self._asked_at = now
-            self.look_within(self._patience, now)
 
     def endpoint(self):
         """Where the gateway is."""
@@ -216,24 +193,15 @@ class Life:
 
     def prove(self, traffic):
         """Something verified has come on it: K1, what is newer than what we send on takes its place."""
-        self._asked_at = -1
-        self.after_sleep = False
+        self.liveness.proved()
         current = self.current
         if not current or (current.number < traffic.number and not traffic.unwanted):
             self.has.chosen = traffic
 
     def settle(self, now):
         """Before sleep (Z6): ask whether the gateway is there, if what was sent has not been answered; tidy up."""
-        if self._asked_at >= 0 and self.has.asked and not self.has.asked.waiting:
-            self.after_sleep = True
-            self.has.asked.check(now)
-            self._waits_at = now
-            self.look_within(_WOKEN_MS, now)
+        self.liveness.settle(now)
         self.has.settle(now)
-
-    def expire(self, now, patience_ms):
-        """What is being deleted, and has not been answered for that long, goes without."""
-        self.has.expire(now, patience_ms)
 
     def check(self, now):
         """K7: our address has changed, perhaps. A liveness check at once, or the next attempt without a long pause."""
@@ -256,8 +224,8 @@ class Life:
         self.wanted = False
         self.clock.begun(now)
         self._begun_at = now
-        if self.causes & DENIED:  # R10
-            self._denied_at = now
+        if self.causes & DENIED:
+            self.liveness.denied_at = now
         self._renews = self._renews or self.causes & AGED != 0
         slot = -1
         try:
@@ -284,7 +252,7 @@ class Life:
     def resume(self, owner, lived_ms, life_ms, limit_ms, now):
         """Go on with SAs that have outlived sleep."""
         owner.rank = 1 << 16
-        self.after_sleep = True
+        self.liveness.after_sleep = True
         self.contact = False
         self._age, self._looked_at = lived_ms, now
         self.life_ms, self.limit_ms = life_ms, limit_ms
@@ -313,8 +281,7 @@ class Life:
             self._go_down(now)
         elif carries and self._age >= _LIVED_MS:
             self.clock.lived()
-        self._watch(now)
-        self.causes = self._due(carries, now)
+        self.causes = self._due(carries, self.liveness.look(now), now)
         self._judge(now)
         self.has.tidy(now)
         self._enter(carries, now)
@@ -369,10 +336,9 @@ class Life:
     def _establish(self, owner, carried, now):
         """An attempt has succeeded: what was there before has had its time. Done again if it is not done to its end."""
         self.clock.succeeded()
-        self.contact = self._renews = self.after_sleep = self._kept_out = False
+        self.contact = self._renews = self._kept_out = False
         self._why = 0
-        self._asked_at = self._waits_at = self._denied_at = -1
-        self._denied_ms = _DENIED_MS
+        self.liveness = Liveness(self)
         lifetime_ms = self.settings[3]
         self._age = 0
         self.life_ms = max(_SHORTEST_MS, lifetime_ms - lifetime_ms * self.node.random(1)[0] // 2560)
@@ -389,7 +355,7 @@ class Life:
         self.stack.servers = child.servers
         if self.stack.address != address:
             if any(self.stack.address):
-                self._emit("moved", _text(address))
+                self._emit("moved", text_of(address))
                 if self.stack.tcp:
                     self.stack.tcp.address_changed()  # V10
             self.stack.address = address
@@ -402,64 +368,17 @@ class Life:
         else:
             self.clock.longer(now)
 
-    def _watch(self, now):
-        """Liveness (K6, Z4)."""
-        asked = self.has.asked
-        if not asked:
-            return
-        silent = min([elapsed(now, owner.verified_at) for owner in self.has.sas if not owner.deleting])
-        if self._asked_at >= 0 and silent < elapsed(now, self._asked_at):
-            self._asked_at = -1
-            self.after_sleep = False
-        waited = elapsed(now, self._waits_at)
-        if self._waits_at >= 0 and (silent < waited or (waited and not asked.waiting)):
-            self._waits_at = -1
-        if self._waits_at < 0:
-            if asked.waiting:
-                self._waits_at = now
-            else:
-                left = max(self.settings[1] * _LISTENED, _LISTENED_MS) - silent
-                if self._asked_at >= 0:
-                    left = min(left, self._patience - elapsed(now, self._asked_at))
-                if left <= 0:
-                    asked.check(now)
-                    self._waits_at = now
-                else:
-                    self.look_within(left, now)
-
-    @property
-    def _patience(self):
-        """Milliseconds without an answer until the gateway is asked whether it is there: few after sleep (Z4)."""
-        return _AFTER_SLEEP_MS if self.after_sleep else self.settings[1]
-
-    def _due(self, carries, now):
+    def _due(self, carries, doubts, now):
         """Why an attempt is due: the causes, 0 for none."""
-        asked = self.has.asked
         if self.closed or self.stands_back:
             return 0
-        if not carries or not asked:
+        if not carries or not self.has.asked:
             return LOST  # K4
-        causes = 0
         left = self.life_ms - self._age
         if left <= 0 or self.has.spent(_LAST_NUMBERS, _LAST_IDS):
-            causes = AGED  # K5
-        else:
-            self.look_within(left, now)
-        if self._waits_at >= 0:
-            left = (_WOKEN_MS if self.after_sleep else _UNANSWERED_MS) - elapsed(now, self._waits_at)
-            if left <= 0:
-                causes |= SILENT  # K6
-            else:
-                self.look_within(left, now)
-        left = self._denied_ms - elapsed(now, self._denied_at) if self._denied_at >= 0 else 0
-        if left <= 0 and not self.has.attempt:
-            self._denied_at = -1
-        if asked.denied:  # R10
-            if left <= 0 or self.has.attempt:
-                causes |= DENIED
-            else:
-                self.look_within(left, now)
-        return causes
+            return doubts | AGED  # K5
+        self.look_within(left, now)
+        return doubts
 
     def _judge(self, now):
         """What has had its time goes: IKE SAs, or the attempt."""
@@ -471,8 +390,7 @@ class Life:
             if self.causes & AGED and self._kept_out and self.overdue(now):  # K5
                 self._yield(now)
         elif self.closed or not (self.causes or attempt.authenticating):
-            if self._denied_at == self._begun_at:
-                self._denied_ms = min(2 * self._denied_ms, _DENIED_MAX_MS)
+            self.liveness.answered(self._begun_at)
             self._end_attempt(_RESPONDED)
             if not self.closed:
                 self._emit("answered", "")
@@ -534,7 +452,7 @@ class Life:
             if carried and not carries and not self.closed:
                 self._emit("down", self.reason)
             elif carries and not carried:
-                self._emit("up", _text(self.stack.address))
+                self._emit("up", text_of(self.stack.address))
             if state != UP and state != DOWN:
                 self._emit(self.word, self.because)
         if state == CLOSED:
@@ -545,7 +463,3 @@ class Life:
         if len(self._events) >= _EVENTS:
             self._events.pop(0)
         self._events.append((word, text))
-
-
-def _text(address):
-    return "%d.%d.%d.%d" % tuple(address)

@@ -337,11 +337,12 @@ class Members:
                 continue
             if owner.attended_at < 0:
                 owner.attended_at = now
-            if not self.node.table.children(owner.slot):
-                owner.left_at = owner.left_at if owner.left_at >= 0 else now
-            elif owner.left_at >= 0:
-                owner.left_at = -1
-            alone = elapsed(now, owner.left_at) if owner.left_at >= 0 else 0
+                owner.childless_at = -1  # since when it has no Child SA
+            if self.node.table.children(owner.slot):
+                owner.childless_at = -1
+            elif owner.childless_at < 0:
+                owner.childless_at = now
+            alone = elapsed(now, owner.childless_at) if owner.childless_at >= 0 else 0
             age = elapsed(now, owner.attended_at)
             if age >= _LIFETIME_MS + _AFTER_MS or alone >= 2 * _CHILDLESS_MS:
                 remove(owner.slot, _NO_CHILD_SA if alone else _NO_RESPONSE_DELETE)

@@ -1,7 +1,8 @@
 """The owner of a Child SA of a tunnel: ESP outside, sockets inside, keepalives (RFC 3948 4).
 
 All of a tunnel's Child SAs receive, one of them sends: `carrier.current`. The carrier is a Life, or whoever else has
-node, policy, stack, keepalive_ms, and prove(traffic), called for each packet that proves a Child SA.
+node, policy, stack, keepalive_ms, and prove(traffic), called for each packet that proves a Child SA; for connections
+of TCP whose `asks` is true it has a Liveness, too.
 """
 
 from portable import const, elapsed
@@ -78,7 +79,7 @@ class Traffic:
             if length:
                 sender.sent_at = now
                 if tcp and tcp.asks:  # V12
-                    carrier.expect(now)
+                    carrier.liveness.expect(now)
                 return length
         if self is carrier.current and carrier.keepalive_ms and not self.keepalive_in(now):  # K8
             self.sent_at = now

@@ -26,7 +26,7 @@ from ikev2.sa.selectors import network
 from ikev2.spi_table import SpiTable
 from ikev2.wire import PORT, PORT_NAT
 from inside.stack import OVERHEAD, Stack
-from inside.udp import Socket, octets_of
+from inside.udp import Socket, octets_of, text_of
 from portable import const, elapsed, milliseconds
 
 from . import sleep
@@ -99,7 +99,7 @@ class Tunnel:
     @property
     def address(self):
         """Our address inside the tunnel, as text; "" while there is none."""
-        return "%d.%d.%d.%d" % tuple(self.stack.address) if any(self.stack.address) else ""
+        return text_of(self.stack.address) if any(self.stack.address) else ""
 
     @property
     def child(self):
@@ -225,7 +225,7 @@ class Tunnel:
             now = ticks_ms()
             waited = elapsed(now, began)
             if waited >= sleep.patience(life, self._settle_ms):
-                life.expire(now, 0)
+                life.has.expire(now, 0)
                 octets = sleep.keep(life, now)
                 break
             if not life.renewing:

@@ -139,7 +139,6 @@ class IkeSa:
     lifetime = b""  # seconds within which the peer wants a new IKE SA, four octets, until somebody has read them
     rank = 0  # one more than that of the IKE SA that it replaces
     attended_at = -1  # when its user has first seen it
-    left_at = -1  # when it has had it deleted, or saw that it has no Child SA
     _unwanted = ()  # inbound SPIs of the Child SAs to delete
 
     def __init__(self, node, slot, sa, send_id, receive_id, quiet_ms=0, follows=True, rekeys=None, random=None):
@@ -179,11 +178,6 @@ class IkeSa:
     def verified_at(self):
         """When the peer last proved its life."""
         return self.window.verified_at
-
-    @property
-    def dropped(self):
-        """Messages that were not the peer's, or not in the window."""
-        return self.window.dropped
 
     def receive(self, message, at, length, now):
         """IGNORED, FRESH or RETRANSMITTED: the IKE message message[at:length], whole (wire.header_fits)."""
