@@ -177,7 +177,7 @@ def unused(octets):
     if not said["gateway"] and not said["accept"]:
         found |= {f"{_TUNNEL}.py", *tools.library()} - set(mip.files(*mip.PIECES["udp"], "ikev2.config"))
     if not said["connections"]:
-        found |= {name for name in tools.library() if re.match("inside/(tcp|stream|tls)", name)}
+        found |= {name for name in tools.library() if re.match("inside/(tcp|stream|server|tls)", name)}
     if not said["accept"]:
         found |= {f"{_HUB}.py", *mip.files("ipsec.hub", "ipsec.crossing")} - set(mip.files("ipsec"))
     if not any(given["ppk"] for given in (said, *said["accept"].values())):

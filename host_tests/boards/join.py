@@ -31,7 +31,10 @@ PARTS = {
               "inside.udp", "ipsec.spd", "ipsec.esp", "ipsec.traffic", "ipsec.attempts", "ipsec.holdings",
               "ipsec.liveness", "ipsec.life", "ipsec.tunnel", "ipsec", "ikev2_tunnel"],
     "ipsec_tcp": ["inside.tcp_segment", "inside.tcp_sending", "inside.tcp_receiving", "inside.tcp_connection",
-                  "inside.tcp", "inside.stream", "ipsec.streams"],
+                  "inside.tcp", "inside.stream"],
+    "ipsec_conn": ["ipsec.streams", "inside.tcp_receiving_ipsec_conn", "inside.tcp_ipsec_conn",
+                   "inside.stream_ipsec_conn"],
+    "inside_srv": ["inside.tcp_listening", "inside.server"],
     "ikev2_try": ["ikev2.initial", "ikev2.initial.initiator"],
     "ikev2_init": ["ikev2.initial.sa_init"],
     "ikev2_auth": ["ikev2.initial.auth"],
@@ -48,7 +51,7 @@ PARTS = {
 # Modules that are imported where they are used, and not for long: they define no class that others look for.
 LATE = {"ipsec.sleep", "ikev2.initial.initiator", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.sa.proposals",
         "ikev2.sa.keys", "ikev2.sa.rekey", "ikev2.sa.reasons", "ikev2.crypto.known", "ikev2.crypto.x25519",
-        "ikev2.crypto.modp2048"}  # fmt: skip
+        "ikev2.crypto.modp2048", "ipsec.streams", "inside.dns"}  # fmt: skip
 _PRESENT = {"cryptolib", "errno", "micropython"}  # on every board
 _FIRST = "import ikev2_memory"  # it lets the heap grow, before that is full
 _ON_A_BOARD = "sys.implementation.name == 'micropython'"

@@ -62,6 +62,8 @@ SELDOM = {
         "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown"],
     },
     "ikev2_tell": {
+        "inside.tcp": ["Tcp.lines"],
+        "inside.tcp_connection": ["Connection.state"],
         "ikev2.notifier": ["VERDICTS"],
         "ikev2_network": ["_REASONS", "_Wifi.reason"],
         "ikev2_main": ["status"],
@@ -69,6 +71,12 @@ SELDOM = {
     "ipsec_tell": {
         "ipsec.life": ["_WHY", "Life.because"],
         "ikev2_tunnel": ["_NEWS", "_say"],
+    },
+    "ipsec_conn": {
+        "inside.tcp": ["Tcp.connect", "Tcp.listen", "Tcp.keep", "Tcp.restore", "_KEPT_WORDS"],
+        "inside.tcp_receiving": ["_answered", "establish", "greet", "begin", "_time_wait"],
+        "inside.stream": ["Stream.get_extra_info", "Stream.connected", "Stream.start_tls", "Stream._finish",
+                          "Stream.write_eof"],
     },
     "ipsec_rare": {
         "inside.ipv4": ["echo_request"],

@@ -20,6 +20,7 @@ class FarHost:
         self.stack = Stack(address, Budget(100, 100, 0, 1))
         self.tcp = Tcp(self.stack, os.urandom, 16, _BUFFER)
         self.sent = {}  # what has not found room yet, by connection
+        self.accepted = 0
         for port, served in ((7, self._echo), (99, self._command)):
             listener = self.tcp.listen(port, 8)
             listener.ready = lambda listener=listener, served=served: self._accept(listener, served)
@@ -47,6 +48,7 @@ class FarHost:
 
     def _accept(self, listener, served):
         connection = listener.accept()
+        self.accepted += 1
         connection.ready = lambda: self._ready(connection, served)
         self._ready(connection, served)
 

@@ -9,8 +9,9 @@ import sys
 
 from ikev2.budget import Budget
 from ikev2.net.sockets import sleep_ms, ticks_ms
+from inside.server import Server
 from inside.stack import Stack
-from inside.stream import Server, Stream
+from inside.stream import Stream
 from inside.tcp import Tcp
 
 try:

@@ -77,7 +77,7 @@ async def main():
     print("by name: ok")
     await met("resolve", tunnel.resolve("Server.Example."))
     await met("no name", tunnel.resolve("printer.local"))
-    tunnel.streams._servers = bytes((192, 0, 2, 53))
+    tunnel.settings = bytes((192, 0, 2, 53)), 8, 2720
     await met("no server", tunnel.resolve("other.example"))
     try:
         tunnel.socket(5683)

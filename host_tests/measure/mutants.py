@@ -53,7 +53,8 @@ BEYOND = {  # modules of the other rooms, and the tests that are to notice what 
     # inside
     "dns": "dns", "ipv4": "inner echo members", "inside/sockets": "streams hub tcp", "stack": "inner echo hub dns",
     "stream": "streams stream hub", "tcp": "tcp segments tcp_wire", "tcp_connection": "tcp segments tcp_wire",
-    "tcp_receiving": "tcp segments tcp_wire", "tcp_segment": "tcp segments tcp_wire",
+    "server": "stream streams hub", "tcp_listening": "tcp segments tcp_wire", "tcp_receiving": "tcp segments tcp_wire",
+    "tcp_segment": "tcp segments tcp_wire",
     "tcp_sending": "tcp segments tcp_wire", "tls": "stream streams", "inside/udp": "hub managers dns inner",
     # ipsec
     "attempts": "life sleep life_mends members", "crossing": "crossing", "esp": "esp", "spd": "esp",

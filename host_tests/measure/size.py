@@ -27,10 +27,13 @@ from measure import (
 )
 
 CORE = mip.files(*mip.PIECES["core"])
-STREAMS = [f"inside/{path.stem}" for path in sorted((ROOT / "lib/inside").glob("tcp*.py"))] + ["inside/stream"]
+STREAMS = [f"inside/{path.stem}" for path in sorted((ROOT / "lib/inside").glob("tcp*.py"))] + [
+    "inside/stream",
+    "inside/server",
+]
 BESIDE_STREAMS = ["ipsec/streams", "inside/tls", "inside/sockets", "inside/dns"]
 DEPLOYED = {
-    "TCP and streams": ["ipsec_tcp"],
+    "TCP and streams": ["ipsec_tcp", "ipsec_conn", "inside_srv"],
     "TLS, blocking sockets and names": ["inside_tls", "inside_sockets", "inside_dns"],
 }
 _REPEAT = 20

@@ -10,6 +10,7 @@ import time
 
 from boards.emulator import PEER
 from boards.small import Small
+from library.far_host import FarHost
 from library.scripted_gateway import Gateway, echoed
 
 from boards import board_files
@@ -75,13 +76,38 @@ async def program():
 ikev2_main.run(program())
 """
 
+# One connection, as MQTT has it: a few octets go, and as many come back.
+_TALKER = f"""{_ROW}
+import asyncio, ikev2_main
+async def talk(tunnel):
+    reader, writer = await tunnel.open_connection({_SERVER[0]!r}, {_SERVER[1]})
+    for number in range(1, 100000):
+        writer.write(b"%08d" % number + bytes(60))
+        while (await reader.readexactly(68))[:8] != b"%08d" % number:
+            pass
+        if not number % 20:
+            row("%d readings" % number)
+async def program():
+    tunnel = await ikev2_main.up()
+    own = [bytearray(512) for _ in range({_PROGRAM_OCTETS} // 512)]
+    row("tunnel up")
+    while own:
+        try:
+            await talk(tunnel)
+        except (OSError, EOFError) as error:
+            print("not connected: %s" % error)
+            await asyncio.sleep(1)
+ikev2_main.run(program())
+"""
+
 
 class Scene:
-    """A small machine that runs such a program, and the gateway beside it."""
+    """A small machine that runs such a program, and the gateway beside it; behind that an echo, or `host`."""
 
-    def __init__(self, board):
+    def __init__(self, board, host=None):
         self.board = board
         self.gateway = Gateway(_PSK.encode(), networks=_TUNNEL["remote"])
+        self._host = host
         self.said = ""
 
     def send(self, datagrams):
@@ -95,11 +121,27 @@ class Scene:
         if received:
             port, (_, via), octets = received
             if via == 4500 and octets[:4] != bytes(4):
-                self.send(echoed(self.gateway, (PEER, port), octets))
+                self.send(self._behind((PEER, port), octets))
             else:
                 self.send(self.gateway.receive(via, (PEER, port), octets))
+        if self._host and self.gateway.sas:
+            self._say((PEER, 4500), self._host.due())
         with contextlib.suppress(TimeoutError):
             self.said += self.board.console(b"\n", 0.001)
+
+    def _behind(self, source, octets):
+        """What is behind the gateway says to an ESP packet."""
+        if not self._host:
+            return echoed(self.gateway, source, octets)
+        for child in [child for sa in self.gateway.sas for child in sa.children if child.spi_in == octets[:4]]:
+            inner = child.open(octets)
+            self._say(source, self._host.carry(inner) if inner else [])
+        return []
+
+    def _say(self, to, packets):
+        """The host's packets leave by the newest Child SA."""
+        children = [child for sa in self.gateway.sas for child in sa.children]
+        self.send([(4500, to, children[-1].seal(packet, self.gateway.random)) for packet in packets if children])
 
     def ask(self, datagrams):
         """The gateway's request, again each two seconds, until the board has answered."""
@@ -131,12 +173,12 @@ class Scene:
 
 
 @contextlib.contextmanager
-def scene(tunnel=True, program=_MAIN, config=None):
+def scene(tunnel=True, program=_MAIN, config=None, host=None):
     """A Scene from reset on."""
     settings = {**_OPEN, **(_TUNNEL if tunnel else {}), **(config or {})}
     octets = json.dumps(settings).encode()
     with Small(files={"/main.py": program.encode(), "/ikev2.json": octets}, unused=board_files.unused(octets)) as board:
-        yield Scene(board)
+        yield Scene(board, host)
 
 
 def life():
@@ -159,6 +201,28 @@ def life():
         device.until("tunnel up, ")
         yield "made anew", *device.row(".*0 datagrams")
         yield "after 1,000 datagrams", *device.row(r"\d+000 datagrams")
+
+
+def stream(buffer):
+    """(step, live, free, lowest) of a tunnel and a connection with such buffers, which outlives rekeys and a new one."""
+    host = FarHost(bytes(map(int, _SERVER[0].split("."))))
+    with scene(program=_TALKER, config={"stream_buffer": buffer}, host=host) as device:
+        gateway = device.gateway
+        yield "tunnel up", *device.row("tunnel up")
+        device.row("20 readings")
+        yield "after 40 readings", *device.row("40 readings")
+        (sa,) = gateway.sas
+        for group in (0, 31):
+            old = sa.children[-1]
+            device.ask(gateway.rekey_child(sa, group=group))
+            device.ask(gateway.delete_child(sa, old))
+        device.ask(gateway.rekey_ike(sa))
+        device.ask(gateway.delete(sa))
+        yield "after rekeys", *device.row(r"\d+ readings")
+        device.ask(gateway.delete(gateway.sas[-1]))
+        device.until("tunnel up, ")
+        yield "made anew", *device.row(r"\d+ readings")
+        assert host.accepted == 1
 
 
 def loss():

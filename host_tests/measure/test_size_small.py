@@ -30,6 +30,14 @@ def test_wakings_with_kept_keys():
         assert min(free, lowest) >= 12 * 1024 and live <= 98000 * MARGIN
 
 
+def test_a_connection_outlives_rekeys_and_a_new_tunnel():
+    """V10: one connection by asyncio, in 18 KB with buffers of 1,072 octets; nothing of it is sent twice or lost."""
+    steps = {step: figures for step, *figures in size_small.stream(1072)}
+    for step, (live, free, lowest) in steps.items():
+        assert min(free, lowest) >= 12 * 1024, step
+        assert live <= steps["tunnel up"][0] + 18 * 1024 * MARGIN, step
+
+
 def test_streams_want_more_and_the_board_says_so():
     program = """
 import asyncio, ikev2_main

@@ -1,6 +1,6 @@
 """Names inside a tunnel: one question for an IPv4 address (RFC 1035), and what may be believed of an answer (W5).
 
-    names = Names(stack, random, send)                  send(port of ours, octets, server) sends a datagram, or OSError
+    names = Names(stack, random, send, known)           send(port of ours, octets, server) sends a datagram, or OSError
     lookup = names.lookup(name, servers, now, seconds)
     while not lookup.address:                           4 octets; what is known already, or numeric, asks nothing
         ... wait until lookup.ready is called, or for lookup.left(now) milliseconds ...
@@ -8,8 +8,9 @@
     lookup.close()
 
 A question leaves from a random port with a random id, three times with 2 s for an answer, then the next server is
-asked. An answer counts if server, port, id and question are those that were sent. `seconds` is any clock of whole
-seconds for the lifetimes of addresses; if it jumps they are asked for anew. Nothing is asked outside of the tunnel.
+asked. An answer counts if server, port, id and question are those that were sent. `known` is a list, where a few names
+are remembered; `seconds` is any clock of whole seconds for how long: if it jumps they are asked for anew. Nothing is
+asked outside of the tunnel.
 """
 
 from errno import EADDRINUSE, EHOSTUNREACH, ETIMEDOUT
@@ -127,31 +128,27 @@ def _read(octets, question):
 class Names:
     """Looks names up; what a few of them have lately been is remembered."""
 
-    def __init__(self, stack, random, send):
+    def __init__(self, stack, random, send, known):
         self.stack = stack
         self.random = random
         self.send = send
-        self._known = []  # (name, address, since when, for how many seconds), the newest last
-        self._servers = b""  # whom they are from
+        self._known = known  # (name, address, since when, for how many seconds, servers), the newest last
 
-    def known(self, name, seconds):
-        """The address of a name that was looked up lately; None."""
-        for known, address, since, ttl in self._known:
-            if known == name and 0 <= seconds - since < ttl:
+    def known(self, name, servers, seconds):
+        """The address of a name that was looked up lately at these servers; None."""
+        for known, address, since, ttl, its in self._known:
+            if known == name and 0 <= seconds - since < ttl and its == servers:
                 return address
         return None
 
-    def keep(self, name, address, ttl, seconds):
+    def keep(self, name, address, ttl, servers, seconds):
         """Remember an address for so long."""
-        self._known = [entry for entry in self._known if entry[0] != name][1 - _KEPT :]
+        self._known[:] = [entry for entry in self._known if entry[0] != name][1 - _KEPT :]
         if ttl:
-            self._known.append((name, address, seconds, ttl))
+            self._known.append((name, address, seconds, ttl, servers))
 
     def lookup(self, text, servers, now, seconds):
         """A Lookup of that name at these servers, four octets each; OSError if it cannot be looked up."""
-        if servers != self._servers:
-            self._servers = servers
-            self._known = []
         return Lookup(self, text, servers, now, seconds)
 
 
@@ -167,11 +164,12 @@ class Lookup:
             self.address = octets_of(text)
             return
         self._name = labels(text)
-        self.address = names.known(self._name, seconds)
+        self.address = names.known(self._name, servers, seconds)
         if self.address:
             return
         if not servers:
             raise OSError(EHOSTUNREACH, "no address for %r: the tunnel has no name server" % text)
+        self._all = servers
         self._servers = [servers[i : i + 4] for i in range(0, len(servers), 4)]
         self._tries = 0
         self._asked_at = now
@@ -234,7 +232,7 @@ class Lookup:
             raise OSError(EHOSTUNREACH, "no address for %r" % self._text)
         elif found != _FOREIGN:
             self.address, ttl = found
-            self._names.keep(self._name, self.address, ttl, seconds)
+            self._names.keep(self._name, self.address, ttl, self._all, seconds)
 
     def _next_server(self):
         self._servers.pop(0)

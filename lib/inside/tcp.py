@@ -18,7 +18,7 @@ from hashlib import sha256
 from portable import const, copy, sooner
 
 from .tcp_connection import Connection
-from .tcp_receiving import greet, receive
+from .tcp_receiving import begin, receive
 from .tcp_segment import add, belongs, distance, fault, new_numbers, options, quoted, write
 from .tcp_sending import due, outgoing
 
@@ -32,7 +32,7 @@ _SIZE = const(16)
 _MSS = const(1360)
 _FIRST_PORT = const(49152)
 _KEPT = const(24)
-_KEPT_WORDS = const((0, 20, 4, 5))  # MSS, window, SRTT and its variance
+_KEPT_WORDS = (0, 20, 4, 5)  # MSS, window, SRTT and its variance
 _USABLE = const(20)
 _WORD_MSS = const(0)  # as tcp_connection has them
 _TIMED = const(6)
@@ -49,28 +49,6 @@ _MALFORMED = const(1)  # of stack.DROPPED
 _OTHER_PROTOCOL = const(6)
 _UNUSED_PORT = const(8)
 _NO_MEMORY = const(10)
-
-
-class Listener:
-    """A port that others may connect to: `backlog` of them at most that are half open or not accepted (V9)."""
-
-    def __init__(self, tcp, port, backlog):
-        self.port = port
-        self.ready = None  # called without arguments when there is one to accept
-        self.backlog = backlog
-        self.waiting = []
-        self._tcp = tcp
-
-    def accept(self):
-        """The Connection that has waited longest; None."""
-        return self.waiting.pop(0) if self.waiting else None
-
-    def close(self):
-        """Nobody connects any more; who has not been accepted is sent away."""
-        if self._tcp.listeners.pop(self.port, None):
-            for connection in list(self._tcp.connections):
-                if connection.listener is self and (connection in self.waiting or not connection.established):
-                    connection.abort(0)
 
 
 class Tcp:
@@ -97,7 +75,7 @@ class Tcp:
         """A Connection to that port of the host, on its way; OSError EADDRINUSE, ENOBUFS; MemoryError."""
         if len(host) != 4 or not 0 < port <= 0xFFFF or not 0 <= local_port <= 0xFFFF:
             raise ValueError("connect(%r, %r)" % (host, port))
-        if self._count(False) >= self._limit:  # V9
+        if self.full(False):  # V9
             raise OSError(ENOBUFS, "too many connections")
         if not local_port:
             octets = self._random(2)
@@ -108,7 +86,7 @@ class Tcp:
         numbers = bytearray(host) + bytes((local_port >> 8, local_port & 0xFF, port >> 8, port & 0xFF)) + bytes(8)
         if local_port in self.listeners or numbers[:_UNA] in [one.numbers[:_UNA] for one in self.connections]:
             raise OSError(EADDRINUSE, "port in use")
-        self._initial(numbers, now)
+        self.number_at(numbers, now)
         connection = Connection(self, numbers)
         connection.take_buffers()
         self.poke()
@@ -121,6 +99,8 @@ class Tcp:
             raise ValueError("listen(%r, %r)" % (port, backlog))
         if port in self.listeners:
             raise OSError(EADDRINUSE, "port in use")
+        from .tcp_listening import Listener
+
         self.listeners[port] = listener = Listener(self, port, backlog)
         return listener
 
@@ -156,7 +136,8 @@ class Tcp:
                 refused = receive(connection, packet, header, seq, ack, found, now)
                 self.poke()
             elif new:
-                self._opening(new, packet, header, now)
+                new.called(packet, header, found, now)
+                self.poke()
             else:
                 self.stack.drop(_UNUSED_PORT)
                 refused = not flags & _RST
@@ -236,10 +217,10 @@ class Tcp:
             for i in _KEPT_WORDS:
                 connection.words[i] = record[at] << 8 | record[at + 1]
                 at += 2
-            connection.begin(connection.words[_USABLE], 0)
+            begin(connection.words, connection.words[_USABLE], 0)
             self.connections.append(connection)
 
-    # For Connection.
+    # For Connection and Listener.
 
     def poke(self):
         """Something has become due."""
@@ -251,31 +232,17 @@ class Tcp:
         if connection in self.connections:
             self.connections.remove(connection)
 
-    # The rest is private.
+    def full(self, accepted):
+        """True if there is no room for one more of our own, or of those that others have opened (V9)."""
+        found = [one for one in self.connections if bool(one.listener) is accepted and one.words[_PHASE] != _TIME_WAIT]
+        return len(found) >= self._limit
 
-    def _count(self, accepted):
-        return sum(bool(one.listener) is accepted and one.words[_PHASE] != _TIME_WAIT for one in self.connections)
-
-    def _initial(self, numbers, now):
+    def number_at(self, numbers, now):
         """The initial sequence number: RFC 6528, with a clock of 1/256 ms that goes on where ours wraps (V1)."""
         numbers[_UNA:_NXT] = sha256(self._secret + bytes(numbers[:_UNA])).digest()[: _NXT - _UNA]
         add(numbers, _UNA, now & 0xFFFFFF, 3)
 
-    def _opening(self, listener, packet, header, now):
-        """A SYN for a port of ours (V9): a half-open connection, or nothing if there are enough."""
-        waiting = len(listener.waiting)
-        for one in self.connections:
-            waiting += one.listener is listener and not one.established
-        if waiting >= listener.backlog or self._count(True) >= self._limit:
-            return
-        numbers = new_numbers(packet, header)
-        copy(numbers, _NXT, packet, header + 4, 4)
-        self._initial(numbers, now)
-        add(numbers, _NXT, 1, 4)
-        connection = Connection(self, numbers, listener)
-        greet(connection.words, self._found)
-        self.poke()
-        self.connections.append(connection)
+    # The rest is private.
 
     def _refusal(self, packet, header, flags, now):
         """Length of the RST for the segment in the packet, in its place; 0 beyond the budget (V7)."""

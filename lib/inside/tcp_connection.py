@@ -17,7 +17,7 @@ from errno import ECONNABORTED, ECONNREFUSED, ETIMEDOUT
 from portable import const, elapsed
 
 from .tcp_segment import get, put
-from .tcp_sending import arm, measured, timeout
+from .tcp_sending import arm, timeout
 
 _MSS = const(0)
 _CWND = const(1)
@@ -291,19 +291,6 @@ class Connection:
         self.words[_MAX] = 0
         if not self.words[_UNREAD]:
             self.ring_in = None
-
-    def begin(self, window, ms):
-        """Open, after a round trip of so long; 0: that of before, or unknown."""
-        w = self.words
-        w[_PHASE] = _OPEN
-        w[_NEXT] = w[_MAX] = w[_TRIES] = w[_SILENT] = 0
-        w[_USABLE] = w[_WIDEST] = window
-        w[_FRESH] = 1
-        if ms or w[_SRTT]:
-            measured(w, ms)
-        mss = w[_MSS]
-        w[_CWND] = min(4 * mss, max(2 * mss, 4380))
-        w[_THRESHOLD] = 0xFFFF
 
     # The rest is private.
 

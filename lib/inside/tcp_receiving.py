@@ -8,7 +8,7 @@ from errno import ECONNRESET
 from portable import const, elapsed
 
 from .tcp_segment import add, put
-from .tcp_sending import acknowledged, arm, duplicate, told
+from .tcp_sending import acknowledged, arm, duplicate, measured, told
 
 _FIN = const(1)  # as tcp_segment has them
 _SYN = const(2)
@@ -17,6 +17,9 @@ _ACK = const(16)
 _UNA = const(8)
 _NXT = const(12)
 _MSS = const(0)  # as tcp_connection has them
+_CWND = const(1)
+_THRESHOLD = const(2)
+_SRTT = const(4)
 _TIMED = const(6)
 _PHASE = const(14)
 _OUR_FIN = const(15)
@@ -30,6 +33,7 @@ _SACK_OK = const(23)
 _TRIES = const(25)
 _SILENT = const(26)
 _SINCE = const(27)
+_FRESH = const(31)
 _OWED = const(29)
 _OWED_SINCE = const(30)
 _CHALLENGED = const(33)
@@ -95,13 +99,8 @@ def receive(connection, packet, header, seq, ack, found, now):
     if phase == _SYN_RECEIVED:
         if ack != 1:
             return True
-        connection.take_buffers()
-        listener = connection.listener
-        listener.waiting.append(connection)  # K14: it is open whole, or half-open still
-        _establish(connection, packet, header, now)
+        connection.listener.answered(connection, packet, header, now)
         ack = 0
-        if listener.ready:
-            listener.ready()
     if not _OLDEST <= ack <= w[_MAX]:  # V7
         _challenge(w, now)
         return False
@@ -123,18 +122,31 @@ def greet(w, found):
     w[_SACK_OK] = found[1]
 
 
+def begin(w, window, ms):
+    """Open, after a round trip of so long; 0: that of before, or unknown."""
+    w[_PHASE] = _OPEN
+    w[_NEXT] = w[_MAX] = w[_TRIES] = w[_SILENT] = 0
+    w[_USABLE] = w[_WIDEST] = window
+    w[_FRESH] = 1
+    if ms or w[_SRTT]:
+        measured(w, ms)
+    mss = w[_MSS]
+    w[_CWND] = min(4 * mss, max(2 * mss, 4380))
+    w[_THRESHOLD] = 0xFFFF
+
+
 def _challenge(w, now):
     if not w[_CHALLENGED] or (now - (w[_CHALLENGED] >> 1)) & (_WRAP >> 1) >= _CHALLENGE_MS:  # V7
         w[_CHALLENGED] = (now & (_WRAP >> 1)) << 1 | 1
         w[_OWED] = _AT_ONCE
 
 
-def _establish(connection, packet, header, now):
+def establish(connection, packet, header, now):
     """Our SYN is acknowledged."""
     w = connection.words
     add(connection.numbers, _UNA, 1, 4)
     window = packet[header + 14] << 8 | packet[header + 15]
-    connection.begin(window, 0 if w[_TRIES] else max(1, elapsed(now, w[_SINCE])))
+    begin(w, window, 0 if w[_TRIES] else max(1, elapsed(now, w[_SINCE])))
 
 
 def _answered(connection, packet, header, flags, ack, found, now):
@@ -148,7 +160,7 @@ def _answered(connection, packet, header, flags, ack, found, now):
         connection.numbers[_NXT : _NXT + 4] = packet[header + 4 : header + 8]
         add(connection.numbers, _NXT, 1, 4)
         greet(connection.words, found)
-        _establish(connection, packet, header, now)
+        establish(connection, packet, header, now)
         connection.words[_OWED] = _AT_ONCE
         connection.notify()
     return False

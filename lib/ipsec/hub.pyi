@@ -4,8 +4,9 @@ from typing import Any, TypedDict
 from ikev2.initial.peers import Peers
 from ikev2.net.udp import Udp
 from ikev2.node import Node
+from inside.server import Server
 from inside.stack import Stack
-from inside.stream import Server, Stream
+from inside.stream import Stream
 from inside.udp import Socket
 
 from .hub_streams import HubStreams

@@ -21,6 +21,8 @@ from .spd import within
 
 _TCP = const(6)
 _SYN = const(24)  # octets of a packet, up to its ports
+_PHASE = const(14)  # as tcp_connection has it
+_TIME_WAIT = const(4)
 _LOOK_MS = const(20)
 
 
@@ -32,13 +34,11 @@ _SETTINGS = (b"", 8, 2720)
 
 
 def of(tunnel, name):
-    """What a tunnel has by its Streams, which are made when something of it is first asked for."""
+    """What a tunnel has by Streams: they last as long as they are in use."""
     if name[0] == "_" or name == "settings":
         raise AttributeError(name)
-    if name != "streams":
-        return getattr(tunnel.streams, name)
-    tunnel.streams = Streams(tunnel, getattr(tunnel, "settings", _SETTINGS))
-    return tunnel.streams
+    streams = Streams(tunnel, getattr(tunnel, "settings", _SETTINGS))
+    return streams if name == "streams" else getattr(streams, name)
 
 
 class Streams:
@@ -50,8 +50,6 @@ class Streams:
         self.send = tunnel.send
         self._tunnel = tunnel
         self._servers, self._connections, self._buffer = settings
-        self._names = None
-        self._streams = []
 
     # For asyncio.
 
@@ -74,8 +72,6 @@ class Streams:
             if ssl:
                 await stream.start_tls(ssl, server_hostname or host)
             both = stream, stream
-            self._streams = self.connections
-            self._streams.append(stream)
             opened = True
         finally:
             if not opened:
@@ -85,11 +81,12 @@ class Streams:
     @property
     def connections(self):
         """The open streams that `open_connection` has given; after waking those that have outlived sleep (V14)."""
-        return [one for one in self._streams if one.connection.established and not one.is_closing()]
+        found = [one for one in self.tcp().connections if one.user and one.established and not one.listener]
+        return [one.user for one in found if not one.user.is_closing()]
 
     async def start_server(self, callback, host=None, port=None, backlog=3, ssl=None, **_):
         """A Server that calls callback(reader, writer) for each connection to that port. Its host is the tunnel's."""
-        from inside.stream import Server
+        from inside.server import Server
 
         return Server(self.listen(host if port is None else port, backlog), callback, ticks_ms, ssl)
 
@@ -136,7 +133,7 @@ class Streams:
         began = ticks_ms()
         tcp = self.tcp()
         while elapsed(ticks_ms(), began) < ms:
-            if not [one for one in tcp.connections if not one.idle and one.state != "TIME-WAIT"]:
+            if not [one for one in tcp.connections if not one.idle and one.words[_PHASE] != _TIME_WAIT]:
                 break
             await sleep_ms(_LOOK_MS)
         tcp.keep(ticks_ms())
@@ -148,7 +145,8 @@ class Streams:
 
         tcp = self.tcp()
         tcp.restore(octets, ticks_ms())
-        self._streams = [Stream(connection, ticks_ms) for connection in tcp.connections]
+        for connection in tcp.connections:
+            Stream(connection, ticks_ms)
 
     # For both.
 
@@ -202,11 +200,15 @@ class Streams:
             lookup.close()
 
     def _lookup(self, host):
-        if not self._names:
-            from inside.dns import Names
+        from inside.dns import Names
 
-            self._names = Names(self.stack, self._tunnel.node.random, self._ask)
-        return self._names.lookup(host, self._servers or self.stack.servers, ticks_ms(), int(time.time()))
+        stack = self.stack
+        try:
+            known = stack.names
+        except AttributeError:
+            known = stack.names = []
+        names = Names(stack, self._tunnel.node.random, self._ask, known)
+        return names.lookup(host, self._servers or stack.servers, ticks_ms(), int(time.time()))
 
-    def _ask(self, port, question, server):
-        self.send(port, question, (_text(server), 53))
+    def _ask(self, port, octets, host):
+        self.send(port, octets, (_text(host), 53))

@@ -4,7 +4,8 @@ from typing import Any
 from ikev2.net.udp import Udp
 from ikev2.node import Node
 from ikev2.sa.policy import Child
-from inside.stream import Server, Stream
+from inside.server import Server
+from inside.stream import Stream
 from inside.udp import Socket
 
 class Tunnel:
