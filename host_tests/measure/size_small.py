@@ -204,7 +204,7 @@ def life():
 
 
 def stream(buffer):
-    """(step, live, free, lowest) of a tunnel and a connection with such buffers, which outlives rekeys and a new one."""
+    """(step, live, free, lowest) of a tunnel and a connection with such buffers, outliving rekeys and a new one."""
     host = FarHost(bytes(map(int, _SERVER[0].split("."))))
     with scene(program=_TALKER, config={"stream_buffer": buffer}, host=host) as device:
         gateway = device.gateway
