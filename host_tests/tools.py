@@ -2,12 +2,12 @@
 
 import ast
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import subprocess
 import sys
-import threading
 from functools import cache
 from pathlib import Path
 
@@ -117,9 +117,12 @@ def kept(make, *made_of):
     path = BUILD / "kept" / hashlib.sha256(repr(made_of).encode()).hexdigest()
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        made = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
-        made.write_bytes(make())
-        made.replace(path)
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # whoever wants the same at the same time waits for it
+            if not path.exists():
+                made = path.with_suffix(".made")
+                made.write_bytes(make())
+                made.replace(path)
     return path.read_bytes()
 
 

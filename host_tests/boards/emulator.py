@@ -13,9 +13,6 @@ import time
 import tty
 
 from mpremote.transport_serial import SerialTransport
-from scapy.layers.inet import IP, UDP
-from scapy.packet import Raw
-from scapy.utils import checksum
 from serial import SerialException
 from tools import BUILD, arguments
 
@@ -39,6 +36,9 @@ def unslip(frame):
 
 def ipv4(source, to, protocol, payload):
     """An IPv4 packet."""
+    from scapy.layers.inet import IP  # takes a while, and few need it
+    from scapy.packet import Raw
+
     return bytes(IP(src=source, dst=to, proto=protocol) / Raw(payload))
 
 
@@ -191,11 +191,17 @@ class Board(Machine):
 
     def send_udp(self, port, data, source=(PEER, 40000)):
         """A datagram to a port of the board."""
+        from scapy.layers.inet import IP, UDP
+        from scapy.packet import Raw
+
         # Without a checksum, as IPv4 allows.
         self.send(bytes(IP(src=source[0], dst=ADDRESS) / UDP(sport=source[1], dport=port, chksum=0) / Raw(data)))
 
     def receive_udp(self, seconds=60):
         """(port of the board, (address, port) it goes to, data) of the next datagram from the board."""
+        from scapy.layers.inet import IP, UDP
+        from scapy.utils import checksum
+
         packet = self.receive(seconds)
         if packet is None:
             return None

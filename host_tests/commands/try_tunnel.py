@@ -11,14 +11,9 @@ import sys
 
 import tools
 from boards.board_files import Refused, command, config_of, unused
-from boards.emulator import Board
-from boards.small import Small
-from boards.udp_proxy import UdpProxy
 from ikev2.config import parse
 from ipsec.tools import cli, try_tunnel
 from tools import HERE, device_environment, micropython
-
-from boards import small
 
 MACHINES = ("unix", "cpython", "board", "small")
 _DAY_S = 86400
@@ -50,6 +45,9 @@ def _resolved(config):
 
 def on_board(config, options):
     """The exit status of a try on the emulated board, whose lines are printed as they come."""
+    from boards.emulator import Board  # takes a while, and a try on this PC needs none of it
+    from boards.udp_proxy import UdpProxy
+
     with Board() as board:
         board.repl.enter_raw_repl(soft_reset=True)  # without main.py, whose sockets are gone with it
         board.exec("import _boot")
@@ -60,6 +58,9 @@ def on_board(config, options):
 
 def on_small(given, config, options):
     """The same on the one that has a stock ESP32's memory, by what `make deploy` brings it; its memory is said."""
+    from boards.small import Small
+    from boards.udp_proxy import UdpProxy
+
     octets = json.dumps({**given, "gateway": config["gateway"]}).encode()
     files = {"/ikev2.json": octets, "/try.json": json.dumps(options).encode()}
     with Small(files=files, modules=(HERE / "commands/run_small.py",), unused=unused(octets)) as board:
@@ -95,6 +96,8 @@ def main(given):
         cli.polite()
         return try_tunnel.main(config, **options)
     if machine in ("board", "small"):
+        from boards import small
+
         if not small.FIRMWARE.exists():
             tools.setup("firmware")
         if machine == "board":
