@@ -838,6 +838,25 @@ def test_k11_no_room_for_a_stale_pair_keeps_none_and_costs_nothing(error, monkey
     assert one_pair(world) and not world.errors
 
 
+def test_k11_a_table_without_room_for_a_stale_pair_keeps_what_carries(monkeypatch):
+    world = living(echo_ms=0, table=(4, 2))
+
+    def full(ike, protocol, spi_in, spi_out):
+        if spi_in == spi_out:
+            raise ValueError("no room")
+        return adopt(ike, protocol, spi_in, spi_out)
+
+    adopt = world.node.table.adopt_child
+    monkeypatch.setattr(world.node.table, "adopt_child", full)
+    slots = set()
+    for _ in range(2):
+        world.says(world.gateway.rekey_child(world.sa))
+        world.run(500)
+        assert world.gateway.said[-1] == "delete child: done" and one_pair(world) and not world.stale
+        slots.add(world.life.current.child.slot)
+    assert slots == {0, 1}
+
+
 def test_close_without_an_answer_and_during_an_attempt():
     world = living()
     world.there = False

@@ -326,6 +326,23 @@ def test_any_octets_are_no_tunnel_z2(octets):
     board.until(lambda: board.life.up)
 
 
+def test_after_waking_the_kept_pair_carries_until_its_successor_has_proved_itself_k1(board):
+    assert board.sleeps(600000)
+    kept = board.life.current
+    board.tidy = lambda: None
+    board.says(board.gateway.rekey_child(board.sa))
+    board.run(500)
+    assert board.life.current is kept and len(board.traffics) == 2
+
+
+def test_without_patience_a_delete_without_answer_is_over_at_once_z6(board):
+    board.there = False
+    board.life.has.delete(board.life.has.asked, board.clock)
+    board.life.has.expire(board.clock, 0)
+    board.node.attend(board.clock)
+    assert board.tunnels() == 0
+
+
 def test_a_gateway_that_forgot_does_not_keep_us_awake(board):
     """Z6: an old IKE SA whose Delete nobody answers is let go, and the new one outlives sleep."""
     board.restart_gateway()

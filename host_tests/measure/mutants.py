@@ -59,7 +59,8 @@ BEYOND = {  # modules of the other rooms, and the tests that are to notice what 
     # ipsec
     "attempts": "life sleep life_mends members", "crossing": "crossing", "esp": "esp", "spd": "esp",
     "holdings": "life life_mends sleep informational", "hub": "hub tunnel_settings", "hub_streams": "hub",
-    "life": "life life_mends sleep members", "members": "members hub hub_recovery crossing",
+    "life": "life life_mends sleep members", "liveness": "life life_mends sleep crossing",
+    "members": "members hub hub_recovery crossing",
     "shares": "members hub_recovery", "sleep": "sleep ppk", "streams": "hub streams life_streams",
     "traffic": "life_streams members life", "tunnel": "hub tunnel_settings tunnel ppk managers",
 }  # fmt: skip
