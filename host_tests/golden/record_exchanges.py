@@ -3,7 +3,6 @@
 What it writes is looked at before it is committed: these files say what the library has to do, not what it does.
 """
 
-import ipaddress
 import json
 
 from library.attempt import GATEWAY, PSK, Attempt
@@ -12,6 +11,7 @@ from library.scripted_gateway import Gateway, chain, notify
 from golden import record_accepted
 from golden.exchange_files import FOLDER
 from golden.random_octets import Random
+from golden.record_accepted import networks
 
 PPK = "sensor-7.ppk", b"of no value, but 32 octets long or more"
 LONG = bytes(range(100))
@@ -90,15 +90,6 @@ def record(name, rules, gateway=None, policy=None, contact=False, begins=0, lost
         made.tick()
         made.step()
     child = made.initiator.child
-
-    def networks(selectors):
-        return [
-            str(network)
-            for i in range(0, len(selectors), 13)
-            for network in ipaddress.summarize_address_range(
-                ipaddress.ip_address(selectors[i + 5 : i + 9]), ipaddress.ip_address(selectors[i + 9 : i + 13])
-            )
-        ]
 
     outcome = {"failed": made.initiator.reason.partition(":")[0]}
     if child:

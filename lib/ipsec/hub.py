@@ -26,7 +26,7 @@ from ikev2.spi_table import SpiTable
 from ikev2.wire import PORT, PORT_NAT
 from inside.stack import OVERHEAD, Stack
 from inside.stack import Socket as Queue
-from inside.udp import Socket, octets_of
+from inside.udp import Socket, octets_of, text_of
 from portable import const
 
 from .esp import ROOM
@@ -117,7 +117,7 @@ class Hub:
     @property
     def inside(self):
         """Our address inside, as text."""
-        return _text(self.stack.address)
+        return text_of(self.stack.address)
 
     def peer(self, host):
         """Id of the peer with that address inside; "" if it is nobody's who is there."""
@@ -127,7 +127,7 @@ class Hub:
     def addresses(self):
         """{id: address inside} of the peers that are there."""
         members = self.members.members
-        return {id: _text(members[id].current.child.remote[5:9]) for id in members if members[id].current}
+        return {id: text_of(members[id].current.child.remote[5:9]) for id in members if members[id].current}
 
     def event(self):
         """The oldest of (word, id, text) that nobody has read: up, down, refused; or None."""
@@ -215,7 +215,3 @@ class Hub:
 
     def _changed(self):
         self._news.set()
-
-
-def _text(octets):
-    return "%d.%d.%d.%d" % tuple(octets)

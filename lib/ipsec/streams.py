@@ -14,7 +14,7 @@ from errno import EHOSTUNREACH
 
 from ikev2.net.sockets import sleep_ms, ticks_ms
 from inside.ipv4 import head, put16
-from inside.udp import is_name, octets_of
+from inside.udp import is_name, octets_of, text_of
 from portable import const, elapsed
 
 from .spd import within
@@ -24,12 +24,6 @@ _SYN = const(24)  # octets of a packet, up to its ports
 _PHASE = const(14)  # as tcp_connection has it
 _TIME_WAIT = const(4)
 _LOOK_MS = const(20)
-
-
-def _text(octets):
-    return "%d.%d.%d.%d" % tuple(octets)
-
-
 _SETTINGS = (b"", 8, 2720)
 
 
@@ -55,7 +49,7 @@ class Streams:
 
     async def resolve(self, host):
         """The IPv4 address of a name, as text; OSError if it has none. Numbers are themselves."""
-        return _text(await self._look_up(host))
+        return text_of(await self._look_up(host))
 
     async def open_connection(self, host, port, ssl=None, server_hostname=None, **_):
         """(reader, writer) to a host, or name, inside the tunnel; `ssl`: an SSLContext, or True (W3).
@@ -171,7 +165,7 @@ class Streams:
         child = self._tunnel.child
         if within(packet, 0, _SYN, child.inside, child.remote) < 0:
             connection.abort(ticks_ms())
-            raise OSError(EHOSTUNREACH, "no route to %s: the gateway's traffic selectors leave it out" % _text(host))
+            raise OSError(EHOSTUNREACH, "no route to %s: the gateway's traffic selectors leave it out" % text_of(host))
         return connection
 
     def listen(self, port, backlog=3):
@@ -211,4 +205,4 @@ class Streams:
         return names.lookup(host, self._servers or stack.servers, ticks_ms(), int(time.time()))
 
     def _ask(self, port, octets, host):
-        self.send(port, octets, (_text(host), 53))
+        self.send(port, octets, (text_of(host), 53))
