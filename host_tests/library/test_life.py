@@ -1,4 +1,4 @@
-"""The life of a tunnel in a simulated world (ENDPOINT.md K1 to K11, N2, N11, N14, N15): nothing sleeps, no sockets."""
+"""The life of a tunnel in a simulated world (RULES.md K1 to K11, N2, N11, N14, N15): nothing sleeps, no sockets."""
 
 import itertools
 

@@ -340,6 +340,16 @@ def test_sack_that_the_peer_sends():
             assert [(said.seq, len(said.data)) for said in sent[:1]] == [(1, 1360)]
 
 
+@pytest.mark.parametrize(("left", "again"), [(1, []), (2, [(1, 1)])])
+def test_sack_begins_behind_what_is_missing(left, again):
+    """V3: one that begins with it says nothing; of what it leaves out, one octet even, one duplicate is enough."""
+    peer = Peer(buffer=2720)
+    peer.opens(SACK, window=60000).write(bytes(2720))
+    assert len(peer.outgoing()) == 2
+    block = (("SAck", ((peer.start + left) % 2**32, (peer.start + 2721) % 2**32)),)
+    assert [(said.seq, len(said.data)) for said in peer.says(ack=1, options=block, window=60000)] == again
+
+
 # V4, V5: receiving
 
 
