@@ -1,7 +1,7 @@
 """Deep sleep: the table of SAs stays in RTC memory, and a tunnel if its keys may, so that both go on after waking.
 
 RTC memory holds 2,048 octets and outlives deep sleep, not power loss. What it keeps is good for one waking: it is read
-and cleared when this firmware is imported, before anything can be sent or go wrong (ENDPOINT.md Z2).
+and cleared when this firmware is imported, before anything can be sent or go wrong (RULES.md Z2).
 """
 
 import hashlib
