@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import jsonschema
+from tools import kept
 
 FOLDER = Path(__file__).parent / "vectors"
 SCHEMA = json.loads(Path(__file__).with_name("vectors.schema.json").read_text())
@@ -207,5 +208,6 @@ def paths(names=()):
 
 @cache
 def all_cases():
-    """Every case of the repository."""
-    return [case for path in paths() for case in read(path)]
+    """Every case of the repository, which are checked once."""
+    of = SCHEMA, Path(__file__).read_text(), [(path.name, path.read_text()) for path in paths()]
+    return json.loads(kept(lambda: json.dumps([case for path in paths() for case in read(path)]).encode(), of))
