@@ -16,3 +16,6 @@ void board_poll(void);
 // The clock goes on through deep sleep and reset.
 unsigned long long board_before_ns(void);
 #define BOARD_BEFORE_NS board_before_ns()
+
+// Modules of an image have dozens of names: their tables begin with room for as many, and grow less often.
+#define MICROPY_MODULE_DICT_SIZE (32)

@@ -1,5 +1,7 @@
 #include "../QEMU_MPS2/mpconfigboard.h"
 
+#undef MICROPY_MODULE_DICT_SIZE  // as a stock firmware
+
 // As the ESP32 port: the GC heap grows by blocks of the pool, machine code lies in the pool.
 #define MICROPY_GC_SPLIT_HEAP (1)
 #define MICROPY_GC_SPLIT_HEAP_AUTO (1)

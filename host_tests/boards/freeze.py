@@ -11,9 +11,12 @@ import json
 
 from tools import ROOT, kept, library
 
-from boards import join
+from boards import join, scopes
 
 FOLDER = ROOT / "build/frozen"
+_BUILTINS = set("len int bytes type bytearray property max min".split())
+_METHODS = 4  # of a class for which it pays
+_SMALL = {"ikev2_core"}  # where flash counts more than the wake
 _UDP = ["ikev2.net.addresses", "ikev2.net.sockets", "ikev2.net.udp"]
 _TUNNEL = ["ipsec.tunnel", "ipsec", "ikev2_tunnel"]
 # {file: modules}. What a machine without sockets has, too, is apart from what needs them.
@@ -21,7 +24,7 @@ PARTS = {
     "ikev2_core": [name for name in join.PARTS["ikev2_core"] if name not in ("ikev2_words", "ikev2_late", *_UDP)],
     "ikev2_udp": _UDP,
     "ikev2_main": join.PARTS["ikev2_main"],
-    "ikev2_config": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
+    "ikev2_json": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
     "ipsec_core": [*(name for name in join.PARTS["ipsec"] if name not in _TUNNEL), "ipsec.sleep", "ikev2.sa.reasons"],
     "ipsec_sockets": ["ipsec.tunnel"],
     "inside_streams": ["inside.tcp_segment", "inside.tcp_receiving", "inside.tcp_sending", "inside.tcp_connection",
@@ -30,6 +33,8 @@ PARTS = {
                       "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.rekey", "ikev2.crypto.known",
                       "ikev2.crypto.slices", "ikev2.crypto.x25519"],
 }  # fmt: skip
+# Who looks for a file goes through all names; for a folder, to the first that is in it.
+_FIRST = ("ikev2_memory", "ikev2_tunnel", *PARTS)
 
 
 def _at_once(body):
@@ -44,6 +49,97 @@ def _at_once(body):
             first[statement.module] = statement
         found.append(statement)
     return found
+
+
+class _Renamed(scopes.Scoped):
+    """Other names for what a class binds, in its own statements."""
+
+    def __init__(self, names):
+        self._names = names
+        self._depth = 0
+
+    def enter(self, node):
+        self._depth += 1
+
+    def leave(self, node):
+        self._depth -= 1
+        if not self._depth and isinstance(node, scopes.NAMED):
+            node.name = self._names.get(node.name, node.name)
+
+    def visit_Name(self, node):
+        if not self._depth:
+            node.id = self._names.get(node.id, node.id)
+        return node
+
+
+def _used_inside(part):
+    """Names that a statement of a class uses and may have from around."""
+    functions = ast.FunctionDef | ast.AsyncFunctionDef
+    return {name.id for name in ast.walk(part) if isinstance(name, ast.Name)} - (
+        scopes.bound(part) if isinstance(part, functions) else set()
+    )
+
+
+def _is_simple(node):
+    """True for a class of functions and values, each bound once and no value by a name that it has itself."""
+    parts = ast.FunctionDef | ast.AsyncFunctionDef | ast.Assign
+    bound = [name for part in node.body for name in scopes.stored(part)]
+    return (
+        all(isinstance(part, parts) for part in node.body)
+        and len(set(bound)) == len(bound) == len(node.body) >= _METHODS
+        and not any(isinstance(part, ast.Assign) and set(scopes.stored(part)) & _used_inside(part.value)
+                    for part in node.body)
+        and not (node.decorator_list or node.keywords or "super" in ast.unparse(node))
+    )  # fmt: skip
+
+
+def _of_known_size(node):
+    """A class made of a dictionary that has room for all from the beginning, since one that grows is moved each time.
+
+    A dictionary has room for as many pairs as are written. A name that is not in a full one is looked for everywhere:
+    some are written twice.
+    """
+    bound = [name for part in node.body for name in scopes.stored(part)]
+    functions = [part for part in node.body if not isinstance(part, ast.Assign)]
+    taken = set().union(*map(_used_inside, functions)) | {node.name}
+    names = {name: f"{name}_" for name in bound if name in taken}
+    body = [_Renamed(names).visit(part) for part in node.body]
+    keys = bound + bound[:1] * (len(bound) * 2 // 5)
+    values = [ast.Name(names.get(name, name), ast.Load()) for name in keys]
+    bases = ast.Tuple(node.bases, ast.Load())
+    pairs = ast.Dict([ast.Constant(name) for name in keys], values)
+    made = ast.Call(ast.Name("type", ast.Load()), [ast.Constant(node.name), bases, pairs], [])
+    nothing = ast.arguments([], [], None, [], [], None, [])
+    return [
+        ast.FunctionDef(node.name, nothing, [*body, ast.Return(made)], []),
+        ast.Assign([ast.Name(node.name, ast.Store())], ast.Call(ast.Name(node.name, ast.Load()), [], [])),
+    ]
+
+
+def _classes_of_known_size(body):
+    """The statements of a file with them."""
+    for statement in body:
+        if isinstance(statement, ast.ClassDef) and _is_simple(statement):
+            yield from _of_known_size(statement)
+        else:
+            yield statement
+
+
+def _builtins(bodies, first):
+    """Builtins that a file uses are in its own table: a look-up goes through all of it before it goes on to them."""
+    used = {
+        file: {node.id for part in body for node in ast.walk(part) if isinstance(node, ast.Name)} & _BUILTINS
+        for file, body in bodies.items()
+    }  # fmt: skip
+    every = sorted(set().union(*used.values()))
+    bodies[first + ".py"][:0] = [
+        ast.Assign([ast.Name(name, ast.Store())], ast.Name(name, ast.Load())) for name in every
+    ]
+    for file, body in bodies.items():
+        for statement in body:
+            if isinstance(statement, ast.ImportFrom) and statement.module == first:
+                statement.names += [ast.alias(name) for name in sorted(used[file])]
+                break
 
 
 def _is_public(name):
@@ -64,6 +160,9 @@ class Frozen(join.Library):
 
     def bodies(self):
         found = {file: _at_once(body) for file, body in super().bodies().items()}
+        for file in set(PARTS) - _SMALL:
+            found[f"{file}.py"] = list(_classes_of_known_size(found[f"{file}.py"]))
+        _builtins({f"{file}.py": found[f"{file}.py"] for file in PARTS}, "ikev2_core")
         for module in self.modules.values():
             if module.name not in PARTS:
                 added = self._again(module) if module.file == module.name else self._of_its_file(module)
@@ -118,7 +217,7 @@ def _texts(sources):
     found = {}
     for file, text in join.unparsed(made.bodies()).items():
         name = file.removesuffix(".py")
-        package = name in made.modules and made.modules[name].package
+        package = name in _FIRST or (name in made.modules and made.modules[name].package)
         found[name.replace(".", "/") + ("/__init__.py" if package else ".py")] = text
     return found
 
@@ -131,5 +230,5 @@ def write(folder=FOLDER):
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
-    first = [f"{file}.py" for file in PARTS]
+    first = [f"{file}/__init__.py" for file in _FIRST]
     return first + sorted(set(found) - set(first))

@@ -1,5 +1,6 @@
 """What is frozen: every module is there by its name and has what it had, and what is joined is there once."""
 
+import ast
 import json
 import os
 import subprocess
@@ -64,8 +65,9 @@ def test_a_thing_is_there_once(folder):
 def test_what_has_changed_is_written(tmp_path):
     folder = tmp_path
     paths = freeze.write(folder)
-    assert paths[: len(freeze.PARTS)] == [f"{file}.py" for file in freeze.PARTS] and len(set(paths)) == len(paths)
-    one = folder / "ikev2_core.py"
+    first = sorted(f"{file}/__init__.py" for file in ("ikev2_memory", "ikev2_tunnel", *freeze.PARTS))
+    assert sorted(paths[: len(first)]) == first and len(set(paths)) == len(paths)
+    one = folder / "ikev2_core/__init__.py"
     before = one.stat().st_mtime_ns
     (folder / "portable.py").write_text("of another time")
     freeze.write(folder)
@@ -76,3 +78,55 @@ def test_no_file_of_the_image_has_the_symbols_of_another(folder):
     """MicroPython's tool calls a/b.py and a_b.py the same."""
     symbols = [path.removesuffix(".py").replace("/", "_") for path in freeze.texts()]
     assert len(set(symbols)) == len(symbols)
+
+
+def test_builtins_are_in_the_table_of_a_file(folder):
+    code = "import ikev2_core, ipsec_core, json\nprint(json.dumps([dir(ikev2_core), dir(ipsec_core)]))"
+    for names in json.loads(run(folder, code)):
+        assert {"len", "bytes", "property"} <= set(names)
+
+
+_CLASS = """
+limit = 3
+def again(n):
+    return n + 1
+class Thing(Base):
+    limit = 7
+    size = 2
+    def __init__(self, n=size):
+        self.n = n
+    @property
+    def value(self):
+        return self.n
+    @value.setter
+    def its(self, n):
+        self.n = n
+    def again(self, limit=limit):
+        size = again(limit)
+        return size, [again(value) for value in (1,)]
+    async def wait(self):
+        return limit
+"""
+_SAID = """
+one = Thing()
+one.its = one.value + 1
+try:
+    one.wait().send(None)
+except StopIteration as error:
+    waited = error.value
+names = sorted(name for name in dir(Thing) if name[0] != "_")
+print((one.n, one.again(), one.limit, waited, isinstance(one, Base), names) == (3, (8, [2]), 7, 3, True, %r))
+"""
+
+
+def test_a_class_of_known_size_is_the_same_class(tmp_path):
+    """Its methods see the file's names and not each other, its values and decorators see those of the class."""
+    names = ["again", "its", "limit", "size", "value", "wait"]
+    body = list(freeze._classes_of_known_size(ast.parse(_CLASS).body))
+    text = join.unparsed({"one": body})["one"]
+    assert "class Thing" not in text and "type('Thing', (Base,), " in text
+    for code in (_CLASS, text):
+        assert run(tmp_path, "class Base:\n    pass\n" + code + _SAID % names) == "True\n"
+    for others in ("    x = x\n", "    if limit:\n        y = 1\n", "    def again(self): pass\n"):
+        body = ast.parse(_CLASS + others).body
+        assert list(freeze._classes_of_known_size(body)) == body

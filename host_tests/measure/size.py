@@ -129,7 +129,7 @@ def frozen(paths):
     """The files of the image that have these modules, paths below lib, and their names."""
     parts = {module: file for file, modules in freeze.PARTS.items() for module in modules}
     modules = [(path.removesuffix(".py"), mip.module_name(path)) for path in paths]
-    return {name for name, _ in modules} | {parts[module] for _, module in modules if module in parts}
+    return {name for name, _ in modules} | {parts[module] + "/__init__" for _, module in modules if module in parts}
 
 
 def ram():

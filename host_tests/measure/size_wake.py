@@ -72,7 +72,7 @@ for name in ORDER:
     spent.append((name, diff(ticks(), begun)))
 import sys, ikev2_main
 there = sys.modules
-timed(there["ikev2_config"], "read")
+timed(there["ikev2_json"], "read")
 timed(ikev2_main, "_prepare")
 timed(there["ikev2_tunnel"], "made_ikev2_tunnel")
 timed(there["ipsec_sockets"].Tunnel, "wake")
@@ -95,7 +95,7 @@ WHY = {
     "ikev2_udp": "sockets and addresses",
     "ikev2_sleep": "what RTC memory kept",
     "ikev2_main": "a board's life, its network",
-    "ikev2_config": "reads ikev2.json",
+    "ikev2_json": "reads ikev2.json",
     "ipsec_core": "IKE SA, ESP, ciphers, inside",
     "ipsec_sockets": "the tunnel's API",
     "ikev2_tunnel": "the tunnel of ikev2.json",
