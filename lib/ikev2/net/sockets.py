@@ -70,6 +70,17 @@ if sys.implementation.name == "micropython":
     def unwatch(sock):
         """Nobody waits for this socket: its task is gone."""
 
+    def tell_destination(sock, via, ipv6):
+        """The platform does not tell where a datagram was sent to."""
+
+    def read(sock, size):
+        """(datagram, address); for `arrived`."""
+        return sock.recvfrom(size)
+
+    def arrived(got):
+        """Nothing is known of where an answer should leave from."""
+        return ()
+
 else:
 
     def ticks_ms():
@@ -132,6 +143,34 @@ else:
         except (RuntimeError, ValueError):
             pass  # the loop has gone, or the socket is closed
 
+    def tell_destination(sock, via, ipv6):
+        """Ask for where each datagram was sent to, where the platform tells."""
+        if hasattr(sock, "recvmsg"):
+            if sys.platform == "linux" and (via > AH or not ipv6):
+                sock.setsockopt(_IPPROTO_IP, _IP_PKTINFO, 1)
+            if ipv6:
+                sock.setsockopt(_IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+    def read(sock, size):
+        """(datagram, address), or (datagram, ancillary data, flags, address); for `arrived`."""
+        return sock.recvmsg(size, _ANCILLARY) if hasattr(sock, "recvmsg") else sock.recvfrom(size)
+
+    def arrived(got):
+        """What sendmsg needs to answer from the address a datagram was sent to; None: that was none of ours (S2.4).
+
+        Empty where the platform does not tell. A broadcast or multicast has another destination than the local address.
+        """
+        if len(got) == 2:
+            return ()
+        for level, kind, info in got[1]:
+            if level == _IPPROTO_IP and kind == _IP_PKTINFO:  # interface, local address, destination
+                return [(level, kind, bytes(4) + info[4:8] + bytes(4))] if info[4:8] == info[8:12] else None
+            if level == _IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and info[:12] != MAPPED:  # destination, interface
+                if info[0] == 0xFF:
+                    return None
+                return [(level, kind, info if link_local(info) else info[:16] + bytes(4))]
+        return ()
+
 
 def open_socket(via, host, port):
     """(socket, its address octets): UDP at that port for 500 and 4500, a raw one for 50 and 51."""
@@ -145,11 +184,7 @@ def open_socket(via, host, port):
             sock.bind(address)
         elif any(own):
             _bind_raw(sock, address)
-        if hasattr(sock, "recvmsg"):
-            if sys.platform == "linux" and (via > AH or not ipv6):
-                sock.setsockopt(_IPPROTO_IP, _IP_PKTINFO, 1)
-            if ipv6:
-                sock.setsockopt(_IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        tell_destination(sock, via, ipv6)
         sock.setblocking(False)
     except Exception:
         sock.close()
@@ -164,34 +199,12 @@ def _bind_raw(sock, address):
         pass  # MicroPython on lwIP cannot: sent_to() says what is ours
 
 
-def read(sock, size):
-    """(datagram, address), or (datagram, ancillary data, flags, address); for `arrived`."""
-    return sock.recvmsg(size, _ANCILLARY) if hasattr(sock, "recvmsg") else sock.recvfrom(size)
-
-
 def clear_end(sock):
     """Let a UDP socket that an empty datagram has closed on an ESP32 read on; nothing elsewhere."""
     try:
         sock.listen(0)
     except (OSError, AttributeError):
         pass
-
-
-def arrived(got):
-    """What sendmsg needs to answer from the address that a datagram was sent to; None if it was none of ours (S2.4).
-
-    Empty where the platform does not tell. A broadcast or multicast has a destination that is not the local address.
-    """
-    if len(got) == 2:
-        return ()
-    for level, kind, info in got[1]:
-        if level == _IPPROTO_IP and kind == _IP_PKTINFO:  # interface, local address, destination
-            return [(level, kind, bytes(4) + info[4:8] + bytes(4))] if info[4:8] == info[8:12] else None
-        if level == _IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO and info[:12] != MAPPED:  # destination, interface
-            if info[0] == 0xFF:
-                return None
-            return [(level, kind, info if link_local(info) else info[:16] + bytes(4))]
-    return ()
 
 
 def sent_to(packet, own):
