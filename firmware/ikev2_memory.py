@@ -31,7 +31,7 @@ _THRESHOLD = 4096  # octets that are allocated between two collections
 MAKING = ("ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2.initial.initiator", "ikev2.sa.rekey",
           "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.reasons", "ikev2.crypto.known", "ikev2.crypto.x25519",
           "ikev2.crypto.modp2048", "ikev2.crypto.slices", "ikev2_add", "ipsec_try", "ipsec_ts",
-          "ipsec_make", "ipsec_ask", "ipsec_tell", "ikev2_tell", "ipsec_rare", "ipsec_conn")  # fmt: skip
+          "ipsec_make", "ipsec_ask", "ipsec_algs", "ipsec_tell", "ikev2_tell", "ipsec_rare", "ipsec_conn")  # fmt: skip
 CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ikev2_new", "ipsec_new",
                  "ikev2_tell")  # fmt: skip
 

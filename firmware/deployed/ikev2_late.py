@@ -1,15 +1,17 @@
 """Modules of a deployed library that are loaded where they are used, and are not to stay."""
 
+import gc
 import sys
 
-_KEPT = 2
-_recent = []
+_recent = ""
 
 
 def late(name):
-    """That module; the last ones stay loaded, since what asks for one often asks twice."""
-    if name not in _recent:
-        while len(_recent) >= _KEPT:
-            sys.modules.pop(_recent.pop(0), None)
-        _recent.append(name)
+    """That module; the last one stays loaded, since what asks for one often asks twice."""
+    global _recent
+    if name != _recent:
+        sys.modules.pop(_recent, None)
+        _recent = name
+        if getattr(gc, "threshold", int)() > 0:  # the heap is small (ikev2_memory)
+            gc.collect()
     return __import__(name)

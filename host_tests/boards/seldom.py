@@ -55,11 +55,13 @@ SELDOM = {
         "ipsec.esp": ["ChildSa.__init__"],
     },
     "ipsec_ask": {
+        "ikev2.sa.payloads": ["bodies"],
+        "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown"],
+    },
+    "ipsec_algs": {
         "ikev2.sa.policy": ["CIPHERS"],
         "ikev2.crypto": ["key_size", "integrity_size", "cipher", "_class", "group"],
-        "ikev2.sa.payloads": ["bodies"],
         "ikev2.sa.sk": ["protection", "Protection.__init__"],
-        "ikev2.sa.informational": ["answer_informational", "_remove_child", "_disown"],
     },
     "ikev2_tell": {
         "inside.tcp": ["Tcp.lines"],

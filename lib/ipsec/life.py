@@ -120,11 +120,11 @@ class Life:
     @property
     def reason(self):
         """Why the last attempt failed or the tunnel went down, in words; "" for no reason."""
-        if isinstance(self._why, str):
-            return self._why
-        from ikev2.sa.reasons import reason
+        if self._why and not isinstance(self._why, str):
+            from ikev2.sa.reasons import reason
 
-        return reason(self._why) if self._why else ""
+            self._why = reason(self._why)
+        return self._why or ""
 
     @property
     def word(self):

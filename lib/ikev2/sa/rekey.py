@@ -51,7 +51,7 @@ class PendingRekey:
 
     replaces = -1  # slot of the Child SA; -1: it is the first, or the IKE SA
     inside = remote = b""  # selectors of the Child SA that is made; none: it is an IKE SA
-    dh = None  # the key exchange, if there is one
+    dh = None  # the key exchange, if there is one, until it has come to its end
     our_value = b""
     _peer_value = b""
 
@@ -79,7 +79,7 @@ class PendingRekey:
         """(type of the first payload, payloads, False) of the response: our SPI, our nonce, our public value."""
         sa = offer(protocol, spi, (self.cipher,), (self.group,) if self.group else (), self.number)
         parts = [(SA, sa), (NONCE, nonce)]
-        if self.dh:
+        if self.our_value:
             parts.append((KE, struct.pack(">HH", self.group, 0) + self.our_value))
         parts.extend(more)
         return chained(parts) + (False,)
@@ -152,6 +152,7 @@ class Rekeying:
     def _finish(self, ike, pending):
         """The answer, once there is the shared secret."""
         secret = pending.dh.value if pending.dh else b""
+        pending.dh = None  # what has made it takes room
         if secret is None:
             return refuse(INVALID_SYNTAX)
         return (self._make_child if pending.inside else self._make_ike)(ike, pending, secret)
