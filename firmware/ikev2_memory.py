@@ -6,6 +6,7 @@ rather than full. Imported before everything else.
 """
 
 import gc
+import os
 import sys
 
 
@@ -35,8 +36,10 @@ MAKING = ("ikev2.initial", "ikev2.initial.sa_init", "ikev2.initial.auth", "ikev2
 CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ikev2_new", "ipsec_new",
                  "ikev2_tell")  # fmt: skip
 
-# Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others.
-_GROWTH = 76000
+# Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others. It
+# cannot grow by little later on: MicroPython takes all that is there, unless the heap is smaller than that.
+_GROWTH = 59800
+_WITH_STREAMS = 76000
 _AT_MOST = 200000  # who has more, PSRAM for instance, need not care
 _KEPT = 50
 
@@ -48,12 +51,13 @@ def _grown():
     """
     if not hasattr(esp32, "idf_heap_info") or not __file__.startswith("/lib/"):
         return None  # the heap is all there is, or the code is not in it
-    if not _GROWTH < sum([region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _AT_MOST:
+    growth = _WITH_STREAMS if "ipsec_tcp.mpy" in os.listdir("/lib") else _GROWTH
+    if not growth < sum([region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _AT_MOST:
         return None
     gc.threshold(_THRESHOLD)
     gc.collect()
     try:
-        block = [None] * (_GROWTH // 4)
+        block = [None] * (growth // 4)
     except MemoryError:
         return None
     del block[_KEPT:]

@@ -17,7 +17,8 @@ from boards import board_files
 
 _PSK = "of no value, but long enough"
 _SERVER = "10.77.0.1", 7
-_TUNNEL = {"gateway": PEER, "id": "sensor-7", "psk": _PSK, "remote": ["10.77.0.0/24"]}
+_TUNNEL = {"gateway": PEER, "id": "sensor-7", "psk": _PSK, "remote": ["10.77.0.0/24"], "connections": 0}
+STREAMS = {"connections": 8}
 _OPEN = {"answers_per_s": 1000, "burst": 1000, "per_source_ms": 0}
 _PROGRAM_OCTETS = 10240  # beside its code
 # Prints what is measured, in a user's main.py.
@@ -154,6 +155,16 @@ class Scene:
             self._look()
         assert self.gateway.said[-1].endswith("done"), self.gateway.said
 
+    def rekey(self, group):
+        """The gateway rekeys the Child SA, without and with that group, and the IKE SA."""
+        (sa,) = self.gateway.sas
+        for number in (0, group):
+            old = sa.children[-1]
+            self.ask(self.gateway.rekey_child(sa, group=number))
+            self.ask(self.gateway.delete_child(sa, old))
+        self.ask(self.gateway.rekey_ike(sa, group=group))
+        self.ask(self.gateway.delete(sa))
+
     def until(self, pattern, seconds=600):
         """The match of a line that the board prints; what it has printed meanwhile is in `said`."""
         end = time.monotonic() + seconds  # only of what would last for ever
@@ -189,13 +200,7 @@ def life():
         device.until("not yet: .*AUTHENTICATION_FAILED")
         gateway.psk = psk
         yield "tunnel up after an attempt that failed", *device.row("tunnel up")
-        (sa,) = gateway.sas
-        for group in (0, 31):
-            old = sa.children[-1]
-            device.ask(gateway.rekey_child(sa, group=group))
-            device.ask(gateway.delete_child(sa, old))
-        device.ask(gateway.rekey_ike(sa))
-        device.ask(gateway.delete(sa))
+        device.rekey(31)
         yield "after rekeys", *device.row(".*0 datagrams")
         device.ask(gateway.delete(gateway.sas[-1]))
         device.until("tunnel up, ")
@@ -203,21 +208,23 @@ def life():
         yield "after 1,000 datagrams", *device.row(r"\d+000 datagrams")
 
 
+def modp2048():
+    """(live, free, lowest) of a tunnel made and rekeyed with that group."""
+    with scene(config={"groups": [14]}) as device:
+        device.row("tunnel up")
+        device.rekey(14)
+        return device.row(".*0 datagrams")
+
+
 def stream(buffer):
     """(step, live, free, lowest) of a tunnel and a connection with such buffers, outliving rekeys and a new one."""
     host = FarHost(bytes(map(int, _SERVER[0].split("."))))
-    with scene(program=_TALKER, config={"stream_buffer": buffer}, host=host) as device:
+    with scene(program=_TALKER, config={**STREAMS, "stream_buffer": buffer}, host=host) as device:
         gateway = device.gateway
         yield "tunnel up", *device.row("tunnel up")
         device.row("20 readings")
         yield "after 40 readings", *device.row("40 readings")
-        (sa,) = gateway.sas
-        for group in (0, 31):
-            old = sa.children[-1]
-            device.ask(gateway.rekey_child(sa, group=group))
-            device.ask(gateway.delete_child(sa, old))
-        device.ask(gateway.rekey_ike(sa))
-        device.ask(gateway.delete(sa))
+        device.rekey(31)
         yield "after rekeys", *device.row(r"\d+ readings")
         device.ask(gateway.delete(gateway.sas[-1]))
         device.until("tunnel up, ")
@@ -262,6 +269,8 @@ def rows():
     with scene() as device:
         yield "tunnel up", *device.row("tunnel up")
         yield "after 100 datagrams", *device.row("100 datagrams")
+    with scene(config=STREAMS) as device:
+        yield "tunnel up, TCP configured", *device.row("tunnel up")
 
 
 def bare(board):

@@ -13,6 +13,11 @@ def test_rekeys_a_failed_attempt_and_a_thousand_datagrams():
     assert steps["after 1,000 datagrams"][0] <= 98000 * MARGIN
 
 
+def test_rekeys_with_modp_2048():
+    live, free, lowest = size_small.modp2048()
+    assert min(free, lowest) >= 12 * 1024 and live <= 105000 * MARGIN
+
+
 def test_renewal():
     live, free, lowest = size_small.renewal()
     assert min(free, lowest) >= 12 * 1024 and live <= 110000
@@ -51,7 +56,7 @@ async def program():
     await asyncio.sleep(60)
 ikev2_main.run(program())
 """
-    with size_small.scene(program=program) as device:
+    with size_small.scene(program=program, config=size_small.STREAMS) as device:
         device.until(r"datagrams are lost: no room, \d+ octets free")
 
 
