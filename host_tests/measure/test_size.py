@@ -100,9 +100,11 @@ def test_section_1_5_in_a_stock_esp32s_memory(measured):
 
 
 def test_a_tunnel_beside_a_program_of_10_kb_in_a_stock_esp32s_memory(measured):
-    """It comes up, carries datagrams, and the network keeps room in what they share."""
+    """It comes up, carries datagrams, and the network keeps room in what they share; less of it with TCP."""
+    _, free, lowest = small(measured, "tunnel up, TCP configured")
+    assert min(free, lowest) >= 12 * 1024
     for step in ("tunnel up", "after 100 datagrams"):
         _, free, lowest = small(measured, step)
-        assert min(free, lowest) >= 12 * 1024, step
+        assert free >= 30 * 1024 and lowest >= 28 * 1024, step
     live, _, _ = small(measured, "after 100 datagrams")
-    assert 90000 < live <= 95500 * SMALL_MARGIN
+    assert 85000 < live <= 93000 * SMALL_MARGIN
