@@ -28,7 +28,7 @@ PARTS = {
     "ipsec_core": [*(name for name in join.PARTS["ipsec"] if name not in _TUNNEL), "ipsec.sleep", "ikev2.sa.reasons"],
     "ipsec_sockets": ["ipsec.tunnel"],
     "inside_streams": ["inside.tcp_segment", "inside.tcp_receiving", "inside.tcp_sending", "inside.tcp_connection",
-                       "inside.tcp", "inside.stream"],
+                       "inside.tcp", "inside.stream", "ipsec.streams"],
     "ikev2_attempt": ["ikev2.initial", "ikev2.initial.initiator", "ikev2.initial.sa_init", "ikev2.initial.auth",
                       "ikev2.sa.proposals", "ikev2.sa.keys", "ikev2.sa.rekey", "ikev2.crypto.known",
                       "ikev2.crypto.slices", "ikev2.crypto.x25519"],
