@@ -37,13 +37,13 @@ class World:
 
     def __init__(self, monkeypatch):
         self.now = 0
-        monkeypatch.setattr(streams_module, "ticks_ms", lambda: self.now)
         monkeypatch.setattr(streams_module, "within", lambda *_: 0)
         self.ends = []
         for address in (HERE, THERE):
             tunnel = _Tunnel(address)
             Tcp(tunnel.stack, tunnel.random).changed = tunnel.wake
             self.ends.append(Streams(tunnel, (b"", 8, 2720)))
+            self.ends[-1].ticks = lambda: self.now
         self.errors = []
 
     def _tried(self, what, *arguments):

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-from ipsec import streams
 from tools import HERE, device_environment, micropython
 
 from library.far_host import FarHost
@@ -169,7 +168,7 @@ def test_streams_that_rest_are_not_waited_for_z6(monkeypatch):
         async def never(ms):
             raise AssertionError("nothing is owed")
 
-        monkeypatch.setattr(streams, "sleep_ms", never)
+        monkeypatch.setattr("ikev2.net.sockets.sleep_ms", never)
         await ours.settle(60000)
         assert connection.established
         connection.write(b"owed")

@@ -12,7 +12,6 @@ import asyncio
 import time
 from errno import EHOSTUNREACH
 
-from ikev2.net.sockets import sleep_ms, ticks_ms
 from inside.ipv4 import head, put16
 from inside.udp import is_name, octets_of, text_of
 from portable import const, elapsed
@@ -39,6 +38,8 @@ class Streams:
     """Of a tunnel; `settings` are the name servers, how many connections, octets of their buffers each way (W6)."""
 
     def __init__(self, tunnel, settings):
+        from ikev2.net.sockets import ticks_ms  # not every machine has sockets
+
         self.ticks = ticks_ms
         self.stack = tunnel.stack
         self.send = tunnel.send
@@ -61,7 +62,7 @@ class Streams:
         connection = self.connect(await self._look_up(host), port)
         opened = False
         try:
-            stream = Stream(connection, ticks_ms)
+            stream = Stream(connection, self.ticks)
             await stream.connected()
             if ssl:
                 await stream.start_tls(ssl, server_hostname or host)
@@ -69,7 +70,7 @@ class Streams:
             opened = True
         finally:
             if not opened:
-                connection.abort(ticks_ms())
+                connection.abort(self.ticks())
         return both
 
     @property
@@ -82,7 +83,7 @@ class Streams:
         """A Server that calls callback(reader, writer) for each connection to that port. Its host is the tunnel's."""
         from inside.server import Server
 
-        return Server(self.listen(host if port is None else port, backlog), callback, ticks_ms, ssl)
+        return Server(self.listen(host if port is None else port, backlog), callback, self.ticks, ssl)
 
     # For programs that block (W4).
 
@@ -99,9 +100,9 @@ class Streams:
         tunnel = self._tunnel
         if tunnel.life.wanted:
             try:
-                tunnel.life.begin(blocking.resolve(tunnel.gateway) + tunnel.port, ticks_ms())
+                tunnel.life.begin(blocking.resolve(tunnel.gateway) + tunnel.port, self.ticks())
             except OSError as error:
-                tunnel.life.unresolved(str(error.args[-1]), ticks_ms())
+                tunnel.life.unresolved(str(error.args[-1]), self.ticks())
         blocking.serve(tunnel.udp, ms)
 
     def address(self, host):
@@ -111,8 +112,8 @@ class Streams:
         lookup = self._lookup(host)
         try:
             while not lookup.address:
-                self.serve(lookup.left(ticks_ms()))
-                lookup.step(ticks_ms(), int(time.time()))
+                self.serve(lookup.left(self.ticks()))
+                lookup.step(self.ticks(), int(time.time()))
             return lookup.address
         finally:
             lookup.close()
@@ -121,16 +122,18 @@ class Streams:
 
     async def settle(self, ms):
         """Let what is owed come to an end, for that long at most; then what cannot be kept is over."""
+        from ikev2.net.sockets import sleep_ms
+
         for stream in self.connections:
             if stream.tls:
                 stream.close()
-        began = ticks_ms()
+        began = self.ticks()
         tcp = self.tcp()
-        while elapsed(ticks_ms(), began) < ms:
+        while elapsed(self.ticks(), began) < ms:
             if not [one for one in tcp.connections if not one.idle and one.words[_PHASE] != _TIME_WAIT]:
                 break
             await sleep_ms(_LOOK_MS)
-        tcp.keep(ticks_ms())
+        tcp.keep(self.ticks())
         self._tunnel.udp.look()  # those that are not idle are reset, and that leaves before anything is kept
 
     def restore(self, octets):
@@ -138,9 +141,9 @@ class Streams:
         from inside.stream import Stream
 
         tcp = self.tcp()
-        tcp.restore(octets, ticks_ms())
+        tcp.restore(octets, self.ticks())
         for connection in tcp.connections:
-            Stream(connection, ticks_ms)
+            Stream(connection, self.ticks)
 
     # For both.
 
@@ -158,13 +161,13 @@ class Streams:
         """A connection to four octets, which is being opened; EHOSTUNREACH where no selector leads there (V1)."""
         self._tunnel._fits(0)
         packet = bytearray(_SYN)
-        connection = self.tcp().connect(host, port, ticks_ms(), local_port)
+        connection = self.tcp().connect(host, port, self.ticks(), local_port)
         head(packet, 0, _SYN, 0, _TCP, self.stack.address, host)
         put16(packet, _SYN - 4, connection.local_port)
         put16(packet, _SYN - 2, port)
         child = self._tunnel.child
         if within(packet, 0, _SYN, child.inside, child.remote) < 0:
-            connection.abort(ticks_ms())
+            connection.abort(self.ticks())
             raise OSError(EHOSTUNREACH, "no route to %s: the gateway's traffic selectors leave it out" % text_of(host))
         return connection
 
@@ -185,10 +188,10 @@ class Streams:
             while not lookup.address:
                 come.clear()
                 try:
-                    await asyncio.wait_for(come.wait(), lookup.left(ticks_ms()) / 1000)
+                    await asyncio.wait_for(come.wait(), lookup.left(self.ticks()) / 1000)
                 except asyncio.TimeoutError:
                     pass
-                lookup.step(ticks_ms(), int(time.time()))
+                lookup.step(self.ticks(), int(time.time()))
             return lookup.address
         finally:
             lookup.close()
@@ -202,7 +205,7 @@ class Streams:
         except AttributeError:
             known = stack.names = []
         names = Names(stack, self._tunnel.node.random, self._ask, known)
-        return names.lookup(host, self._servers or stack.servers, ticks_ms(), int(time.time()))
+        return names.lookup(host, self._servers or stack.servers, self.ticks(), int(time.time()))
 
     def _ask(self, port, octets, host):
         self.send(port, octets, (text_of(host), 53))
