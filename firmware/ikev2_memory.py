@@ -39,7 +39,7 @@ CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ik
 # Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others. It
 # cannot grow by little later on: MicroPython takes all that is there, unless the heap is smaller than that.
 _GROWTH = 59800
-_WITH_STREAMS = 76000
+_WITH_STREAMS = 75000
 _AT_MOST = 200000  # who has more, PSRAM for instance, need not care
 _KEPT = 50
 
@@ -66,7 +66,7 @@ def _grown():
     return block
 
 
-_anchor = _grown()
+scarce = _grown()  # true where RAM is
 
 
 def forget(names):
@@ -81,6 +81,6 @@ def forget(names):
 
 def drop(names):
     """Forget them where there is little RAM."""
-    if _anchor and [path for path in names if path in sys.modules]:
+    if scarce and [path for path in names if path in sys.modules]:
         forget(names)
         gc.collect()

@@ -125,15 +125,16 @@ class Machine:
         self._serial.serial.write(b"\x04")
 
     def console(self, until, seconds=60):
-        """What the board prints, up to and with `until`; the time limit only ends what would last for ever."""
+        """What the board prints, up to and with `until`; the time limit only ends what would last for ever.
+
+        Read where it arrives: pyserial drops what was printed before it opens a port.
+        """
         end = time.monotonic() + seconds
         while until not in self._printed:
             if time.monotonic() > end:
                 raise TimeoutError(self._printed.decode(errors="replace"))
-            if self._serial.serial.in_waiting:
-                self._printed += self._serial.serial.read(self._serial.serial.in_waiting)
-            else:
-                time.sleep(0.005)
+            if select.select([self._terminal], [], [], 0.005)[0]:
+                self._printed += os.read(self._terminal, 4096)
         said, _, self._printed = self._printed.partition(until)
         return (said + until).decode(errors="replace")
 

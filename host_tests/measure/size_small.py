@@ -216,10 +216,10 @@ def modp2048():
         return device.row(".*0 datagrams")
 
 
-def stream(buffer):
-    """(step, live, free, lowest) of a tunnel and a connection with such buffers, outliving rekeys and a new one."""
+def stream():
+    """(step, live, free, lowest) of a tunnel and a connection, which outlives rekeys and a new tunnel."""
     host = FarHost(bytes(map(int, _SERVER[0].split("."))))
-    with scene(program=_TALKER, config={**STREAMS, "stream_buffer": buffer}, host=host) as device:
+    with scene(program=_TALKER, config=STREAMS, host=host) as device:
         gateway = device.gateway
         yield "tunnel up", *device.row("tunnel up")
         device.row("20 readings")

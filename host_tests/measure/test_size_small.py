@@ -36,10 +36,10 @@ def test_wakings_with_kept_keys():
 
 
 def test_a_connection_outlives_rekeys_and_a_new_tunnel():
-    """V10: one connection by asyncio, in 18 KB with buffers of 1,072 octets; nothing of it is sent twice or lost."""
-    steps = {step: figures for step, *figures in size_small.stream(1072)}
+    """V10: one connection by asyncio, in 18 KB, and 15 of the pool stay; nothing of it is sent twice or lost."""
+    steps = {step: figures for step, *figures in size_small.stream()}
     for step, (live, free, lowest) in steps.items():
-        assert min(free, lowest) >= 12 * 1024, step
+        assert free >= 15 * 1024 and lowest >= 12 * 1024, step
         assert live <= steps["tunnel up"][0] + 18 * 1024 * MARGIN, step
 
 
@@ -48,7 +48,7 @@ def test_streams_want_more_and_the_board_says_so():
 import asyncio, ikev2_main
 async def program():
     tunnel = await ikev2_main.up()
-    own = [bytearray(512) for _ in range(48)]
+    own = [bytearray(512) for _ in range(64)]
     try:
         await tunnel.open_connection("10.77.0.1", 1883)
     except (OSError, MemoryError) as error:
