@@ -6,7 +6,6 @@ rather than full. Imported before everything else.
 """
 
 import gc
-import os
 import sys
 
 
@@ -51,6 +50,8 @@ def _grown():
     """
     if not hasattr(esp32, "idf_heap_info") or not __file__.startswith("/lib/"):
         return None  # the heap is all there is, or the code is not in it
+    import os
+
     growth = _WITH_STREAMS if "ipsec_tcp.mpy" in os.listdir("/lib") else _GROWTH
     if not growth < sum([region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _AT_MOST:
         return None

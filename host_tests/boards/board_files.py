@@ -1,5 +1,6 @@
 """What goes onto a board, compiled for it; the messages for boards that cannot be reached."""
 
+import hashlib
 import json
 import os
 import re
@@ -141,7 +142,8 @@ def compiled(name, text, architecture):
 @cache
 def _compiler():
     """What decides how a module is compiled."""
-    return Path(tools.mpy_cross()).read_bytes(), Path(tools.__file__).read_text()
+    parts = Path(tools.mpy_cross()), Path(tools.__file__)
+    return [hashlib.sha256(path.read_bytes()).hexdigest() for path in parts]
 
 
 def _compiled(name, text, architecture):
