@@ -331,7 +331,8 @@ def test_a_reading_after_sleep_by_a_kept_connection(device):
         if what == "all kept":
             assert not any(packet.octets[:4] == bytes(4) for packet in packets)
             sent = [len(packet.ip) for packet in packets if packet.sent]
-            assert sent == [_PUBLISH] and len(packets) in (2, 3)  # an ACK comes before the PUBACK or with it
+            assert sent in ([_PUBLISH], [_PUBLISH, _NO_DATA])  # it may sleep before its ACK is due
+            assert len(packets) <= len(sent) + 2  # and the gateway's may come before the PUBACK
     assert costs[0][2] > costs[2][2] > costs[1][2], costs
     assert f"| all kept | 3 | {_PUBLISH + 2 * _NO_DATA} | 1 |" in README
     per_trip = int(re.search(r"for (\d+) ms each at 100 mA", README)[1]) // 10  # mAs
