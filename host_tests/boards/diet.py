@@ -14,7 +14,7 @@ WORDS = "ikev2_words"
 
 def _bound_without_a_name(function):
     """What statements in a function bind that is no Name there: its name cannot be changed."""
-    for part in ast.walk(function):
+    for part in scopes.nodes(function):
         if isinstance(part, ast.ExceptHandler | ast.FunctionDef | ast.ClassDef):
             yield part.name
         elif isinstance(part, ast.Global | ast.Nonlocal):
@@ -54,7 +54,7 @@ class _Arguments(scopes.Scoped):
         return node
 
 
-class _Texts(ast.NodeTransformer):
+class _Texts(scopes.Transformer):
     """Puts calls of `from_flash` in the place of texts in functions; `words` are the octets of the file."""
 
     def __init__(self, words):
@@ -107,7 +107,7 @@ def thinned(bodies, spoken, core):
     words = bytearray(b"\n")
     for body in bodies.values():
         for statement in body:
-            for node in ast.walk(statement):
+            for node in scopes.nodes(statement):
                 if isinstance(node, ast.keyword) and node.arg:
                     spoken.add(node.arg)
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str):

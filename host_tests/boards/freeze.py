@@ -75,7 +75,7 @@ class _Renamed(scopes.Scoped):
 def _used_inside(part):
     """Names that a statement of a class uses and may have from around."""
     functions = ast.FunctionDef | ast.AsyncFunctionDef
-    return {name.id for name in ast.walk(part) if isinstance(name, ast.Name)} - (
+    return {name.id for name in scopes.nodes(part) if isinstance(name, ast.Name)} - (
         scopes.bound(part) if isinstance(part, functions) else set()
     )
 
@@ -128,7 +128,7 @@ def _classes_of_known_size(body):
 def _builtins(bodies, first):
     """Builtins that a file uses are in its own table: a look-up goes through all of it before it goes on to them."""
     used = {
-        file: {node.id for part in body for node in ast.walk(part) if isinstance(node, ast.Name)} & _BUILTINS
+        file: {node.id for part in body for node in scopes.nodes(part) if isinstance(node, ast.Name)} & _BUILTINS
         for file, body in bodies.items()
     }  # fmt: skip
     every = sorted(set().union(*used.values()))

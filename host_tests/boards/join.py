@@ -6,7 +6,6 @@ used. A file is named as PARTS say; what is in none of them is a file of its own
 """
 
 import ast
-import copy
 import re
 import sys
 from dataclasses import dataclass, field
@@ -137,7 +136,7 @@ class Library:
 
     def _read(self, module):
         top = list(_statements(module.tree))
-        for node in ast.walk(module.tree):
+        for node in scopes.nodes(module.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     if alias.name in self.modules:
@@ -161,7 +160,7 @@ class Library:
                     continue
             module.defined.update(scopes.stored(statement))
             self._read_constant(module, statement)
-        for node in ast.walk(module.tree):
+        for node in scopes.nodes(module.tree):
             if isinstance(node, ast.Global):
                 module.defined.update(set(node.names) - set(module.modules))
                 for name in node.names:
@@ -264,7 +263,7 @@ class Library:
         for file, names in files.items():
             body = []
             for name in self.order([name for name in self.parts().get(file, names) if name in names]):
-                tree = Joined(self, self.modules[name]).visit(copy.deepcopy(self.modules[name].tree))
+                tree = Joined(self, self.modules[name]).visit(scopes.copied(self.modules[name].tree))
                 body += [_filled(statement) for statement in tree.body if not _nothing(statement)]
             if body:
                 core = self.modules["ikev2_late"].file if "ikev2_late" in self.modules else file
@@ -281,7 +280,7 @@ def unparsed(bodies):
     return {path: ast.unparse(tree) + "\n" for path, tree in trees.items()}
 
 
-class _OnABoard(ast.NodeTransformer):
+class _OnABoard(scopes.Transformer):
     """Leaves out what runs on a PC only."""
 
     def visit_If(self, node):
@@ -302,7 +301,7 @@ class _OnABoard(ast.NodeTransformer):
 
 def _mentioned(found):
     """Names that stand somewhere, definitions aside."""
-    for node in (node for body in found.values() for statement in body for node in ast.walk(statement)):
+    for node in (node for body in found.values() for statement in body for node in scopes.nodes(statement)):
         if isinstance(node, ast.Name):
             yield node.id
         elif isinstance(node, ast.Attribute):
@@ -330,13 +329,14 @@ def _drop_unused(found, kept):
     while named != (named := words.union(_mentioned(found))):
         for path, body in found.items():
             found[path] = _wanted(body, named)
-            for node in [node for statement in body for node in ast.walk(statement) if isinstance(node, ast.ClassDef)]:
-                node.body = _wanted(node.body, named) or [ast.Pass()]
+            for node in scopes.nodes(ast.Module(body, [])):
+                if isinstance(node, ast.ClassDef):
+                    node.body = _wanted(node.body, named) or [ast.Pass()]
 
 
 def _once(body):
     """A file's statements, without imports that are there already or that nobody needs."""
-    used = {node.id for statement in body for node in ast.walk(statement) if isinstance(node, ast.Name)}
+    used = {node.id for statement in body for node in scopes.nodes(statement) if isinstance(node, ast.Name)}
     used -= BUILT_IN
     found, seen = [], set()
     for statement in body:
@@ -360,7 +360,7 @@ def _nothing(statement):
 
 def _filled(statement):
     """A statement none of whose blocks is empty."""
-    for node in ast.walk(statement):
+    for node in scopes.nodes(statement):
         if isinstance(getattr(node, "body", None), list):
             node.body = node.body or [ast.Pass()]
     return statement

@@ -7,7 +7,6 @@ nothing in them may be what has to go on without memory, or what anybody's datag
 """
 
 import ast
-import copy
 from dataclasses import dataclass
 
 from boards import scopes
@@ -152,7 +151,7 @@ def _take(holder, name, made, stays):
     found = [at for at, node in enumerate(holder.body) if name in scopes.stored(node)]
     assert len(found) == 1, name
     at = found[0]
-    moved = copy.deepcopy(holder.body[at])
+    moved = scopes.copied(holder.body[at])
     if isinstance(moved, ast.Assign):
         assert not stays, name
         del holder.body[at]
@@ -169,10 +168,10 @@ def _take(holder, name, made, stays):
 
 def _changing(tree):
     """Names that a module binds more than once, or perhaps not at all."""
-    found = {name for node in ast.walk(tree) if isinstance(node, ast.Global) for name in node.names}
+    found = {name for node in scopes.nodes(tree) if isinstance(node, ast.Global) for name in node.names}
     for statement in tree.body:
         if isinstance(statement, ast.If | ast.Try):
-            parts = (part for part in ast.walk(statement) if isinstance(part, ast.stmt))
+            parts = (part for part in scopes.nodes(statement) if isinstance(part, ast.stmt))
             found.update(name for part in parts for name in scopes.stored(part))
     return found
 
@@ -198,7 +197,7 @@ def split(name, tree, package, users):
     parts = []
     for file, taken in found.items():
         own = set(taken)
-        body = [*copy.deepcopy(imports), ast.Import([ast.alias(name, home)])]
+        body = [*scopes.copied(imports), ast.Import([ast.alias(name, home)])]
         if bound - own:
             body.append(ast.ImportFrom(name, [ast.alias(one) for one in sorted(bound - own)], 0))
         body += [_LooksUp(home, changing).visit(one) for one in taken.values()]

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from tools import readme_code
 
+from boards import scopes
+
 # What every MicroPython of 1.24 and newer has among the names in its flash, on any port that this library runs on.
 _FIRMWARE = Path(__file__).with_name("firmware_names.txt")
 # What MicroPython speaks of besides, on some port or other: the attributes of its objects are among them.
@@ -50,7 +52,7 @@ class Source:
     def __init__(self, text):
         self.text = text
         self.tree = ast.parse(text)
-        nodes = list(ast.walk(self.tree))
+        nodes = scopes.nodes(self.tree)
         self.strings = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
         self.tokens = list(tokenize.generate_tokens(io.StringIO(text).readline))
         self.names = {token.string for token in self.tokens if token.type == tokenize.NAME}
@@ -63,7 +65,7 @@ class Source:
         self.foreign = set()  # attributes given to objects of another module's
         self.attributes, self.plain = _kinds(nodes)
         classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
-        self._in_classes = {part for node in classes for part in ast.walk(node)}
+        self._in_classes = {part for node in classes for part in scopes.nodes(node)}
         for node in nodes:
             self._note(node)
 
@@ -98,9 +100,9 @@ class Source:
 
     def _note_assignments(self, node):
         """Names of a module or a class."""
-        for statement in ast.iter_child_nodes(node):
+        for statement in scopes.children(node):
             constant = isinstance(statement, ast.Assign) and ast.unparse(statement.value).startswith("const(")
-            for child in ast.walk(statement):
+            for child in scopes.nodes(statement):
                 if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
                     if not isinstance(statement, _SCOPES):
                         (self.private if constant and child.id.startswith("_") else self.defined).add(child.id)
@@ -134,7 +136,7 @@ def _kinds(nodes):
                 methods.add(part)
                 attributes.add(part.name)
                 said = [*part.decorator_list, *part.args.defaults, *part.args.kw_defaults]
-            attributes |= {name.id for one in said if one for name in ast.walk(one) if isinstance(name, ast.Name)}
+            attributes |= {name.id for one in said if one for name in scopes.nodes(one) if isinstance(name, ast.Name)}
     plain |= {node.name for node in nodes if isinstance(node, _SCOPES) and node not in methods}
     return attributes, plain
 
