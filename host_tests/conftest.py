@@ -1,11 +1,13 @@
 """Nothing may skip under CI; as root, ports belong to one process of pytest, so that several can run at a time."""
 
 import ctypes
+import fcntl
 import os
 import signal
 import subprocess
 
 import pytest
+from tools import BUILD
 
 _CLONE_NEWNET = 0x40000000
 _ROOT = os.geteuid() == 0
@@ -23,6 +25,18 @@ def pytest_configure(config):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if _ROOT and not ctypes.CDLL(None).unshare(_CLONE_NEWNET):
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection():
+    """The others wait for the first process, which compiles what all of them collect."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "collecting").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
 
 
 @pytest.hookimpl(hookwrapper=True)
