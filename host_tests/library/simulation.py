@@ -202,11 +202,12 @@ class Simulation:
                 times.append(self.next_echo)
             if wait >= 0:
                 times.append(self.now + wait)
-            self.spins = 0 if min(times) > self.now else self.spins + 1
+            first = min(times)
+            self.spins = 0 if first > self.now else self.spins + 1
             assert self.spins < 2000, "the device spins"
-            if min(times) > self.now:
+            if first > self.now:
                 self.ticks = 0
-            self.now = max(self.now, min(times))
+                self.now = first
             if self.now >= end:
                 return
             if self.echo_ms and self.now >= self.next_echo:
