@@ -19,7 +19,7 @@ from ikev2.net.udp import Udp
 from ikev2.node import Node
 from ikev2.notifier import VERDICTS
 from ikev2.spi_table import SpiTable
-from portable import ipv4, milliseconds
+from portable import const, ipv4, milliseconds
 
 Watchdog = None
 if hasattr(sys.modules.get("machine"), "WDT"):  # what is not there takes longest to look for
@@ -32,9 +32,9 @@ try:
 except ImportError:
     ikev2_sleep = None  # no deep sleep here
 
-_LAST = 8
+_LAST = const(8)
 _LOOK_S = 0.02
-_KEY = 115  # s
+_KEY = const(115)  # s
 _GUARD_S = 10
 _ROOM_S = 10  # between two looks whether there is more room than there was for a tunnel
 _MORE = 8192  # octets; with less it would end as before, and leave the network less each time
@@ -252,7 +252,7 @@ def _make_tunnel(config, old):
     False: there is no room for it now, and nothing of it is left.
     """
     global tunnel, ikev2_tunnel, _no_tunnel, _kept_tunnel
-    before = set(sys.modules)
+    before = list(sys.modules)
     try:
         if tunnel is None:
             import ikev2_tunnel
@@ -292,7 +292,7 @@ def _wake():
 
 def _forget(before):
     """The node has the room of what has been imported since; machine code has its own until a reset, and stays."""
-    since = set(sys.modules) - before
+    since = [name for name in sys.modules if name not in before]
     ikev2_memory.forget([name for name in since if not hasattr(sys.modules[name], "micropython")])
 
 
@@ -320,7 +320,7 @@ async def _find_room(key, config, old):
 def _make_hub(config, old):
     """Who accepts; without it nobody is answered who wants a tunnel. False: there is no room for it now."""
     global hub, ikev2_hub
-    before = set(sys.modules)
+    before = list(sys.modules)
     try:
         if hub is None:
             import ikev2_hub

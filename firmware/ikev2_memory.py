@@ -9,7 +9,7 @@ import gc
 import sys
 
 
-def _know(names):
+def _know(*names):
     """Import built-in modules once and for all: each `import` of one looks for a file of its name first."""
     path = sys.path[:]
     sys.path[:] = []
@@ -22,7 +22,8 @@ def _know(names):
     sys.path[:] = path
 
 
-_know("time os io errno struct array select socket hashlib cryptolib machine network esp32".split())
+_know("time", "os", "io", "errno", "struct", "array", "binascii", "select", "socket", "hashlib", "cryptolib", "machine",
+      "network", "esp32")  # fmt: skip
 
 esp32 = sys.modules.get("esp32")
 _THRESHOLD = 4096  # octets that are allocated between two collections

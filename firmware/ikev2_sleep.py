@@ -4,27 +4,28 @@ RTC memory holds 2,048 octets and outlives deep sleep, not power loss. What it k
 and cleared when this firmware is imported, before anything can be sent or go wrong (RULES.md Z2).
 """
 
-import hashlib
 import struct
 import time
+from binascii import crc32
 
 import machine
 from machine import RTC, deepsleep
-from portable import milliseconds
+from portable import const, milliseconds
 
 if not hasattr(RTC, "memory"):
     raise ImportError("no RTC memory")
 
-_RTC_OCTETS = 2048
-_CHECK = 8
+_RTC_OCTETS = const(2048)
+_CHECK = const(4)
 _DEEPSLEEP_MAX = 0x7FFFFFFF  # milliseconds that ports take
 _SLEPT_MAX = (1 << 40) - 1
-_VERSION = 2
+_VERSION = const(3)
 _FORM = ">BHQI4s"  # version, octets of the table, milliseconds to sleep, seconds of the clock, our address
 
 
-def _digest(octets):
-    return hashlib.sha256(octets).digest()[:_CHECK]
+def _check(head):
+    """Against damage; table and tunnel behind it have checks of their own."""
+    return crc32(head).to_bytes(_CHECK, "big")
 
 
 def sleep(node, ms, tunnel=b"", address=bytes(4)):
@@ -42,21 +43,22 @@ def sleep(node, ms, tunnel=b"", address=bytes(4)):
 
 def _keep(node, ms, tunnel, address):
     table = node.table.snapshot()
-    octets = struct.pack(_FORM, _VERSION, len(table), ms, int(time.time()), address) + table + tunnel
-    if _CHECK + len(octets) > _RTC_OCTETS:
-        why = "%d octets to keep, RTC memory holds %d: fewer ike_sas or child_sas" % (_CHECK + len(octets), _RTC_OCTETS)
+    head = struct.pack(_FORM, _VERSION, len(table), ms, int(time.time()), address)
+    octets = _check(head) + head + table + tunnel
+    if len(octets) > _RTC_OCTETS:
+        why = "%d octets to keep, RTC memory holds %d: fewer ike_sas or child_sas" % (len(octets), _RTC_OCTETS)
         if not tunnel:
             raise ValueError(why)
         print(why)
         return
-    RTC().memory(_digest(octets) + octets)
+    RTC().memory(octets)
 
 
 def taken():
     """What `sleep` kept, b"" after any other reset. It is gone from RTC memory from then on."""
     octets = RTC().memory()
     if octets:
-        RTC().memory(bytes(len(octets)))  # an ESP32 forgets no octet for a shorter length
+        RTC().memory(bytearray(len(octets)))  # an ESP32 forgets no octet for a shorter length
         RTC().memory(b"")
     return octets if machine.reset_cause() == machine.DEEPSLEEP_RESET else b""
 
@@ -64,7 +66,8 @@ def taken():
 def opened(octets):
     """(table, tunnel, milliseconds slept at least, address) of what was taken; None if it is not whole (Z2)."""
     size = _CHECK + struct.calcsize(_FORM)
-    if len(octets) < size or _digest(octets[_CHECK:]) != octets[:_CHECK]:
+    octets = memoryview(octets)  # a slice of bytes is a copy, and a hash of it
+    if len(octets) < size or _check(octets[_CHECK:size]) != octets[:_CHECK]:
         return None
     version, length, ms, began, address = struct.unpack_from(_FORM, octets, _CHECK)
     if version != _VERSION:
@@ -81,7 +84,4 @@ def restore(table, octets):
     """
     if not table.restore(octets):
         return -1
-    slots = table.ike_sas()
-    for slot in slots:
-        table.update_ike(slot, established=False)
-    return len(slots)
+    return len(table.ike_sas())

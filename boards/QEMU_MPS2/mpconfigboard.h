@@ -1,4 +1,7 @@
 #include "mpconfigboard_common.h"
+#ifndef BOARD_AS_STOCK
+#include "../esp32_common/mpconfigimage.h"
+#endif
 
 #define MICROPY_PY_MACHINE_MEMX (1)
 #define MICROPY_PY_LWIP_SOCK_RAW (1)
@@ -16,6 +19,3 @@ void board_poll(void);
 // The clock goes on through deep sleep and reset.
 unsigned long long board_before_ns(void);
 #define BOARD_BEFORE_NS board_before_ns()
-
-// Modules of an image have dozens of names: their tables begin with room for as many, and grow less often.
-#define MICROPY_MODULE_DICT_SIZE (32)

@@ -1,6 +1,5 @@
+#define BOARD_AS_STOCK  // its firmware has nothing frozen
 #include "../QEMU_MPS2/mpconfigboard.h"
-
-#undef MICROPY_MODULE_DICT_SIZE  // as a stock firmware
 
 // As the ESP32 port: the GC heap grows by blocks of the pool, machine code lies in the pool.
 #define MICROPY_GC_SPLIT_HEAP (1)

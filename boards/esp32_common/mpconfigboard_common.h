@@ -5,5 +5,4 @@
 // AES-CTR for protected messages.
 #define MICROPY_PY_CRYPTOLIB_CTR (1)
 
-// Modules of an image have dozens of names: their tables begin with room for as many, and grow less often.
-#define MICROPY_MODULE_DICT_SIZE (32)
+#include "mpconfigimage.h"

@@ -30,7 +30,7 @@ def _asleep():
 
 def table_survives_deep_sleep():
     configure(ssid="home")
-    assert len(_asleep()) == 27 + 12 + 16 * 26 + 32 * 11 == 807
+    assert len(_asleep()) == 23 + 8 + 16 * 26 + 32 * 11 == 799
     assert any(Rtc.cells)
     main = woken()
     assert not Rtc.octets and not any(Rtc.cells)

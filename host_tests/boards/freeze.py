@@ -26,7 +26,7 @@ PARTS = {
     "ikev2_main": join.PARTS["ikev2_main"],
     "ikev2_json": ["ikev2.config.keys", "ikev2.config.reader", "ikev2.config"],
     "ipsec_core": [*(name for name in join.PARTS["ipsec"] if name not in _TUNNEL), "ipsec.sleep", "ikev2.sa.reasons"],
-    "ipsec_sockets": ["ipsec.tunnel"],
+    "ikev2_tunnel": ["ipsec.tunnel", "ikev2_tunnel"],
     "inside_streams": ["inside.tcp_segment", "inside.tcp_receiving", "inside.tcp_sending", "inside.tcp_connection",
                        "inside.tcp", "inside.stream", "ipsec.streams"],
     "ikev2_attempt": ["ikev2.initial", "ikev2.initial.initiator", "ikev2.initial.sa_init", "ikev2.initial.auth",
@@ -34,7 +34,7 @@ PARTS = {
                       "ikev2.crypto.slices", "ikev2.crypto.x25519"],
 }  # fmt: skip
 # Who looks for a file goes through all names; for a folder, to the first that is in it.
-_FIRST = ("ikev2_memory", "ikev2_tunnel", *PARTS)
+_FIRST = ("ikev2_memory", *PARTS)
 
 
 def _at_once(body):

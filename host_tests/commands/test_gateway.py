@@ -7,7 +7,7 @@ from ikev2.config.keys import KEYS
 from ipsec.tools import Refused, gateway
 
 CONFIG = {
-    **{key: default for key, (_, default) in KEYS.items()},
+    **KEYS,
     "gateway": "vpn.example.org", "id": "sensor-7", "psk": "of no value, but long enough",
 }  # fmt: skip
 

@@ -376,4 +376,4 @@ def test_links_lead_somewhere():
 def test_every_key_has_its_row_and_its_default():
     rows = README.partition("| key | meaning | default |\n|---|---|---|\n")[2].partition("\n\n")[0].splitlines()
     told = dict(re.fullmatch(r"\| `(.*?)` \| .* \| `(.*)` \|", row).groups() for row in rows)
-    assert told == {key: json.dumps(default) for key, (_, default) in KEYS.items()}
+    assert told == {key: json.dumps(default) for key, default in KEYS.items()}

@@ -294,7 +294,7 @@ TestModel = Model.TestCase
 
 
 def test_how_many_sas_there_is_room_for():
-    assert SpiTable().size == (16, 32) and len(SpiTable().snapshot()) == 12 + 16 * 26 + 32 * 11
+    assert SpiTable().size == (16, 32) and len(SpiTable().snapshot()) == 8 + 16 * 26 + 32 * 11
     for sizes in ((0, 1, 4), (257, 1, 4), (1, 0, 4), (1, 257, 4), (1, 1, 6)):
         with pytest.raises(ValueError, match=r"SpiTable\(%d, %d, %d\)" % sizes):
             SpiTable(*sizes)

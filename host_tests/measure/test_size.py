@@ -75,7 +75,7 @@ def test_ppk(measured):
 def test_wake(measured):
     """From the first line of main.py, frozen, to the first ESP packet."""
     reading = measured["wake from reset to the first reading sent, keys kept"]
-    assert reading <= 3900000 * MARGIN
+    assert reading <= 3050000 * MARGIN
     assert measured["wake from reset to a reading sent by a kept connection"] - reading <= 400000
     told = sum(number for what, number in measured.items() if what.startswith("wake, "))
     assert reading <= told <= 1.1 * reading  # the clock of the steps costs some, too

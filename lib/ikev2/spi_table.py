@@ -9,7 +9,7 @@ the life of an entry. Endpoints are 4 or 16 address octets and 2 port octets; he
 cannot be done is a ValueError that names the value and changes nothing.
 """
 
-import hashlib
+from binascii import crc32
 
 from portable import const, copy, equal
 
@@ -46,7 +46,7 @@ _USED = const(0x01)
 _VARIANT = const(0x02)
 _BUCKET = const(0x40)
 
-_PREFIX = const(12)  # layout and sizes, then eight octets of SHA-256
+_PREFIX = const(8)  # layout and sizes, then a CRC-32 of what follows
 
 
 def _octets(octets, size, what):
@@ -59,6 +59,10 @@ def _octets(octets, size, what):
 def _host_port(octets, at):
     port = (octets[at] << 8) | octets[at + 1]
     return port == PORT or port == PORT_NAT or not port
+
+
+def _check(octets):
+    return crc32(octets[_PREFIX:]).to_bytes(_PREFIX - _SHAPE, "big")
 
 
 class SpiTable:
@@ -185,7 +189,8 @@ class SpiTable:
         if peer is None:
             peer = old_peer
             via = via or self.via(slot)
-        peer = self._endpoint(peer)
+        else:
+            peer = self._endpoint(peer)
         from_500 = via == PORT if via else peer[-2:] == _PORT_500
         self._unhang(slot)
         self._set(slot, spi_peer, peer, was_established if established is None else established, from_500)
@@ -242,8 +247,12 @@ class SpiTable:
 
     def ike_sas(self):
         """Slots of all IKE SAs."""
-        slots = self.ike
-        return [i for i in range(slots.count) if self._octets[slots.start + i * slots.width] & _USED]
+        octets, here, found = self._octets, self.ike.start, []
+        for slot in range(self.ike.count):
+            if octets[here] & _USED:
+                found.append(slot)
+            here += self.ike.width
+        return found
 
     def ike_sa(self, slot):
         """(spi_i, spi_r, initiator, peer, established) of an IKE SA."""
@@ -287,8 +296,8 @@ class SpiTable:
         return self._octets[self.child.at(slot) + _IKE_SA]
 
     def snapshot(self):
-        """The table as bytes with a check in front: 12 octets, 22 + `address` an IKE SA slot, 11 a Child SA slot."""
-        self._octets[_SHAPE:_PREFIX] = self._digest(self._octets)
+        """The table as bytes with a check in front: 8 octets, 22 + `address` an IKE SA slot, 11 a Child SA slot."""
+        self._octets[_SHAPE:_PREFIX] = _check(self._octets)
         return bytes(self._octets)
 
     def restore(self, octets):
@@ -298,21 +307,14 @@ class SpiTable:
         """
         mine = self._octets
         good = (
-            len(octets) == len(mine)
-            and octets[:_SHAPE] == mine[:_SHAPE]
-            and octets[_SHAPE:_PREFIX] == self._digest(octets)
+            len(octets) == len(mine) and octets[:_SHAPE] == mine[:_SHAPE] and octets[_SHAPE:_PREFIX] == _check(octets)
         )
         mine[_SHAPE:] = octets[_SHAPE:] if good else bytes(len(mine) - _SHAPE)
-        for slot in self.ike_sas():
-            mine[self.ike.at(slot)] &= ~_ESTABLISHED & 0xFF
+        for here in range(self.ike.start, self.child.start, self.ike.width):
+            mine[here] &= ~_ESTABLISHED & 0xFF
         return good
 
     # The rest is private.
-
-    def _digest(self, octets):
-        digest = hashlib.sha256(octets[:_SHAPE])
-        digest.update(octets[_PREFIX:])
-        return digest.digest()[: _PREFIX - _SHAPE]
 
     def _endpoint(self, peer):
         """The endpoint of a peer as bytes; ValueError if it is none that can be spoken to."""
@@ -325,8 +327,8 @@ class SpiTable:
     def _set(self, slot, spi_peer, peer, established, from_500):
         here = self.ike.at(slot)
         flags = self._octets[here] & ~(_IPV6 | _ESTABLISHED | _FROM_500) & 0xFF
-        flags |= (_ESTABLISHED if established else 0) | (_FROM_500 if from_500 else 0)
-        self._octets[here] = flags | (_IPV6 if len(peer) == 18 else 0)
+        flags |= established * _ESTABLISHED | from_500 * _FROM_500
+        self._octets[here] = flags | (len(peer) == 18) * _IPV6
         copy(self._octets, here + _SPI_PEER, spi_peer, 0, 8)
         copy(self._octets, here + _ENDPOINT, peer, 0, len(peer))
         self.ike.push(self._bucket(peer), _BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)

@@ -58,8 +58,9 @@ def _configuration(life):
 
 def _table(life, slot, child_slot):
     """What the table says of the tunnel's SAs."""
-    table = life.node.table
-    return repr((table.ike_sa(slot)[:4], table.child_sa(child_slot))).encode()
+    spi_i, spi_r, initiator, peer, _ = life.node.table.ike_sa(slot)
+    ike, protocol, spi_in, spi_out = life.node.table.child_sa(child_slot)
+    return b"".join((spi_i, spi_r, peer, spi_in, spi_out, bytes((initiator, ike, protocol))))
 
 
 def patience(life, settle_ms):
@@ -153,12 +154,7 @@ def wake(life, octets, slept_ms, now):
         at += n
     table = life.node.table
     end = at + 1 + octets[at] if at < len(octets) else 0
-    if (
-        not at < end <= len(octets)
-        or (len(octets) - end) % _CONNECTION
-        or slot not in table.ike_sas()
-        or child_slot not in table.children(slot)
-    ):
+    if not at < end <= len(octets) or (len(octets) - end) % _CONNECTION or not _has(table, slot, child_slot):
         return False
     sk_d, keys, key_in, key_out, inside, remote = parts
     _, _, spi_in, spi_out = table.child_sa(child_slot)
@@ -183,6 +179,13 @@ def wake(life, octets, slept_ms, now):
     owner.attended_at = now
     life.resume(owner, lived, due, limit, now)  # Z3
     return True
+
+
+def _has(table, slot, child_slot):
+    try:
+        return child_slot in table.children(slot)
+    except ValueError:  # no IKE SA there
+        return False
 
 
 def clear(node):

@@ -53,6 +53,7 @@ class Tunnel:
     queue -- datagrams that may wait at a UDP socket inside (T4)
     dns -- addresses of name servers inside, (): those that the gateway gives
     connections, stream_buffer -- TCP connections at a time; octets of their buffers, each way (W6)
+    checked -- ikev2.config has read all this, and need not look at it again
     local -- {500: port, 4500: port} of sockets of its own, any free ones by default; udp: or a Udp that runs already
     """
 
@@ -61,14 +62,15 @@ class Tunnel:
     def __init__(self, gateway, id, psk, gateway_id="", inside="", remote=("0.0.0.0/0",), groups=GROUPS,
                  ciphers=("aes-cbc-256", "aes-cbc-128"), liveness_s=10, keepalive_s=20, lifetime_s=10800, contact=True,
                  local=None, udp=None, keep_keys=False, dns=(), settle_s=1, queue=8, connections=8,
-                 stream_buffer=2720, ppk=None):  # fmt: skip
-        from ikev2.config.keys import check_tunnel  # a board drops it with what has read its configuration
+                 stream_buffer=2720, ppk=None, checked=False):  # fmt: skip
+        if not checked:
+            from ikev2.config.keys import check_tunnel
 
-        check_tunnel(
-            psk, gateway=gateway, id=id, gateway_id=gateway_id, inside=inside, remote=remote, groups=groups,
-            ciphers=ciphers, liveness_s=liveness_s, keepalive_s=keepalive_s, lifetime_s=lifetime_s,
-            keep_keys=keep_keys, dns=dns, connections=connections, stream_buffer=stream_buffer,
-        )  # fmt: skip
+            check_tunnel(
+                psk, gateway=gateway, id=id, gateway_id=gateway_id, inside=inside, remote=remote, groups=groups,
+                ciphers=ciphers, liveness_s=liveness_s, keepalive_s=keepalive_s, lifetime_s=lifetime_s,
+                keep_keys=keep_keys, dns=dns, connections=connections, stream_buffer=stream_buffer,
+            )  # fmt: skip
         networks = b"".join([network(text) for text in remote])
         policy = Policy(id, bytes(psk), gateway_id, octets_of(inside) if inside else None, networks, groups, ciphers)
         policy.keep_keys = keep_keys

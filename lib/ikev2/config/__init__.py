@@ -3,12 +3,14 @@
 A board reads it once: nothing here imports anything of the rest, and nothing but what `read` returns need be kept.
 """
 
+from portable import const
+
 from .keys import KEYS, check
 from .reader import Reader, text_of
 
 FILE = "ikev2.json"
-_PSK_OCTETS = 16
-_RTC_TABLE_OCTETS = 1300  # of 2,048, beside a tunnel
+_PSK_OCTETS = const(16)
+_RTC_TABLE_OCTETS = const(1300)  # of 2,048, beside a tunnel
 
 
 class ConfigError(ValueError):
@@ -59,9 +61,7 @@ def parse(octets, file=FILE, weak_psk=True):
     def fail_at(key, what):
         fail(lines.get(key, 1), what)
 
-    config = KEYS.copy()  # of its size from the beginning
-    for key in KEYS:
-        config[key] = KEYS[key][1]
+    config = KEYS.copy()
     for key in given:
         if key not in KEYS:
             fail_at(key, "an unknown key; known are %s" % ", ".join(sorted(KEYS)))

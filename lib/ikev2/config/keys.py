@@ -4,49 +4,49 @@ The PC that deploys a file, the board that reads it and the constructor of a tun
 They name the key and the limit; no string, and no number long enough to be a secret in the wrong place, is shown.
 """
 
-from portable import ipv4
+from portable import const, ipv4
 
-# Type, default.
+# Name, default, which has the type of each.
 KEYS = {
-    "ssid": (str, ""),
-    "password": (str, ""),
-    "power_save": (bool, True),  # the modem sleeps between beacons
-    "static": (list, []),  # our address, mask, router, name server; []: DHCP gives them
-    "address": (str, "10.66.0.2"),  # of the SLIP link; Wi-Fi asks DHCP
-    "peer": (str, "10.66.0.1"),
-    "gateway": (str, ""),  # of the tunnel; "": none
-    "id": (str, ""),
-    "psk": (str, ""),
-    "ppk": (str, ""),  # RFC 8784; "": none
-    "ppk_id": (str, ""),
-    "gateway_id": (str, ""),  # "": any
-    "inside": (str, ""),  # our address in the tunnel; "": the gateway gives one
-    "remote": (list, ["0.0.0.0/0"]),
-    "groups": (list, [31, 14]),
-    "ciphers": (list, ["aes-cbc-256", "aes-cbc-128"]),
-    "liveness_s": (int, 10),
-    "keepalive_s": (int, 20),
-    "lifetime_s": (int, 10800),
-    "keep_keys": (bool, False),  # in RTC memory, through deep sleep
-    "settle_s": (int, 1),  # how long sleep waits for what is on its way
-    "reset_s": (int, 3600),  # after so long with a network and without a tunnel; 0: never
-    "accept": (dict, {}),  # of those that may have a tunnel to us: {id: psk, or {"psk", "ppk", "ppk_id"}}
-    "pool": (str, "10.9.0.0/24"),  # their addresses in it; its last one is ours
-    "dns": (list, []),  # name servers inside; []: those that the gateway gives
-    "connections": (int, 8),  # of TCP inside, at a time; 0: deploy brings no TCP
-    "stream_buffer": (int, 2720),  # octets that a connection keeps, each way
-    "ports": (list, [500, 4500]),
-    "raw": (list, [50, 51]),
-    "ike_sas": (int, 16),
-    "child_sas": (int, 32),
-    "answers_per_s": (int, 1),
-    "burst": (int, 5),
-    "per_source_ms": (int, 3000),
-    "sources": (int, 8),
-    "hint_ms": (int, 10000),
-    "log": (bool, False),
-    "led": (int, -1),  # number of a pin that flickers with every verdict; -1: none
-    "watchdog_s": (int, 30),  # 0: none
+    "ssid": "",
+    "password": "",
+    "power_save": True,  # the modem sleeps between beacons
+    "static": [],  # our address, mask, router, name server; []: DHCP gives them
+    "address": "10.66.0.2",  # of the SLIP link; Wi-Fi asks DHCP
+    "peer": "10.66.0.1",
+    "gateway": "",  # of the tunnel; "": none
+    "id": "",
+    "psk": "",
+    "ppk": "",  # RFC 8784; "": none
+    "ppk_id": "",
+    "gateway_id": "",  # "": any
+    "inside": "",  # our address in the tunnel; "": the gateway gives one
+    "remote": ["0.0.0.0/0"],
+    "groups": [31, 14],
+    "ciphers": ["aes-cbc-256", "aes-cbc-128"],
+    "liveness_s": 10,
+    "keepalive_s": 20,
+    "lifetime_s": 10800,
+    "keep_keys": False,  # in RTC memory, through deep sleep
+    "settle_s": 1,  # how long sleep waits for what is on its way
+    "reset_s": 3600,  # after so long with a network and without a tunnel; 0: never
+    "accept": {},  # of those that may have a tunnel to us: {id: psk, or {"psk", "ppk", "ppk_id"}}
+    "pool": "10.9.0.0/24",  # their addresses in it; its last one is ours
+    "dns": [],  # name servers inside; []: those that the gateway gives
+    "connections": 8,  # of TCP inside, at a time; 0: deploy brings no TCP
+    "stream_buffer": 2720,  # octets that a connection keeps, each way
+    "ports": [500, 4500],
+    "raw": [50, 51],
+    "ike_sas": 16,
+    "child_sas": 32,
+    "answers_per_s": 1,
+    "burst": 5,
+    "per_source_ms": 3000,
+    "sources": 8,
+    "hint_ms": 10000,
+    "log": False,
+    "led": -1,  # number of a pin that flickers with every verdict; -1: none
+    "watchdog_s": 30,  # 0: none
 }
 _AT_LEAST = {"led": -1, "sources": 1, "ike_sas": 1, "child_sas": 1, "liveness_s": 1, "keepalive_s": 1, "lifetime_s": 60,
              "connections": 0, "stream_buffer": 536}  # fmt: skip
@@ -55,7 +55,7 @@ _AT_MOST = {
     "liveness_s": 3600, "keepalive_s": 3600, "lifetime_s": 86400, "settle_s": 60, "reset_s": 864000,
     "connections": 64, "stream_buffer": 65535,
 }  # fmt: skip
-_MS_MAX = 0xFFFFFFF  # of the limits in milliseconds; the rest has room for as many
+_MS_MAX = const(0xFFFFFFF)  # of the limits in milliseconds; the rest has room for as many
 _CHOICES = {
     "ports": (500, 4500),
     "raw": (50, 51),
@@ -63,9 +63,9 @@ _CHOICES = {
     "ciphers": ("aes-cbc-256", "aes-cbc-128", "aes-gcm-16-256", "aes-gcm-16-128"),
 }
 _KINDS = {str: "a string", bool: "true or false", int: "a whole number", list: "a list", dict: "an object"}
-_ID_OCTETS = 200
-_NETWORKS = 8  # as many selectors of one side as are kept
-_SHOWN = 100000  # a password or psk has 8 characters or more
+_ID_OCTETS = const(200)
+_NETWORKS = const(8)  # as many selectors of one side as are kept
+_SHOWN = const(100000)  # a password or psk has 8 characters or more
 
 
 def _unicast(text):
@@ -160,10 +160,10 @@ def _check_accept(value):
 
 def check(key, value):
     """Raise ValueError, which says the limit, if that cannot be the value of a known key."""
-    kind = KEYS[key][0]
+    kind = type(KEYS[key])
     if type(value) is not kind:
         raise ValueError("%r must be %s" % (key, _KINDS[kind]))
-    if value is KEYS[key][1]:
+    if value is KEYS[key]:
         return
     if kind is int:
         _check_number(key, value)

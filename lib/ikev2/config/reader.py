@@ -18,12 +18,12 @@ _NO_JSON = 'no valid JSON object: { "key": value, ... }'
 def text_of(octets):
     """UTF-8 octets without a byte order mark; UnicodeError if they are none. MicroPython takes some that are none."""
     text = octets.decode()
-    if not octets or max(octets) < 0x80:
+    if len(text) == len(octets):
         return octets
     for character in text:
         if 0xD800 <= ord(character) < 0xE000 or ord(character) > 0x10FFFF:
             raise UnicodeError
-    if len(text) != len(octets) and "".join([chr(ord(character)) for character in text]).encode() != octets:
+    if "".join([chr(ord(character)) for character in text]).encode() != octets:
         raise UnicodeError
     return octets[3:] if octets[:3] == b"\xef\xbb\xbf" else octets
 
@@ -140,22 +140,24 @@ class Reader:
         return int(self._text[start : min(self._at, start + 12)])  # more digits than that are too many as well
 
     def _string(self):
+        text = self._text
         self._at += 1
-        parts = []
+        octets = b""
         while True:
-            end = self._text.find(b'"', self._at)
-            escape = self._text.find(b"\\", self._at, end if end >= 0 else len(self._text))
-            run = self._text[self._at :] if end < 0 else self._text[self._at : escape if escape >= 0 else end]
+            at = self._at
+            end = text.find(b'"', at)
+            escape = text.find(b"\\", at, end if end >= 0 else len(text))
+            run = text[at:] if end < 0 else text[at : escape if escape >= 0 else end]
             if run and min(run) < 0x20:
                 self._wrong('a string ends with " in its line; in it \\n is a new line, \\t a tab')
             if end < 0:
                 self._wrong()
-            parts.append(run)
+            octets += run
             if escape < 0:
                 self._at = end + 1
-                return b"".join(parts).decode()
+                return octets.decode()
             self._at = escape + 1
-            parts.append(self._escaped())
+            octets += self._escaped()
 
     def _escaped(self):
         character = self._text[self._at : self._at + 1]

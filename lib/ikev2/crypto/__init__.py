@@ -7,6 +7,8 @@ published answer; one that does not is as good as missing. What is missing is a 
 
 from portable import const
 
+from .hmac import trust as trust_hmac
+
 ICV = const(16)
 # Octets of the keys: of encryption, and of integrity or of the salt (the order of RFC 7296 section 2.17).
 _KEYS = {
@@ -36,6 +38,7 @@ def integrity_size(name):
 def trust(name):
     """The cipher has given its known answers on this machine before it slept, with what keeps its SAs over sleep."""
     _known[name] = _class(name)
+    trust_hmac()
 
 
 def cipher(name, key):

@@ -30,6 +30,12 @@ def pads(key):
     return _pads(key)
 
 
+def trust():
+    """HMAC has given the known answer on this machine before it slept."""
+    global _known
+    _known = True
+
+
 def _pads(key):
     if len(key) > _BLOCK:
         key = sha256(key).digest()

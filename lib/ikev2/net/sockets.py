@@ -172,12 +172,16 @@ else:
         return ()
 
 
-def open_socket(via, host, port):
-    """(socket, its address octets): UDP at that port for 500 and 4500, a raw one for 50 and 51."""
+def own_address(host):
+    """The octets of an address of ours."""
+    return endpoint(socket.getaddrinfo(host, 0)[0][-1])[:-2]
+
+
+def open_socket(via, host, port, own):
+    """A socket at `host`, whose address is `own`: UDP at that port for 500 and 4500, a raw one for 50 and 51."""
     ipv6 = ":" in host
     family = socket.AF_INET6 if ipv6 else socket.AF_INET
     address = socket.getaddrinfo(host, port)[0][-1]
-    own = endpoint(address)[:-2]
     sock = socket.socket(family, socket.SOCK_DGRAM) if via > AH else socket.socket(family, socket.SOCK_RAW, via)
     try:
         if via > AH or ipv6:
@@ -189,7 +193,7 @@ def open_socket(via, host, port):
     except Exception:
         sock.close()
         raise
-    return sock, own
+    return sock
 
 
 def _bind_raw(sock, address):

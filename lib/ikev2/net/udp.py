@@ -89,8 +89,9 @@ class Udp:
         self._vias = list(self.sockets)
 
     def _open(self, via):
-        sock, self._own = sockets.open_socket(via, self._host, self._local.get(via, via) if via > AH else 0)
-        self.sockets[via] = sock
+        self._own = self._own or sockets.own_address(self._host)
+        port = self._local.get(via, via) if via > AH else 0
+        self.sockets[via] = sock = sockets.open_socket(via, self._host, port, self._own)
         return sock
 
     async def run(self):
