@@ -128,14 +128,13 @@ class Owners:
     def emit(self, kind, slot, detail=None):
         """Enter an event; the oldest makes room, and one for which there is no room at all is missed (K12)."""
         self._unattended = True
-        lost = len(self._events) >= _EVENTS
         try:
-            if lost:
+            if len(self._events) >= _EVENTS:
                 self._events.pop(0)
+                self.missed = min(self.missed + 1, _SATURATED)
             self._events.append((kind, slot, detail))
         except MemoryError:
-            lost += 1
-        self.missed = min(self.missed + lost, _SATURATED)
+            self.missed = min(self.missed + 1, _SATURATED)
 
     def event(self):
         """The oldest event, (kind, slot, detail), or None."""

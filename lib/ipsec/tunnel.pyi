@@ -38,6 +38,7 @@ class Tunnel:
         connections: int = 8,
         stream_buffer: int = 2720,
         ppk: tuple[str, bytes] | None = None,
+        checked: bool = False,
     ) -> None: ...
     @property
     def address(self) -> str: ...
