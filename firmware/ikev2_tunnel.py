@@ -46,8 +46,8 @@ def kept(tunnel):
 
 
 def drop(life):
-    """What has made SAs, once it is done: what an attempt or a rekey was begun with has to be there to its end."""
-    if not life.has.attempt and not [owner for owner in life.has.sas if owner.rekeys and owner.rekeys.rekeying]:
+    """What has made SAs, once it is done; what an attempt was begun with has to be there to its end."""
+    if not life.has.attempt:
         ikev2_memory.drop(ikev2_memory.MAKING)
 
 

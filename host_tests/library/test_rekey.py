@@ -1,12 +1,13 @@
 """CREATE_CHILD_SA answered: Child SA and IKE SA replaced by the gateway, and everything else refused."""
 
 import struct
+import sys
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ikev2 import owners
-from ikev2.sa import rekey, selectors
+from ikev2.sa import rekey, rekeys, selectors
 
 from library import scripted_gateway
 from library.attempt import PSK, Attempt, endpoint
@@ -432,3 +433,35 @@ def test_mutated_requests_never_raise(data):
     while made.node.next_timer(made.now) == 0:
         made.tick()
     assert not made.sa.pending or not made.node.table.ike_sas()
+
+
+@pytest.mark.parametrize("begin", ["rekey_child", "rekey_ike"])
+def test_what_makes_the_answer_can_be_dropped_during_the_key_exchange_k1_k2(begin, monkeypatch):
+    made = live()
+    ask = getattr(made.gateway, begin)
+    made.deliver(ask(made.sa, group=31))
+    for name in ("rekey", "proposals", "keys"):
+        monkeypatch.delitem(sys.modules, "ikev2.sa." + name)
+    while made.node.next_timer(made.now) == 0:
+        made.tick()
+    assert made.gateway.said[-1].endswith("done")
+
+
+def test_a_failed_key_exchange_is_refused_once_there_is_room_k14(monkeypatch):
+    made = live()
+    made.deliver(made.gateway.rekey_child(made.sa, group=31))
+    owner = made.node.owners[made.slot]
+
+    def full(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner.rekeys.rekeying[0], "step", full)
+        patch.setattr(rekeys, "refuse", full)
+        with pytest.raises(MemoryError):
+            owner.work(made.now)
+    assert not owner.rekeys.rekeying
+    while made.node.next_timer(made.now) == 0:
+        made.tick()
+    assert made.gateway.said[-1] == "rekey child: 43" and not events(made, owners.CHILD_NEW)
+    assert asks(made, made.gateway.rekey_child(made.sa, group=31)) == "rekey child: done"

@@ -46,51 +46,15 @@ _NONCE_MIN = const(16)
 _NONCE_MAX = const(256)
 
 
-class PendingRekey:
-    """A request that we agree to, until its shared secret is made; `chosen` is what proposals.choose gives."""
-
-    replaces = -1  # slot of the Child SA; -1: it is the first, or the IKE SA
-    inside = remote = b""  # selectors of the Child SA that is made; none: it is an IKE SA
-    dh = None  # the key exchange, if there is one, until it has come to its end
-    our_value = b""
-    _peer_value = b""
-
-    def __init__(self, nonce, chosen):
-        self.nonce = nonce
-        _, self.number, self.cipher, self.group, self.spi = chosen
-
-    def begin(self, dh, peer_value):
-        """Start the key exchange."""
-        self.dh = dh
-        self._peer_value = peer_value
-        dh.begin()
-
-    def step(self):
-        """A slice of the key exchange; True with the last one."""
-        if not self.dh.step():
-            return False
-        if self.our_value:
-            return True
-        self.our_value = self.dh.value
-        self.dh.begin(self._peer_value)
-        return False
-
-    def answer(self, protocol, spi, nonce, more=()):
-        """(type of the first payload, payloads, False) of the response: our SPI, our nonce, our public value."""
-        sa = offer(protocol, spi, (self.cipher,), (self.group,) if self.group else (), self.number)
-        parts = [(SA, sa), (NONCE, nonce)]
-        if self.our_value:
-            parts.append((KE, struct.pack(">HH", self.group, 0) + self.our_value))
-        parts.extend(more)
-        return chained(parts) + (False,)
-
-
 class Rekeying:
-    """The answer to one request; `rekeys` is the Rekeys of the IKE SA."""
+    """The answer to one request; `rekeys` is the Rekeys of the IKE SA.
+
+    What is agreed to: (the peer's nonce, what proposals.choose gives, the slot of the Child SA that is replaced, -1:
+    none is, the selectors of ours and of the peer that a Child SA will have; b"" for an IKE SA).
+    """
 
     def __init__(self, rekeys):
         self._rekeys = rekeys
-        self._pending = None
 
     def begin(self, ike, found, octets):
         """See Rekeys.begin."""
@@ -120,42 +84,28 @@ class Rekeying:
             return self._agree(ike, bodies, octets, nonce, offers, -1)  # A11
         return self._replace_child(ike, bodies, octets, nonce, *rekeyed)
 
-    def step(self, ike):
-        """See Rekeys.step."""
-        pending = self._pending
-        try:
-            if not pending.step():
-                return None
-            made = self._finish(ike, pending)
-        except Exception:  # K14; a wrong known answer is one
-            made = refuse(TEMPORARY_FAILURE)
-        self._pending = None
-        return made
+    def finish(self, ike, agreed, secret=b"", our_value=b""):
+        """The answer, once there is the shared secret; None: the peer's public value is none."""
+        if secret is None:
+            return refuse(INVALID_SYNTAX)
+        make = self._make_child if agreed[3] else self._make_ike
+        return make(ike, agreed, secret, our_value)
 
     # The rest is private.
 
-    def _exchange(self, ike, pending, bodies, octets):
+    def _exchange(self, ike, agreed, bodies, octets):
         """Start the key exchange, if there is one, else conclude."""
-        number = pending.group
+        number = agreed[1][3]
         if not number:
-            return self._finish(ike, pending)
+            return self.finish(ike, agreed)
         start, stop = bodies.get(KE, (0, 0))
         if stop - start < 4 or uint16(octets, start) != number:
             return refuse(INVALID_KE_PAYLOAD, struct.pack(">H", number))
         dh = group(number, ike.node.random)
         if stop - start != 4 + dh.size:
             return refuse(INVALID_SYNTAX)
-        pending.begin(dh, bytes(octets[start + 4 : stop]))
-        self._pending = pending
+        self._rekeys.start(dh, bytes(octets[start + 4 : stop]), agreed)
         return None
-
-    def _finish(self, ike, pending):
-        """The answer, once there is the shared secret."""
-        secret = pending.dh.value if pending.dh else b""
-        pending.dh = None  # what has made it takes room
-        if secret is None:
-            return refuse(INVALID_SYNTAX)
-        return (self._make_child if pending.inside else self._make_ike)(ike, pending, secret)
 
     def _replace_child(self, ike, bodies, octets, nonce, protocol, spi_old):
         """K1: a successor of the Child SA whose outbound SPI that is."""
@@ -185,27 +135,24 @@ class Rekeying:
             return refuse(INVALID_SYNTAX)
         if not inside or not remote:
             return refuse(TS_UNACCEPTABLE)
-        pending = PendingRekey(nonce, chosen)
-        pending.replaces = replaces
-        pending.inside = inside
-        pending.remote = remote
-        return self._exchange(ike, pending, bodies, octets)
+        return self._exchange(ike, (nonce, chosen, replaces, inside, remote), bodies, octets)
 
-    def _make_child(self, ike, pending, secret):
+    def _make_child(self, ike, agreed, secret, our_value):
         """The Child SA, which receives from now on."""
         table = ike.node.table
-        inside, remote = pending.inside, pending.remote
+        nonce, chosen, replaces, inside, remote = agreed
+        cipher, spi_out = chosen[2], chosen[4]
         our_nonce = ike.node.random(_NONCE)
         # We answer: what the exchange's initiator sends is what we receive (2.17).
-        key_in, key_out = keys.child_keys(pending.cipher, self._rekeys.sk_d, pending.nonce, our_nonce, secret)
+        key_in, key_out = keys.child_keys(cipher, self._rekeys.sk_d, nonce, our_nonce, secret)
         slot = -1
         try:
             spi = table.child.choose(ike.node.random)
             more = (TS_I, ts_body(remote)), (TS_R, ts_body(inside))
-            made = pending.answer(PROTOCOL_ESP, spi, our_nonce, more)
-            child = Child(pending.cipher, spi, pending.spi, key_in, key_out, inside, remote)
-            child.replaces = pending.replaces
-            child.slot = slot = table.adopt_child(ike.slot, ESP, spi, pending.spi)
+            made = _answer(chosen, PROTOCOL_ESP, spi, our_nonce, our_value, more)
+            child = Child(cipher, spi, spi_out, key_in, key_out, inside, remote)
+            child.replaces = replaces
+            child.slot = slot = table.adopt_child(ike.slot, ESP, spi, spi_out)
             ike.node.attach_child(slot, child)
         except ValueError:
             return refuse(TEMPORARY_FAILURE)
@@ -225,14 +172,15 @@ class Rekeying:
         chosen = choose(octets, *bodies[SA], PROTOCOL_IKE, 8, policy.ciphers, policy.groups, ke)
         if chosen[0]:
             return refuse(chosen[0])
-        return self._exchange(ike, PendingRekey(nonce, chosen), bodies, octets)
+        return self._exchange(ike, (nonce, chosen, -1, b"", b""), bodies, octets)
 
-    def _make_ike(self, ike, pending, secret):
+    def _make_ike(self, ike, agreed, secret, our_value):
         """The IKE SA, which has the Child SAs from now on."""
         node = ike.node
         table = node.table
         policy = self._rekeys.policy
-        cipher, nonce, spi_i = pending.cipher, pending.nonce, pending.spi
+        nonce, chosen = agreed[:2]
+        cipher, spi_i = chosen[2], chosen[4]
         _, _, _, peer, _ = table.ike_sa(ike.slot)
         try:
             spi_r = table.ike.choose(node.random)
@@ -242,7 +190,7 @@ class Rekeying:
             protection = sk.protection(cipher, False, sk_ei, sk_er, sk_ai, sk_ar)
             rekeys = Rekeys(policy, sk_d)
             children = table.children(ike.slot)
-            made = pending.answer(PROTOCOL_IKE, spi_r, our_nonce)
+            made = _answer(chosen, PROTOCOL_IKE, spi_r, our_nonce, our_value)
             slot = table.adopt_ike(spi_i, spi_r, False, peer, True, table.via(ike.slot))
         except ValueError:
             return refuse(TEMPORARY_FAILURE)
@@ -257,6 +205,16 @@ class Rekeying:
             table.move_child(child, slot)
         node.emit(REPLACED, ike.slot, slot)
         return made
+
+
+def _answer(chosen, protocol, spi, nonce, our_value, more=()):
+    """(type of the first payload, payloads, False) of the response: our SPI, our nonce, our public value."""
+    _, number, cipher, dh, _ = chosen
+    parts = [(SA, offer(protocol, spi, (cipher,), (dh,) if dh else (), number)), (NONCE, nonce)]
+    if our_value:
+        parts.append((KE, struct.pack(">HH", dh, 0) + our_value))
+    parts.extend(more)
+    return chained(parts) + (False,)
 
 
 def _narrowed(octets, body, held):
