@@ -36,6 +36,7 @@ _LAST = const(8)
 _LOOK_S = 0.02
 _KEY = const(115)  # s
 _GUARD_S = 10
+_DEAF_S = 30  # K13
 _ROOM_S = 10  # between two looks whether there is more room than there was for a tunnel
 _MORE = 8192  # octets; with less it would end as before, and leave the network less each time
 _LIMITS = ("answers_per_s", "burst", "per_source_ms", "sources", "hint_ms")
@@ -57,6 +58,7 @@ _address = ""
 _others = []  # tasks beside the node's
 _users = []  # the user's tasks
 _failed = []  # errors that ended a task of the node
+_loaded = []  # modules of a tunnel, before its configuration was read
 
 
 def status():
@@ -160,6 +162,7 @@ def run(*tasks):
     """Bring the network up and serve, beside the coroutines `tasks`, until Ctrl-C."""
     global _watchdog
     try:
+        _load()
         config = _prepare()
     except ValueError as error:
         print("not started: %s" % error)
@@ -183,6 +186,18 @@ def run(*tasks):
         if _udp:
             _udp.close()
         asyncio.new_event_loop()
+
+
+def _load():
+    """What a tunnel has for good is loaded before what is dropped soon, or that would leave holes in a small heap."""
+    if not ikev2_memory.scarce:
+        return
+    before = list(sys.modules)
+    try:
+        import ikev2_tunnel  # noqa: F401
+    except (ImportError, MemoryError):
+        pass  # it is not wanted, or whoever wants it says so
+    _loaded.extend([name for name in sys.modules if name not in before])
 
 
 async def _feed(watchdog, udp, serving):
@@ -252,7 +267,7 @@ def _make_tunnel(config, old):
     False: there is no room for it now, and nothing of it is left.
     """
     global tunnel, ikev2_tunnel, _no_tunnel, _kept_tunnel
-    before = list(sys.modules)
+    before = [name for name in sys.modules if name not in _loaded]
     try:
         if tunnel is None:
             import ikev2_tunnel
@@ -297,12 +312,20 @@ def _forget(before):
 
 
 async def guard(seconds, reset):
-    """Reset the board when for so long there was a network and no tunnel (K13), for want of room perhaps."""
-    without = 0
-    while without < seconds:
+    """Reset the board when for so long there was a network and no tunnel (K13), for want of room perhaps.
+
+    And when for half a minute the network had no memory, and the gateway has not answered: what the heap has taken it
+    does not give back, and nothing is received any more.
+    """
+    without = deaf = 0
+    while without < seconds and deaf < _DEAF_S:
         await asyncio.sleep(_GUARD_S)
         without = without + _GUARD_S if _is_online and not (tunnel and tunnel.is_up) else 0
-    print("a network and no tunnel for %d s: reset" % seconds)
+        deaf = deaf + _GUARD_S if tunnel and ikev2_memory.is_full() and ikev2_tunnel.is_unanswered(tunnel) else 0
+    if deaf >= _DEAF_S:
+        print("the network has no memory, and the gateway does not answer: reset")
+    else:
+        print("a network and no tunnel for %d s: reset" % seconds)
     reset()
 
 
@@ -355,6 +378,8 @@ async def _start(config, tasks):
     for protocol in udp.unavailable:
         print("no raw socket for protocol %d: left out" % protocol)
     lacks_room = False
+    if not config["gateway"]:
+        _forget([name for name in sys.modules if name not in _loaded])
     for key, before in (("gateway", old), ("accept", old_hub)):
         if config[key] and not _make(key, config, before):
             _others.append(asyncio.create_task(_find_room(key, config, before)))

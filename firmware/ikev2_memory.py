@@ -38,10 +38,16 @@ CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ik
 
 # Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others. It
 # cannot grow by little later on: MicroPython takes all that is there, unless the heap is smaller than that.
-_GROWTH = 68000
+_GROWTH = 59600
 _WITH_STREAMS = 75000
 _AT_MOST = 200000  # who has more, PSRAM for instance, need not care
 _KEPT = 50
+_FULL = 2048  # octets that are left: a datagram of full length and what it comes in do not fit
+
+
+def _left():
+    """Octets of the memory that the heap shares with the network."""
+    return sum([region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA)])
 
 
 def _grown():
@@ -54,7 +60,7 @@ def _grown():
     import os
 
     growth = _WITH_STREAMS if "ipsec_tcp.mpy" in os.listdir("/lib") else _GROWTH
-    if not growth < sum([region[1] for region in esp32.idf_heap_info(esp32.HEAP_DATA)]) < _AT_MOST:
+    if not growth < _left() < _AT_MOST:
         return None
     gc.threshold(_THRESHOLD)
     gc.collect()
@@ -69,6 +75,11 @@ def _grown():
 
 
 scarce = _grown()  # true where RAM is
+
+
+def is_full():
+    """True if the heap, where RAM is scarce, has taken what the network lives on."""
+    return bool(scarce) and _left() < _FULL
 
 
 def forget(names):

@@ -8,6 +8,7 @@ from ikev2.net.memory import in_words
 from ikev2.net.sockets import ticks_ms
 from ipsec import Tunnel, sleep
 from ipsec.esp import REASONS
+from ipsec.liveness import SILENT
 
 _SETTINGS = ("gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s",
              "keep_keys", "settle_s", "dns", "connections", "stream_buffer")  # fmt: skip
@@ -49,6 +50,11 @@ def drop(life):
     """What has made SAs, once it is done; what an attempt was begun with has to be there to its end."""
     if not life.has.attempt:
         ikev2_memory.drop(ikev2_memory.MAKING)
+
+
+def is_unanswered(tunnel):
+    """The gateway does not answer on the SAs that there are (K6)."""
+    return tunnel.is_up and tunnel.life.causes & SILENT
 
 
 def _say(event, say):

@@ -229,6 +229,38 @@ def guard_waits_for_the_network_and_begins_anew_with_each_tunnel():
     assert resets == [1]
 
 
+def guard_resets_where_the_network_has_no_memory_and_the_gateway_does_not_answer():
+    """K13: for half a minute both, whatever the tunnel says of itself."""
+    import asyncio
+
+    main = sys.modules["ikev2_main"]
+    main._GUARD_S, main._DEAF_S = 0.001, 0.02
+    main._is_online = True
+    now = [False, False]
+    main.ikev2_memory.is_full = lambda: now[0]
+    resets = []
+
+    class Tunnel:
+        is_up = True
+
+        def is_unanswered(self):
+            return now[1]
+
+    main.tunnel = Tunnel()
+    main.ikev2_tunnel = Tunnel
+
+    async def story():
+        guarding = asyncio.create_task(main.guard(1000, lambda: resets.append(1)))
+        for now[:] in ((True, False), (False, True)) * 20:
+            await asyncio.sleep(0.005)
+        assert not resets and not guarding.done()
+        now[:] = True, True
+        await until(guarding.done)
+
+    asyncio.run(story())
+    assert resets == [1]
+
+
 def tunnel_is_refused_in_words():
     async def user(main):
         try:
