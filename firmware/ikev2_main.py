@@ -35,6 +35,7 @@ except ImportError:
 _LAST = const(8)
 _LOOK_S = 0.02
 _KEY = const(115)  # s
+_SCARCE_BUFFER = const(1072)  # W6: a rekey finds no room beside larger ones
 _GUARD_S = 10
 _DEAF_S = 30  # K13
 _ROOM_S = 10  # between two looks whether there is more room than there was for a tunnel
@@ -126,9 +127,11 @@ def _seen(verdict, via, source, datagram, length):
 def _prepare():
     """The configuration; node and LED as it says."""
     global node, _led, _log, _kept
-    from ikev2.config import read
+    from ikev2.config import KEYS, read
 
     kept, _kept = _kept, b""
+    if ikev2_memory.scarce:
+        KEYS["stream_buffer"] = _SCARCE_BUFFER
     config = read()
     config["power_save"] = config["power_save"] and not kept  # awake for a reading: its answer is not to wait
     if node is None:

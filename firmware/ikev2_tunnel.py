@@ -13,7 +13,6 @@ from ipsec.liveness import SILENT
 _SETTINGS = ("gateway_id", "inside", "remote", "groups", "ciphers", "liveness_s", "keepalive_s", "lifetime_s",
              "keep_keys", "settle_s", "dns", "connections", "stream_buffer")  # fmt: skip
 _LOOK_S = 0.5
-_BUFFER, _SCARCE_BUFFER = 2720, 1072  # W6: a rekey finds no room beside the default where RAM is scarce
 _NEWS = {
     "up": "tunnel up, %s inside",
     "moved": "tunnel moved, %s inside from now on",
@@ -31,8 +30,6 @@ def made(config, udp, old=None):
     if old:
         old.life.close(ticks_ms())
     settings = {name: config[name] for name in _SETTINGS}
-    if ikev2_memory.scarce and settings["stream_buffer"] == _BUFFER:
-        settings["stream_buffer"] = _SCARCE_BUFFER
     if config["ppk"]:
         settings["ppk"] = config["ppk_id"], config["ppk"].encode()
     return Tunnel(config["gateway"], config["id"], config["psk"].encode(), udp=udp, checked=True, **settings)

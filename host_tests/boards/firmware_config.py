@@ -7,7 +7,7 @@ import sys
 from ikev2.config import FILE, ConfigError, parse
 from ikev2.config.reader import Reader, text_of
 
-from boards.pc_firmware import ikev2_main, run_case
+from boards.pc_firmware import configure, ikev2_main, run_case, woken
 
 TUNNEL = '{\n"gateway": "vpn.example.org",\n"id": "sensor-7",\n"psk": "0123456789abcdef"'
 
@@ -238,6 +238,17 @@ def _verdicts(read=_ours):
 
 def _verdicts_of_json():
     _verdicts(_by_json)
+
+
+def a_board_with_little_ram_has_smaller_buffers_unless_the_file_says_otherwise():
+    """W6: the default of a tunnel and of a hub, not what somebody asks for."""
+    main = woken()
+    configure(ssid="home")
+    assert main._prepare()["stream_buffer"] == 2720
+    main.ikev2_memory.scarce = [None]
+    assert main._prepare()["stream_buffer"] == 1072
+    configure(ssid="home", stream_buffer=2720)
+    assert main._prepare()["stream_buffer"] == 2720
 
 
 if __name__ == "__main__":
