@@ -4,11 +4,12 @@ A function under `micropython.viper` is machine code on a board and runs as it s
 the objects themselves. Time is a count of milliseconds that wraps at 2**30, as time.ticks_ms does (RULES.md L5).
 """
 
+ptr8 = ptr16 = ptr32 = lambda octets: octets  # to viper functions these are pointers
+
 try:
     import micropython
     from micropython import const
 
-    machine_code = True  # what is compiled so reads octets by two
 except ImportError:
     machine_code = False
 
@@ -20,29 +21,36 @@ except ImportError:
     def const(value):
         return value
 
+    def equal(a, i, b, j, n):
+        """True if a[i:i+n] and b[j:j+n] are the same octets."""
+        return a[i : i + n] == b[j : j + n]
 
-ptr8 = ptr16 = ptr32 = lambda octets: octets  # to viper functions these are pointers
+    def copy(out, i, octets, j, n):
+        """Make out[i:i+n] the same as octets[j:j+n]."""
+        out[i : i + n] = octets[j : j + n]
+
+else:
+    machine_code = True  # what is compiled so reads octets by two
+
+    @micropython.viper
+    def equal(a: ptr8, i: int, b: ptr8, j: int, n: int) -> bool:
+        """True if a[i:i+n] and b[j:j+n] are the same octets."""
+        while n:
+            n -= 1
+            if a[i + n] != b[j + n]:
+                return False
+        return True
+
+    @micropython.viper
+    def copy(out: ptr8, i: int, octets: ptr8, j: int, n: int):
+        """Make out[i:i+n] the same as octets[j:j+n]."""
+        while n:
+            n -= 1
+            out[i + n] = octets[j + n]
+
 
 _WRAP = const(0x3FFFFFFF)
 _HALF = const(0x20000000)
-
-
-@micropython.viper
-def equal(a: ptr8, i: int, b: ptr8, j: int, n: int) -> bool:
-    """True if a[i:i+n] and b[j:j+n] are the same octets."""
-    while n:
-        n -= 1
-        if a[i + n] != b[j + n]:
-            return False
-    return True
-
-
-@micropython.viper
-def copy(out: ptr8, i: int, octets: ptr8, j: int, n: int):
-    """Make out[i:i+n] the same as octets[j:j+n]."""
-    while n:
-        n -= 1
-        out[i + n] = octets[j + n]
 
 
 def elapsed(now, then):

@@ -35,6 +35,8 @@ _NATIVE = frozenset(
 _ROOM_FOUND = ("state[_ANSWER_FIRST], self._answer, over = made",)
 # An Event that is set moves tasks from queue to queue (asyncio/event.py); `end` is a method of ours.
 _ROOM_FOUND += ("self._ready.set()", "end(self._ticks())")
+# On MicroPython these are machine code that goes from octet to octet (portable.py).
+_ROOM_FOUND += ("return a[i:i + n] == b[j:j + n]", "out[i:i + n] = octets[j:j + n]")
 
 
 @cache

@@ -31,7 +31,7 @@ _PRICE = const(7)  # credit an answer
 _PAUSE = const(8)
 _SOURCES = const(9)
 _HAND = const(10)  # the source that makes room for the next new one
-_TIMES = const(11)  # when each source was answered, of either kind
+_UNTIL = const(11)  # when each source may be answered again, of either kind
 
 _len = len  # found sooner than among the builtins
 _ENTRY = const(17)  # length of the address or 0, address
@@ -42,15 +42,12 @@ def _fill(budget, now: int) -> int:
     words = ptr32(budget.words)
     past = (now - words[_FILLED]) & _WRAP
     words[_FILLED] = now
-    credit = words[_CREDIT]
-    if past < words[_FILL_MS]:
-        credit += past * words[_RATE]
-    elif past < _HALF:
-        credit = words[_FULL]
-    if credit > words[_FULL]:
-        credit = words[_FULL]
-    words[_CREDIT] = credit
-    return credit
+    if not past & _HALF:
+        if past > words[_FILL_MS]:
+            past = words[_FILL_MS]
+        past = past * words[_RATE] + words[_CREDIT]
+        words[_CREDIT] = past if past < words[_FULL] else words[_FULL]
+    return words[_CREDIT]
 
 
 class Budget:
@@ -60,7 +57,7 @@ class Budget:
         if answers_per_s < 0 or burst < 0 or not 0 <= per_source_ms < _SWEEP_MS or sources < 1:
             raise ValueError("Budget(%r, %r, %r, %r)" % (answers_per_s, burst, per_source_ms, sources))
         scale = 1 if answers_per_s == int(answers_per_s) else 1000  # thousandths of an answer
-        self.words = words = array("I", [0] * (_TIMES + 2 * sources))
+        self.words = words = array("I", [0] * (_UNTIL + 2 * sources))
         self.sources = bytearray(_ENTRY * sources)
         words[_RATE] = int(answers_per_s * scale + 0.5)
         words[_PRICE] = 1000 * scale
@@ -79,39 +76,42 @@ class Budget:
         sources = ptr8(self.sources)
         address = ptr8(source)
         size = int(_len(source)) - 2
-        count = words[_SOURCES]
         spare = words[_HAND]
-        pause = words[_PAUSE]
-        refused = False
-        mine = 0
-        while mine < count:
+        count = words[_SOURCES]
+        refused = 0
+        mine = count - 1
+        while mine >= 0:
             at = mine * _ENTRY
-            if not sources[at]:
+            n = size
+            if not sources[at]:  # nor is there anything in those before it
                 spare = mine
-            else:
-                n = size
-                past = (now - words[_TIMES + 2 * mine]) & _WRAP
-                other = (now - words[_TIMES + 2 * mine + 1]) & _WRAP
-                if sources[at] == n:
-                    while n and sources[at + n] == address[n - 1]:
-                        n -= 1
-                if not n:
-                    if kind:
-                        past = other
-                    refused = past < pause or past >= _HALF
-                    break
-                if not (past < pause or past >= _HALF or other < pause or other >= _HALF):
-                    spare = mine
-            mine += 1
+                mine = -1
+                break
+            if sources[at] == n:
+                while n and sources[at + n] == address[n - 1]:
+                    n -= 1
+            at = _UNTIL + 2 * mine
+            if not n:
+                refused = (now - words[at + kind]) & _HALF
+                break
+            if not (now - words[at] | now - words[at + 1]) & _HALF:
+                spare = mine
+            mine -= 1
         if not refused:
             if words[_CREDIT] < words[_FULL]:
                 _fill(self, now)
-            refused = words[_CREDIT] < words[_PRICE]
-        if mine == count:
+            if words[_CREDIT] < words[_PRICE]:
+                refused = 1
+        if mine < 0:
             if refused:
                 return False
             mine = spare
-            words[_TIMES + 2 * mine] = words[_TIMES + 2 * mine + 1] = (now - words[_PAUSE]) & _WRAP
+            words[_UNTIL + 2 * mine] = words[_UNTIL + 2 * mine + 1] = now
+            at = mine * _ENTRY
+            sources[at] = size
+            while size:
+                sources[at + size] = address[size - 1]
+                size -= 1
         if mine == words[_HAND]:
             words[_HAND] = (mine + 1) % count
         if refused:
@@ -121,12 +121,7 @@ class Budget:
         if not words[_USED]:
             words[_USED] = 1
             words[_SWEPT] = now
-        words[_TIMES + 2 * mine + kind] = now
-        at = mine * _ENTRY
-        sources[at] = size
-        while size:
-            sources[at + size] = address[size - 1]
-            size -= 1
+        words[_UNTIL + 2 * mine + kind] = (now - _WRAP - 1 + words[_PAUSE]) & _WRAP  # no sum is beyond 2**30
         return True
 
     def next_timer(self, now):
@@ -143,13 +138,12 @@ class Budget:
         words = self.words
         words[_USED] = _fill(self, now) < words[_FULL]
         words[_SWEPT] = now
-        for i in range(_TIMES, len(words)):
-            if elapsed(now, words[i]) >= words[_PAUSE]:
-                words[i] = (now - words[_PAUSE]) & _WRAP  # L5
-        for i in range(words[_SOURCES]):
-            at = _TIMES + 2 * i
-            if self.sources[i * _ENTRY]:
-                if min(elapsed(now, words[at]), elapsed(now, words[at + 1])) >= words[_PAUSE]:
-                    self.sources[i * _ENTRY] = 0
-                else:
-                    words[_USED] = 1
+        sources = self.sources
+        for i in range(_UNTIL, len(words)):
+            if (now - words[i]) & _HALF and sources[(i - _UNTIL >> 1) * _ENTRY]:
+                words[_USED] = 1
+            else:
+                words[i] = now  # L5
+        if not words[_USED]:
+            for i in range(0, len(sources), _ENTRY):
+                sources[i] = 0

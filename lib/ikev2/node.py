@@ -66,6 +66,7 @@ class Node(Owners):
         lengths = array("H", [0] * table.size[0])
         self._budget = budget or Budget(answers_per_s, burst, per_source_ms, sources)
         self._notifier = notifier.Notifier(table, self._budget, lengths)
+        self._decide = self._notifier.decide
         Owners.__init__(self, table, lengths, self._notifier.hints)
         self.random = random
         self.counters = array("I", [0] * len(notifier.VERDICTS))
@@ -90,7 +91,7 @@ class Node(Owners):
     @micropython.viper
     def receive(self, via, source, datagram, length, now) -> int:
         """Verdict, an index into VERDICTS, over datagram[:length] from endpoint `source`; see Notifier.decide."""
-        verdict = int(self._notifier.decide(via, source, datagram, length, now))
+        verdict = int(self._decide(via, source, datagram, length, now))
         counters = ptr32(self.counters)
         if counters[verdict] < _SATURATED:
             counters[verdict] += 1  # L6

@@ -9,7 +9,7 @@ from portable import const, copy, equal, micropython, ptr8
 
 from .hints import Hints
 from .slots import USED, VARIANT, find
-from .wire import answer, blank_answer, blank_invalid_spi, header_fits
+from .wire import answer, blank_answer, blank_invalid_spi
 
 VERDICTS = (
     "invalid-spi", "invalid-ike-spi", "invalid-major-version",
@@ -52,6 +52,8 @@ _NEXT_PAYLOAD = const(16)
 _VERSION = const(17)
 _EXCHANGE = const(18)
 _FLAGS = const(19)
+_LENGTH = const(24)
+_HEADER = const(28)
 _INITIATOR = const(0x08)
 _RESPONSE = const(0x20)
 _IKE_SA_INIT = const(34)
@@ -62,7 +64,11 @@ _SK = const(46)
 _SKF = const(53)
 _ANSWER = const(36)
 _INVALID_SPI_MESSAGE = const(40)
-_TYPES = bytes((11, 4, 5))  # of the Notify in the answer, by verdict
+_TYPE = const(3)  # of the Notify in the answer to an IKE message, less its verdict: 4 and 5
+
+# What an IKE message is, beside its flags.
+_ENCRYPTED = const(0x40)
+_STARTS = const(0x80)
 
 _UDP_HEADER = const(8)  # bare ESP and AH have none, their answer has
 _NO_SPI = bytes(8)
@@ -129,26 +135,31 @@ class Notifier:
             if length == 1 and octets[0] == 0xFF:
                 return _DROP_KEEPALIVE  # F1, S1.9
             protocol = _ESP
-            if length >= _MARKER and not (octets[0] or octets[1] or octets[2] or octets[3]):
+            if length >= _MARKER and not octets[0] | octets[1] | octets[2] | octets[3]:
                 protocol = 0
                 at = _MARKER
 
         # ESP and AH: RFC 4303 and 4302 sections 2.1 and 2.4; section 1.5 case 1.
         if protocol:
+            key = int(USED)
             if protocol == _AH:
+                key = int(USED | VARIANT)
                 at = _AH_SPI
             if length < at + _ESP_HEADER:
                 return _DROP_MALFORMED  # F4
-            if not (octets[at] or octets[at + 1] or octets[at + 2]):
+            if not octets[at] | octets[at + 1] | octets[at + 2]:
                 return _DROP_RESERVED_SPI  # S1.9
-            slot = int(find(self._child, USED | VARIANT if protocol == _AH else USED, datagram, at))
+            slot = int(find(self._child, key, datagram, at))
             if slot >= 0:
                 self.slot = slot
                 return _DELIVER_AH if protocol == _AH else _DELIVER_ESP
             slot = int(self._find_peer(source))
-            self.slot = slot
-            verdict = INVALID_SPI_PROTECTED if slot >= 0 else INVALID_SPI  # S1.1, S1.4
-            size = int(self.protected_lengths[slot]) if slot >= 0 else _INVALID_SPI_MESSAGE
+            verdict = INVALID_SPI  # S1.1, S1.4
+            size = int(_INVALID_SPI_MESSAGE)
+            if slot >= 0:
+                self.slot = slot
+                verdict = INVALID_SPI_PROTECTED
+                size = int(self.protected_lengths[slot])
             if via <= _AH:
                 length -= _UDP_HEADER
             elif slot < 0:
@@ -156,76 +167,91 @@ class Notifier:
 
         # IKE: whose version, then whose SA, then cases 2 and 3.
         else:
-            if not header_fits(datagram, at, length):
+            size = length - at  # wire.header_fits, without the call
+            if size < _HEADER or octets[at + _LENGTH] | octets[at + _LENGTH + 1]:
+                return _DROP_MALFORMED  # F4
+            if (octets[at + _LENGTH + 2] << 8) | octets[at + _LENGTH + 3] != size:
                 return _DROP_MALFORMED  # F4
             size = at + _ANSWER
             flags = octets[at + _FLAGS]
             verdict = INVALID_MAJOR_VERSION  # S3.1
-            if octets[at + _VERSION] < 0x20:
+            major = octets[at + _VERSION] >> 4
+            if major < 2:
                 return _DROP_OLD_VERSION  # S3.5
-            if octets[at + _VERSION] < 0x30:  # S3.4
-                if flags & _RESPONSE and self.hints.outstanding:
-                    hint = int(self.hints.of_response(source, datagram, at, length))
-                    if hint:
-                        self.slot = self.hints.slot
-                        return hint
+            if major == 2:  # S3.4
                 first = octets[at + _NEXT_PAYLOAD]
-                encrypted = first == _SK or first == _SKF
                 exchange = octets[at + _EXCHANGE]
-                starts = exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME
-                notifies = exchange == _INFORMATIONAL and first == _NOTIFY and flags & _INITIATOR
-                if not (encrypted or starts or notifies or flags & _RESPONSE):
-                    return _DROP_UNENCRYPTED  # S2.2, whoever sent it
+                kind = 0
+                if first == _SK or first == _SKF:
+                    kind = _ENCRYPTED
+                if exchange == _IKE_SA_INIT or exchange == _IKE_SESSION_RESUME:
+                    kind |= _STARTS
+                if not (kind or flags & _RESPONSE):
+                    if exchange != _INFORMATIONAL or first != _NOTIFY or not flags & _INITIATOR:
+                        return _DROP_UNENCRYPTED  # S2.2, whoever sent it
+                spi = at
+                key = int(USED | VARIANT)
                 if flags & _INITIATOR:  # S2.9
-                    slot = int(find(self._ike, USED, datagram, at + _SPI_R))
-                else:
-                    slot = int(find(self._ike, USED | VARIANT, datagram, at))
-                if slot >= 0:
-                    verdict = DELIVER_IKE
-                    if starts and flags & (_RESPONSE | _INITIATOR) == _RESPONSE:
-                        if self._awaits_init(slot, datagram, at, source):
-                            verdict = DELIVER_INIT
-                    if not encrypted and verdict == DELIVER_IKE:
-                        return _DROP_UNENCRYPTED
+                    spi += _SPI_R
+                    key = int(USED)
+                slot = int(find(self._ike, key, datagram, spi))
+                if slot >= 0 or kind != _ENCRYPTED or flags & _RESPONSE:
                     self.slot = slot
-                    return verdict
-                if not flags & _RESPONSE:
-                    if starts:
-                        return DELIVER_INIT  # S2.1
-                    if not encrypted:  # R1, R8
-                        if int(self.hints.of_invalid_spi(source, datagram, at, length)):
-                            self.slot = self.hints.slot
-                            return _HINT_INVALID_SPI
-                        return _DROP_UNENCRYPTED
-                    if not octets[at] and equal(datagram, at, _NO_SPI, 0, 8):
-                        return _DROP_MALFORMED
+                    return int(self._decide(kind | flags, source, datagram, at, length))
+                if not octets[at] and equal(datagram, at, _NO_SPI, 0, 8):
+                    return _DROP_MALFORMED
                 verdict = INVALID_IKE_SPI
-            if flags & _RESPONSE:
-                return _DROP_RESPONSE  # S2.3, S3.3, L3
+            elif flags & _RESPONSE:
+                return _DROP_RESPONSE  # S3.3, L3
 
         # An answer: small enough, and within the budget?
         if length < size:
             return _DROP_AMPLIFICATION  # L2
-        if not self._allow(source, verdict == INVALID_IKE_SPI or verdict == INVALID_MAJOR_VERSION, now):
+        if not self._allow(source, protocol == 0, now):
             return _DROP_LIMITED  # L1
-        if verdict == INVALID_SPI_PROTECTED:
-            return verdict
-        self.via = via  # S2.4
-        self.to = source  # F3
-        if verdict == INVALID_SPI:
-            out = self.invalid_spi_templates[via]
-            self.template_to_renew = out
-            copy(out, size - 4, datagram, at, 4)  # S1.2
-            if via <= _AH:
-                self._to_500(source)
-        else:
-            out = self.answers[at]
-            answer(out, datagram, at, _TYPES[verdict])
-        self.out = out
+        if verdict != INVALID_SPI_PROTECTED:
+            self.via = via  # S2.4
+            self.to = source  # F3
+            self._answer(verdict, datagram, at)
         return verdict
 
+    def _decide(self, kind, source, message, at, length):
+        """Verdict over an IKE message that is not of case 2: it has an SA, `slot`, is a response or unencrypted."""
+        if kind & _RESPONSE and self.hints.outstanding:
+            hint = self.hints.of_response(source, message, at, length)
+            if hint:
+                self.slot = self.hints.slot
+                return hint
+        if self.slot >= 0:
+            if kind & (_STARTS | _RESPONSE | _INITIATOR) == _STARTS | _RESPONSE:
+                if self._awaits_init(self.slot, message, at, source):
+                    return DELIVER_INIT
+            if kind & _ENCRYPTED:
+                return DELIVER_IKE
+            self.slot = -1
+            return _DROP_UNENCRYPTED
+        if kind & _RESPONSE:
+            return _DROP_RESPONSE  # S2.3, L3
+        if kind & _STARTS:
+            return DELIVER_INIT  # S2.1
+        if self.hints.of_invalid_spi(source, message, at, length):  # R1, R8
+            self.slot = self.hints.slot
+            return _HINT_INVALID_SPI
+        return _DROP_UNENCRYPTED
+
+    def _answer(self, verdict, datagram, at):
+        """Compose the answer."""
+        if verdict == INVALID_SPI:
+            self.template_to_renew = out = self.invalid_spi_templates[self.via]
+            copy(out, len(out) - 4, datagram, at, 4)  # S1.2
+            if self.via <= _AH:
+                self.via = _PORT  # S1.5
+                self._to_500(self.to)
+        else:
+            out = self.answers[at]
+            answer(out, datagram, at, verdict + _TYPE)
+        self.out = out
+
     def _to_500(self, source):
-        to = self._to[len(source)]
+        self.to = to = self._to[len(source)]
         copy(to, 0, source, 0, len(to) - 2)
-        self.to = to
-        self.via = _PORT  # S1.5

@@ -71,7 +71,8 @@ class SpiTable:
     def __init__(self, ike=16, child=32, address=4):
         if not (1 <= ike <= 256 and 1 <= child <= 256 and address in (4, 16)):
             raise ValueError("SpiTable(%r, %r, %r)" % (ike, child, address))
-        width = _ENDPOINT + address + 2
+        self._width = width = _ENDPOINT + address + 2
+        self._span = ike * width
         self._octets = bytearray(_PREFIX + ike * width + child * _CHILD_WIDTH)
         self._octets[:_SHAPE] = bytes((_LAYOUT, ike - 1, child - 1, address))
         self.ike = Slots(self._octets, _PREFIX, width, ike, 8, _BUCKET_FIRST)
@@ -87,11 +88,9 @@ class SpiTable:
         The address decides (section 1.5). Ports count where one of them betrays a NAT (2.23): 500, 4500 and
         the 0 of bare ESP and AH are the host itself.
         """
-        slots = self.ike
-        here = slots.start + endpoint[-3] % slots.count * slots.width  # as _bucket has it, without the call
-        if self._octets[here] & _BUCKET:
-            return self._newest(endpoint, self._octets[here + _BUCKET_FIRST])
-        return -1
+        here = _PREFIX + endpoint[-3] * self._width % self._span  # as _bucket has it, without the call
+        octets = self._octets
+        return self._newest(endpoint, octets[here + _BUCKET_FIRST]) if octets[here] & _BUCKET else -1
 
     def _newest(self, endpoint, slot):
         octets = self._octets
@@ -345,5 +344,4 @@ class SpiTable:
         return len(endpoint) == size + 2 and equal(octets, here + _ENDPOINT, endpoint, 0, size)
 
     def _bucket(self, endpoint):
-        slots = self.ike
-        return slots.start + endpoint[-3] % slots.count * slots.width
+        return _PREFIX + endpoint[-3] * self._width % self._span

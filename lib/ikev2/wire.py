@@ -9,7 +9,7 @@ unprotected message.
 
 from struct import pack_into
 
-from portable import const, micropython, ptr8
+from portable import const, copy, micropython, ptr8
 
 PORT = const(500)
 PORT_NAT = const(4500)
@@ -54,8 +54,7 @@ INVALID_SPI_MESSAGE = const(40)
 _NOTIFY_HEADER = const(8)
 
 
-@micropython.viper
-def header_fits(octets: ptr8, at: int, length: int) -> bool:
+def header_fits(octets, at, length):
     """True if a whole IKE message lies in octets[at:length]: header there, length field exact (section 3.1)."""
     size = length - at
     if size < HEADER or octets[at + LENGTH] or octets[at + LENGTH + 1]:
@@ -63,15 +62,17 @@ def header_fits(octets: ptr8, at: int, length: int) -> bool:
     return (octets[at + LENGTH + 2] << 8) | octets[at + LENGTH + 3] == size
 
 
-def lone_notify(octets, at, length):
+@micropython.viper
+def lone_notify(octets: ptr8, at: int, length: int) -> int:
     """Type of the Notify payload that is all there is in octets[at:length]; 0 if there is anything else (3.10)."""
-    payload = at + HEADER
-    if octets[at + NEXT_PAYLOAD] != NOTIFY or length - payload < _NOTIFY_HEADER or octets[payload]:
+    notify = octets[at + NEXT_PAYLOAD] == NOTIFY
+    at += HEADER
+    size = length - at
+    if not notify or size < _NOTIFY_HEADER or octets[at] or (octets[at + 2] << 8) | octets[at + 3] != size:
         return 0
-    size = length - payload
-    if (octets[payload + 2] << 8) | octets[payload + 3] != size or _NOTIFY_HEADER + octets[payload + 5] > size:
+    if _NOTIFY_HEADER + octets[at + 5] > size:
         return 0
-    return (octets[payload + 6] << 8) | octets[payload + 7]
+    return (octets[at + 6] << 8) | octets[at + 7]
 
 
 def notify_data(octets, at):
@@ -84,19 +85,15 @@ def blank_answer(at):
     return bytearray(at + LENGTH) + bytes((0, 0, 0, ANSWER, 0, 0, 0, _NOTIFY_HEADER, 0, 0, 0, 0))
 
 
-@micropython.viper
-def answer(blank: ptr8, request: ptr8, at: int, notify: int):
+def answer(blank, request, at, notify):
     """Compose the answer to the IKE request at request[at:] in what blank_answer(at) made.
 
     Sections 1.5, 2.21.4. The request's first octets, edited: response flag set, I inverted, one Notify without data.
     """
-    n = int(LENGTH)
-    while n:  # S2.5
-        n -= 1
-        blank[at + n] = request[at + n]
+    copy(blank, at, request, at, LENGTH)  # S2.5
     blank[at + NEXT_PAYLOAD] = NOTIFY
     blank[at + VERSION] = VERSION_2  # S2.6
-    blank[at + FLAGS] = RESPONSE | INITIATOR ^ request[at + FLAGS] & INITIATOR  # S2.7
+    blank[at + FLAGS] = (RESPONSE | INITIATOR) - (request[at + FLAGS] & INITIATOR)  # S2.7
     blank[at + ANSWER - 1] = notify  # S2.8, S3.2
 
 
