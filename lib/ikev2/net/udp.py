@@ -19,7 +19,7 @@ import sys
 
 from portable import const
 
-from ..notifier import DELIVER_IKE, DELIVER_INIT, INVALID_SPI_PROTECTED
+from ..notifier import DELIVER_IKE, DELIVER_INIT, INVALID_SPI, INVALID_SPI_PROTECTED
 from ..wire import AH, FLAGS, MARKER, PORT, PORT_NAT, RESPONSE
 from . import sockets
 from .addresses import address_of, endpoint, ipv4_payload, resolve  # noqa: F401
@@ -265,7 +265,8 @@ class Udp:
         """Put a datagram to the node, and answer from `at` to `address`, which is where `source` is."""
         now = sockets.ticks_ms()
         verdict = self.node.receive(via, source, datagram, length, now)
-        if verdict < _DROPS:
+        is_answered = INVALID_SPI < verdict < INVALID_SPI_PROTECTED  # and nothing else comes of it
+        if verdict < _DROPS and not is_answered:
             if at and DELIVER_IKE <= verdict <= _DELIVER_ESP:
                 self._asked.pop(source, None)
                 self._asked[source] = at
@@ -276,6 +277,18 @@ class Udp:
                 self.wake()  # its owner may have work to do, or wait for an answer
         if self.seen:
             self.seen(verdict, via, source, datagram, length)
+        if is_answered:
+            self._answer(now, address, at)
+
+    def _answer(self, now, address, at):
+        """Send the answer to an IKE message from `at` to `address`."""
+        node = self.node
+        node.outgoing(now)
+        sock = self.sockets[node.out_via]
+        if at:
+            sock.sendmsg((node.out,), at, 0, address)
+        else:
+            sock.sendto(node.out, address)
 
     def _flush(self, now, source=None, address=None, at=()):
         """Send all that the node has now; what goes back to the host of `source` leaves from where it was asked."""
