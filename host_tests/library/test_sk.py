@@ -152,7 +152,7 @@ def test_nothing_is_decrypted_before_it_is_verified(cipher, monkeypatch):
     def decrypt(*_):
         raise AssertionError
 
-    monkeypatch.setattr(cbc, "_opened", decrypt)
+    monkeypatch.setattr(cbc, "_add", decrypt)
     monkeypatch.setattr(gcm, "_xor", decrypt)
     assert peer.open(good[:-1] + bytes((good[-1] ^ 1,)), 0, len(good)) is None
     with pytest.raises(AssertionError):

@@ -42,7 +42,7 @@ class Group:
 
 
 _pads = functools.lru_cache(1000)(hmac._pads)
-hmac._pads = lambda key: [bytearray(octets) for octets in _pads(bytes(key))]  # who has them writes into them
+hmac._pads = lambda key, at: [bytearray(octets) for octets in _pads(bytes(key), at)]  # who has them writes into them
 initial.group = rekey.group = scripted_gateway.Group = Group
 
 

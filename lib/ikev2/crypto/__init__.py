@@ -54,10 +54,11 @@ def cipher(name, key):
     (RFC 4106, RFC 5282). ValueError if there is no such cipher or `key` is not key_size(name) octets,
     NotImplementedError if this machine has no AES or gets wrong answers.
     """
-    if len(key) != key_size(name):
+    made = usable(name)
+    size, rest = _KEYS[name]
+    if len(key) != size + rest:
         raise ValueError("%s: a key of %d octets" % (name, len(key)))
-    size = _KEYS[name][0]
-    return usable(name)(key[:size], key[size:])
+    return made(key, size)
 
 
 def usable(name):

@@ -37,17 +37,19 @@ except ImportError:
         _aes = None
 
 
-def _made(name, key, *mode):
-    if _aes is None:
-        raise NotImplementedError("%s: no cryptolib.aes on this board, no cryptography package on this PC" % name)
-    return _aes(key, *mode)
+def _missing(name):
+    return NotImplementedError("%s: no cryptolib.aes on this board, no cryptography package on this PC" % name)
 
 
 def ecb(key):
     """AES of single blocks under that key: encrypt(octets, into)."""
-    return _made("AES", key, _ECB)
+    if _aes is None:
+        raise _missing("AES")
+    return _aes(key, _ECB)
 
 
 def cbc(key, iv):
     """AES-CBC that begins with that IV and goes on from call to call: encrypt(octets, into), or decrypt."""
-    return _made("AES-CBC", key, _CBC, iv)
+    if _aes is None:
+        raise _missing("AES-CBC")
+    return _aes(key, _CBC, iv)

@@ -5,13 +5,12 @@ of H, 256 octets a key, in words of 32 bits: they never leave machine code, wher
 A table of eight bits would take 4 KB a key.
 """
 
-import struct
 from array import array
 
 from portable import const, copy, micropython, ptr8, ptr32
 
 from .aes import BLOCK, ecb
-from .octets import same
+from .octets import same, view
 
 ptr16 = ptr8  # as ptr8, of words of 16 bits
 uint = int  # to viper functions it is one whose >> brings in zeros
@@ -25,11 +24,12 @@ _REDUCED = array("H", (
     0xE100, 0xFD20, 0xD940, 0xC560, 0x9180, 0x8DA0, 0xA9C0, 0xB5E0,
 ))  # fmt: skip
 
-# Of the message at work: its counter blocks, its key stream, its GHASH, the lengths that end it, its ICV.
-_counters = bytearray(_STREAM)
-_stream = bytearray(_STREAM)
+# Of the message at work: its counter blocks, and behind them its key stream; its GHASH; its ICV.
+_work = bytearray(2 * _STREAM)
+_counters = memoryview(_work)[:_STREAM]
+_two_counters = memoryview(_work)[: 2 * BLOCK]
+_stream = memoryview(_work)[_STREAM:]
 _y = array("I", bytes(BLOCK))
-_lengths = bytearray(BLOCK)
 _tag = bytearray(BLOCK)
 
 
@@ -37,40 +37,42 @@ class Gcm:
     iv_size = _IV
     block = 1
 
-    def __init__(self, key, salt):
-        self._aes = ecb(key)
-        self._salt = salt
+    def __init__(self, key, size):
+        """`key` has `size` octets in front of the salt."""
+        self._aes = ecb(view(key)[:size])
+        self._salt = key[size:]
         h = bytearray(BLOCK)
         self._aes.encrypt(h, h)
-        self._table = array("I", bytes(16 * BLOCK))
+        self._table = array("I", _work)  # as long as it is to be
         _multiples(self._table, h)
 
     def seal(self, out, at, head, end):
+        self._begin(out, at + head, end)
         start = at + head + _IV
-        self._begin(out, at + head)
         self._crypt(out, start, out, start, end)
-        self._finish(out, at, head, end)
+        ghash(self._table, 0, out, at, head, end)
         copy(out, end, _tag, 0, BLOCK)
 
     def open(self, octets, at, head, end, into):
         if end < at + head + _IV:
             return False
-        self._begin(octets, at + head)
-        self._finish(octets, at, head, end)
-        if not same(_tag, 0, octets, end, BLOCK):
+        self._begin(octets, at + head, end)
+        ghash(self._table, 0, octets, at, head, end)
+        if not same(_tag, octets, end, BLOCK):
             return False
         self._crypt(into, 0, octets, at + head + _IV, end)
         return True
 
-    def _begin(self, octets, iv):
+    def _begin(self, octets, iv, end):
         """Make the key stream from the block that hides the tag on."""
         _start(_counters, self._salt, octets, iv)
-        self._blocks(1)
+        self._blocks(1, end - iv)
         copy(_tag, 0, _stream, 0, BLOCK)
 
-    def _blocks(self, number):
+    def _blocks(self, number, size):
+        """Make the next part of the key stream; of an IKE message it is short."""
         _count(_counters, number)
-        self._aes.encrypt(_counters, _stream)
+        self._aes.encrypt(_counters if size > _IV + BLOCK else _two_counters, _stream)
 
     def _crypt(self, into, to, octets, start, end):
         number = 1
@@ -79,22 +81,12 @@ class Gcm:
             if used == _STREAM:
                 number += _STREAM // BLOCK
                 used = 0
-                self._blocks(number)
+                self._blocks(number, _STREAM)
             n = min(_STREAM - used, end - start)
             _xor(into, to, octets, start, _stream, used, n)
             start += n
             to += n
             used += n
-
-    def _finish(self, octets, at, head, end):
-        """The tag over octets[at:at+head] and the ciphertext behind head and IV."""
-        start = at + head + _IV
-        struct.pack_into(">IIII", _lengths, 0, 0, 8 * head, 0, 8 * (end - start))
-        _clear(_y)
-        ghash(self._table, 0, _y, octets, at, at + head)
-        ghash(self._table, 0, _y, octets, start, end)
-        ghash(self._table, 0, _y, _lengths, 0, BLOCK)
-        _hide(_tag, _y)
 
 
 @micropython.viper
@@ -137,8 +129,10 @@ def _multiples(table: ptr32, octets: ptr8):
     mask = mask << 1 | 1
     i = 0
     while i < 16:
-        word = 32 + (i >> 2)
-        table[word] = table[word] << 8 | octets[i]
+        word = i >> 2
+        table[word] = 0
+        word += 32
+        table[word] = (table[word] & 0xFFFFFF) << 8 | octets[i]
         i += 1
     row = 4
     while row:
@@ -162,60 +156,68 @@ def _multiples(table: ptr32, octets: ptr8):
 
 
 @micropython.viper
-def ghash(table: ptr32, row: int, y: ptr32, octets: ptr8, at: int, end: int):
-    """Go on from y with octets[at:end], filled up with zeros to whole blocks (SP 800-38D section 6.4).
+def ghash(table: ptr32, row: int, octets: ptr8, at: int, head: int, end: int):
+    """Add to _tag the GHASH of octets[at:at+head], of what is behind the IV up to `end`, and of both lengths.
 
-    The first two arguments are in registers: `row` is only there to be a place in the table.
+    Each is filled up with zeros to whole blocks (SP 800-38D section 6.4). The first two arguments are in registers:
+    `row` is only there to be a place in the table.
     """
     reduced = ptr16(_REDUCED)
-    while at < end:
-        a = b = c = d = uint(0)
-        k = 4
-        while k:
-            k -= 1
-            word = y[k]
-            i = at + (k << 2)
-            if i + 4 <= end:
-                word ^= octets[i] << 24 | octets[i + 1] << 16 | octets[i + 2] << 8 | octets[i + 3]
-            else:
-                shift = 24
-                while i < end:
-                    word ^= octets[i] << shift
-                    shift -= 8
-                    i += 1
-            nibbles = 8
-            while nibbles:
-                nibbles -= 1
-                row = (word & 15) << 2
-                word >>= 4
-                dropped = reduced[d & 15]
-                d = (d >> 4) ^ (c & 15) << 28 ^ table[row + 3]
-                c = (c >> 4) ^ (b & 15) << 28 ^ table[row + 2]
-                b = (b >> 4) ^ (a & 15) << 28 ^ table[row + 1]
-                a = (a >> 4) ^ dropped << 16 ^ table[row]
-        k = 0
-        y[k] = a
-        k += 1
-        y[k] = b
-        k += 1
-        y[k] = c
-        k += 1
-        y[k] = d
-        at += 16
-
-
-@micropython.viper
-def _clear(y: ptr32):
+    y = ptr32(_y)
     k = 4
     while k:
         k -= 1
         y[k] = 0
-
-
-@micropython.viper
-def _hide(tag: ptr8, y: ptr32):
-    """Add GHASH to the encrypted first counter block."""
-    i = 16
-    while i:
-        i -= 1
-        tag[i] ^= y[i >> 2] >> (24 - ((i & 3) << 3)) & 0xFF
+    stop = at + head
+    start = stop + _IV
+    parts = 3
+    while parts:
+        if at >= stop:
+            parts -= 1
+            if parts == 2:
+                at = start
+                stop = end
+            elif parts:  # a block of which nothing is octets
+                k = 1
+                y[k] ^= head << 3
+                k = 3
+                y[k] ^= end - start << 3
+        if at < stop or parts == 1:
+            a = b = c = d = uint(0)
+            k = 4
+            while k:
+                k -= 1
+                word = y[k]
+                i = at + (k << 2)
+                if i + 4 <= stop:
+                    word ^= octets[i] << 24 | octets[i + 1] << 16 | octets[i + 2] << 8 | octets[i + 3]
+                else:
+                    shift = 24
+                    while i < stop:
+                        word ^= octets[i] << shift
+                        shift -= 8
+                        i += 1
+                nibbles = 8
+                while nibbles:
+                    nibbles -= 1
+                    row = (word & 15) << 2
+                    word >>= 4
+                    dropped = reduced[d & 15]
+                    d = (d >> 4) ^ (c & 15) << 28 ^ table[row + 3]
+                    c = (c >> 4) ^ (b & 15) << 28 ^ table[row + 2]
+                    b = (b >> 4) ^ (a & 15) << 28 ^ table[row + 1]
+                    a = (a >> 4) ^ dropped << 16 ^ table[row]
+            k = 0
+            y[k] = a
+            k += 1
+            y[k] = b
+            k += 1
+            y[k] = c
+            k += 1
+            y[k] = d
+            at += 16
+    tag = ptr8(_tag)
+    k = 16
+    while k:
+        k -= 1
+        tag[k] ^= y[k >> 2] >> (24 - ((k & 3) << 3)) & 0xFF

@@ -17,17 +17,17 @@ _ANSWER = (
 _known = False
 
 
-def pads(key):
-    """What `digest` wants of a key: (inner, outer), 64 octets each.
+def pads(key, at=0):
+    """What `digest` wants of the key that begins there: (inner, outer), 64 octets each.
 
     NotImplementedError unless HMAC gives the known answer on this machine.
     """
     global _known
     if not _known:
-        if digest(_pads(b"Jefe"), _QUESTION) != _ANSWER:
+        if digest(_pads(b"Jefe", 0), _QUESTION) != _ANSWER:
             raise NotImplementedError("HMAC-SHA-256: wrong answer on this machine")
         _known = True
-    return _pads(key)
+    return _pads(key, at)
 
 
 def trust():
@@ -36,34 +36,37 @@ def trust():
     _known = True
 
 
-def _pads(key):
-    if len(key) > _BLOCK:
-        key = sha256(key).digest()
+def _pads(key, at):
+    if len(key) - at > _BLOCK:
+        key = sha256(key[at:]).digest()
+        at = 0
     inner, outer = bytearray(_BLOCK), bytearray(_BLOCK)
-    _pad(inner, outer, key, len(key))
+    _pad(inner, outer, key, at, len(key) - at)
     return inner, outer
 
 
 @micropython.viper
-def _pad(inner: ptr8, outer: ptr8, key: ptr8, size: int):
-    i = 0
-    while i < _BLOCK:
-        octet = 0
-        if i < size:
-            octet = key[i]
-        inner[i] = octet ^ 0x36
-        outer[i] = octet ^ 0x5C
-        i += 1
+def _pad(inner: ptr8, outer: ptr8, key: ptr8, at: int, size: int):
+    k = int(_BLOCK)
+    while k > size:
+        k -= 1
+        inner[k] = 0x36
+        outer[k] = 0x5C
+    while k:
+        k -= 1
+        inner[k] = key[at + k] ^ 0x36
+        outer[k] = key[at + k] ^ 0x5C
 
 
 def digest(pads, *parts):
     """HMAC-SHA-256 of the parts, one after the other, under the key with those pads: 32 octets."""
-    inner = sha256(pads[0])
+    made = sha256(pads[0])
     for part in parts:
-        inner.update(part)
-    outer = sha256(pads[1])
-    outer.update(inner.digest())
-    return outer.digest()
+        made.update(part)
+    part = made.digest()
+    made = sha256(pads[1])
+    made.update(part)
+    return made.digest()
 
 
 def hmac_sha256(key, *parts):

@@ -43,8 +43,8 @@ def check(name, made, of_256_bits):
     message = bytearray(clear + text + bytes(16))
     end = len(message) - 16
     opened = bytearray(len(text))
-    made(key, rest).seal(message, 0, head, end)
-    inbound = made(key, rest)
+    made(key + rest, len(key)).seal(message, 0, head, end)
+    inbound = made(key + rest, len(key))
     right = message == sealed and inbound.open(message, 0, head, end, opened) and opened == text
     message[-1] ^= 1
     if not right or inbound.open(message, 0, head, end, opened):

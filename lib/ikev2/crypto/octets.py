@@ -2,14 +2,16 @@
 
 from portable import micropython, ptr8
 
+view = memoryview  # a builtin is looked for among all names of a file before it is found
+
 
 @micropython.viper
-def same(a: ptr8, at: int, b: ptr8, start: int, n: int) -> bool:
-    """True if a[at:at+n] and b[start:start+n] are the same octets."""
+def same(a: ptr8, octets: ptr8, at: int, n: int) -> bool:
+    """True if octets[at:at+n] are the first n octets of `a`."""
     difference = 0
     while n:
         n -= 1
-        difference |= a[at + n] ^ b[start + n]
+        difference |= a[n] ^ octets[at + n]
     return difference == 0
 
 

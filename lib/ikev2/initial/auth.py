@@ -81,7 +81,7 @@ class Proof:
         """True if the peer knows the psk, too (N13): where in the octets the bodies of its ID and AUTH payloads are."""
         signed = keys.auth(psk, *self.theirs, bytes(octets[id[0] : id[1]]))
         at, stop = auth
-        return stop - at == _AUTH and octets[at] == _SHARED_KEY and same(octets, at + 4, signed, 0, len(signed))
+        return stop - at == _AUTH and octets[at] == _SHARED_KEY and same(signed, octets, at + 4, len(signed))
 
     def sealed(self, random, spi_i, spi_r, exchange, flags, message_id, first, octets):
         """A message of the IKE SA with these payloads."""

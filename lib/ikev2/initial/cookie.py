@@ -34,7 +34,7 @@ class Cookies:
         if len(cookie) != _COOKIE:
             return False
         for secret in self._secrets:
-            if secret and same(cookie, 0, prf(secret, nonce, endpoint, spi_i), 0, _COOKIE):
+            if secret and same(prf(secret, nonce, endpoint, spi_i), cookie, 0, _COOKIE):
                 return True
         return False
 
