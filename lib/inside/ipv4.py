@@ -91,7 +91,8 @@ def head(out, at: int, size: int, number: int, protocol: int, source, to):
     octets[at + 11] = total & 0xFF
 
 
-def datagram(out, at, source, port, n):
+@micropython.viper
+def datagram(out, at: int, source: int, port: int, n: int):
     """The UDP header of out[at+28:at+28+n] behind the IPv4 header in out[at:], from port `source` to `port`."""
     n += 8
     at += _HEADER
@@ -99,7 +100,8 @@ def datagram(out, at, source, port, n):
     put16(out, at + 2, port)
     put16(out, at + 4, n)
     put16(out, at + 6, 0)
-    put16(out, at + 6, summed(out, at - 8, _UDP + n, n + 8) ^ 0xFFFF or 0xFFFF)  # the addresses stand in front
+    total = int(summed(out, at - 8, _UDP + n, n + 8)) ^ 0xFFFF  # the addresses stand in front
+    put16(out, at + 6, total if total else 0xFFFF)
 
 
 @micropython.viper

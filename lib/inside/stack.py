@@ -20,7 +20,7 @@ itself in `stack.tcp`; from then on the stack hands it what is for it. What it s
 from array import array
 from errno import EADDRINUSE
 
-from portable import const, copy, sooner
+from portable import const, copy, micropython, sooner
 
 from .ipv4 import datagram, echo_reply, echo_request, fault, head, unreachable
 
@@ -210,6 +210,8 @@ class Stack:
 
     # The rest is private.
 
-    def _head(self, out, at, size, protocol, to):
-        self._number = (self._number + 1) & 0xFFFF
-        head(out, at, size, self._number, protocol, self.address, to)
+    @micropython.viper
+    def _head(self, out, at: int, size: int, protocol: int, to):
+        number = int(self._number) + 1 & 0xFFFF
+        self._number = number
+        head(out, at, size, number, protocol, self.address, to)

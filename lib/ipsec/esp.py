@@ -9,6 +9,7 @@ selectors bind both directions (RFC 4301 section 5.2). The sequence numbers of b
 octets in one bytearray, because half of them would be heap objects on a 32-bit board.
 """
 
+import struct
 from array import array
 
 from ikev2.crypto import cipher
@@ -83,8 +84,10 @@ def _arrived(state: ptr8, octets: ptr8, at: int, length: int) -> int:
 
 
 @micropython.viper
-def _verified(state: ptr8, octets: ptr8, at: int, length: int, packet, sources, destinations) -> int:
+def _verified(sa, octets: ptr8, at: int, length: int) -> int:
     """Move the window, then look at what was decrypted: length of the inner packet, or minus why it is dropped (E3)."""
+    state = ptr8(sa._state)
+    packet = sa.packet
     i = int(_AHEAD)
     ahead = state[i]
     bit = state[_SEEN + 3]
@@ -112,13 +115,13 @@ def _verified(state: ptr8, octets: ptr8, at: int, length: int, packet, sources, 
         i -= 1
     if plain[at + 1] != _IPV4:
         return -_DUMMY if plain[at + 1] == _NOTHING else -_NEXT_HEADER
-    return int(within(packet, 0, size, sources, destinations))
+    return int(within(packet, 0, size, sa._remote, sa._inside))
 
 
 @micropython.viper
-def _wrap(state, out, at: int, size: int, sources, destinations) -> int:
+def _wrap(sa, out, at: int, size: int) -> int:
     """Put all around the inner packet but a random IV and the ICV, and spend a number; the length, or minus why not."""
-    words = ptr8(state)
+    words = ptr8(sa._state)
     iv_size = words[_IV_SIZE]
     block = words[_BLOCK]
     n = block - 1 - (size + 1) % block
@@ -127,7 +130,7 @@ def _wrap(state, out, at: int, size: int, sources, destinations) -> int:
         return -_TOO_LONG
     if at + length > int(len(out)) or size < 0:
         return -_NO_BUFFER
-    found = int(within(out, at + _ROOM, size, sources, destinations))
+    found = int(within(out, at + _ROOM, size, sa._inside, sa._remote))
     if found != size:
         return found if found < 0 else -_MALFORMED
     if not (words[_NEXT + 3] or words[_NEXT + 2] or words[_NEXT + 1] or words[_NEXT]):
@@ -164,7 +167,11 @@ def _wrap(state, out, at: int, size: int, sources, destinations) -> int:
 
 
 @micropython.viper
-def _counted(counters: ptr32, reason: int) -> int:
+def _counted(counters: ptr32, size: int) -> int:
+    """Count a packet of that size, or minus why it is dropped; why."""
+    reason = 0
+    if size < 0:
+        reason = 0 - size
     if counters[reason] < _SATURATED:
         counters[reason] += 1
     return reason
@@ -181,7 +188,7 @@ class ChildSa:
     """
 
     packet = _plain  # what `open` found, until any Child SA opens the next packet
-    size = 0
+    size = 0  # of that; or minus why there is none
     refused = ""  # why `seal` did not
 
     def __init__(self, cipher_name, key_in, key_out, spi_out, inside, remote, random, next=1, seen=0):
@@ -195,14 +202,12 @@ class ChildSa:
         self._inside = bytes(inside)
         self._remote = bytes(remote)
         self._random = random if self._in.iv_size == 16 else None
-        self._state = bytearray(_STATE)
-        self._state[:_NEXT] = spi_out
-        self._state[_NEXT:_SEEN] = (next % _NUMBERS).to_bytes(4, "big")
-        self._state[_SEEN:_WINDOW] = seen.to_bytes(4, "big")
-        self._state[_WINDOW:_IV_SIZE] = b"\xff" * (_IV_SIZE - _WINDOW)
-        self._state[_IV_SIZE] = self._in.iv_size
-        self._state[_BLOCK] = max(self._in.block, _ALIGNED)
-        self.counters = array("I", [0] * len(REASONS))  # of packets received, by reason; the first are the good ones
+        block = max(self._in.block, _ALIGNED)
+        state = struct.pack(">4sIIqBBB", spi_out, next % _NUMBERS, seen, -1, self._in.iv_size, block, 0)
+        self._state = bytearray(state)  # all up to `seen` has come
+        self.counters = array(
+            "I", bytes(4 * len(REASONS))
+        )  # of packets received, by reason; the first are the good ones
 
     @property
     def next(self):
@@ -226,17 +231,13 @@ class ChildSa:
 
     def open(self, packet, at, length):
         """0 if packet[at:length] is good: the inner packet is self.packet[:self.size]. Else an index into REASONS."""
-        state = self._state
-        reason = _arrived(state, packet, at, length)
-        if not reason:
-            plain = self.packet
-            if self._in.open(packet, at, _HEAD, length - _ICV, plain):
-                self.size = size = _verified(state, packet, at, length, plain, self._remote, self._inside)
-                if size < 0:
-                    reason = -size
+        self.size = -_arrived(self._state, packet, at, length)
+        if not self.size:
+            if self._in.open(packet, at, _HEAD, length - _ICV, self.packet):
+                self.size = _verified(self, packet, at, length)
             else:
-                reason = _INTEGRITY
-        return _counted(self.counters, reason)
+                self.size = -_INTEGRITY
+        return _counted(self.counters, self.size)
 
     def seal(self, out, at, size):
         """Length of the ESP packet out[at:] around the inner packet in out[at+ROOM:at+ROOM+size].
@@ -244,7 +245,7 @@ class ChildSa:
         0 if it must not leave; then `refused` is "malformed", "selector", "too long" or "no number left". ValueError
         if `out` is too short for it.
         """
-        length = _wrap(self._state, out, at, size, self._inside, self._remote)
+        length = _wrap(self, out, at, size)
         if length < 0:
             if length == -_NO_BUFFER:
                 raise ValueError("%d octets from %d on in a buffer of %d" % (size, at + ROOM, len(out)))
@@ -252,5 +253,6 @@ class ChildSa:
             return 0
         if self._random:
             copy(out, at + _HEAD, self._random(16), 0, 16)
-        self._out.seal(out, at, _HEAD, at + length - _ICV)
+        size = at + length - _ICV
+        self._out.seal(out, at, _HEAD, size)
         return length
