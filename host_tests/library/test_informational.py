@@ -814,7 +814,7 @@ def test_a_bad_network_p1_p2_p4_p5(cipher, events):
             speak()
     for i in (0, 1):
         assert not ends[i].sa.failed and not ends[i].sa.waiting
-        assert ends[i].sa.window._get(window._SENT_ID) == ends[1 - i].sa.window._get(window._ANSWERED_ID)
+        assert ends[i].sa.message_ids[0] == ends[1 - i].sa.message_ids[1]
 
 
 STATE = """

@@ -24,7 +24,8 @@ HOOKS = {
     },
     "ipsec/traffic": {
         "        tcp = None\n": "",
-        "        elif carrier.stack.tcp and self is carrier.current:\n            tcp = carrier.stack.tcp\n"
+        " or carrier.stack.tcp": "",
+        "        elif self is carrier.current:\n            tcp = carrier.stack.tcp\n"
         "            size = tcp.outgoing(out, at + ROOM, self.esp.room(), now)\n": "",
         "                if tcp and tcp.asks:  # V12\n                    carrier.liveness.expect(now)\n": "",
     },

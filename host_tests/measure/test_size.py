@@ -42,10 +42,17 @@ def test_esp_is_little_more_than_the_ciphers(measured):
 
 
 def test_a_datagram_into_the_tunnel(measured):
-    """UDP, IPv4 and ESP; what MicroPython looks for room adds as much again at most."""
+    """UDP, IPv4 and ESP; where no frame of a function is an object, MicroPython does not look for room for long."""
     datagram = "a datagram of 64 octets into the tunnel"
-    assert measured[f"{datagram}, room found at once"] <= 65000 * MARGIN
-    assert measured[f"{datagram}, on average"] <= 130000
+    assert measured[f"{datagram}, room found at once"] <= 60000 * MARGIN
+    assert measured[f"{datagram}, on average"] <= 75000
+
+
+def test_rekeys(measured):
+    """Answered, with the ESP objects; where most of the heap was just collected."""
+    assert measured["rekey of the Child SA answered, without PFS"] <= 1100000 * MARGIN
+    assert measured["a tunnel made, X25519, 96 KB of heap free"] <= 60000000
+    assert measured["a tunnel made again, known answers given"] <= 50000000
 
 
 def test_tcp(measured):
@@ -75,7 +82,7 @@ def test_ppk(measured):
 def test_wake(measured):
     """From the first line of main.py, frozen, to the first ESP packet."""
     reading = measured["wake from reset to the first reading sent, keys kept"]
-    assert reading <= 3050000 * MARGIN
+    assert reading <= 3000000 * MARGIN
     assert measured["wake from reset to a reading sent by a kept connection"] - reading <= 400000
     told = sum(number for what, number in measured.items() if what.startswith("wake, "))
     assert reading <= told <= 1.1 * reading  # the clock of the steps costs some, too

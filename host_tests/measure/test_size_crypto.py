@@ -52,4 +52,5 @@ def test_what_a_cipher_adds_to_the_platform(measured, name, inside):
 
 def test_invalid_spi_over_an_ike_sa():
     for name, (made, verified) in bench_protected.instructions().items():
-        assert "gcm" in name or (made <= 110_000 * MARGIN and verified <= 105_000 * MARGIN), name
+        most_made, most_verified = (112_000, 100_000) if "gcm" in name else (96_000, 82_000)
+        assert made <= most_made * MARGIN and verified <= most_verified * MARGIN, name

@@ -205,9 +205,7 @@ class ChildSa:
         block = max(self._in.block, _ALIGNED)
         state = struct.pack(">4sIIqBBB", spi_out, next % _NUMBERS, seen, -1, self._in.iv_size, block, 0)
         self._state = bytearray(state)  # all up to `seen` has come
-        self.counters = array(
-            "I", bytes(4 * len(REASONS))
-        )  # of packets received, by reason; the first are the good ones
+        self.counters = array("I", bytes(4 * len(REASONS)))  # of packets received, by reason; first the good ones
 
     @property
     def next(self):

@@ -47,10 +47,11 @@ class Holdings:
         return [slot for slot in self._life.node.owned if owners[slot].policy is self._life.policy]
 
     def find(self):
-        """Look for our IKE SAs and the attempt; those that are gone since, the newest last."""
-        before, sas, attempt = self.sas, [], None
-        for slot in self._life.node.owned:
-            owner = self._life.node.owners[slot]
+        """Look for our IKE SAs, the newest last, and the attempt; the IKE SAs that there were before."""
+        sas = []
+        attempt = None
+        for owner in self._life.node.owned:
+            owner = self._life.node.owners[owner]
             if owner.policy is self._life.policy and not owner.failed:
                 if owner.established:
                     sas.append(owner)
@@ -60,9 +61,9 @@ class Holdings:
             sas.sort(key=lambda owner: owner.rank)
         if sas and not sas[0].rank:
             sas.append(sas.pop(0))
-        self.sas = sas
         self.attempt = attempt
-        return [owner for owner in before if owner not in sas]
+        self.sas, sas = sas, self.sas
+        return sas
 
     def choose(self, now):
         """The IKE SA over which we ask, and the Child SA that carries; the reason, if there is none."""
@@ -119,29 +120,38 @@ class Holdings:
 
     def _traffic(self, slot, now):
         """The Traffic of Child SA `slot`, if that is ours and not stale; else None."""
-        node = self._life.node
-        traffic = node.child_owners[slot]
-        ike = node.table.owner_of(slot)
-        owner = node.owners[ike]
-        if owner is None or owner.policy is not self._life.policy:
-            if owner is None and isinstance(traffic, Traffic) and traffic.carrier is self._life:
-                node.remove(ike, _REMOVED)  # K12: nobody speaks for it
-            return None
-        if not isinstance(traffic, Traffic):
-            first = traffic.replaces < 0
-            traffic = Traffic(self._life, traffic, now, number=self._numbers + 1)
-            traffic.verified = first
-            if first:
-                self._life.inside(traffic.child)
-            self._numbers += 1
-            traffic.install()  # K14: the last thing, so what failed is done again
-        if traffic.stale_at >= 0:
+        traffic = self._owner(slot)
+        if traffic is not None and type(traffic) is not Traffic:
+            traffic = self._made(traffic, now)
+        if traffic is not None and traffic.stale_at >= 0:
             left = _STALE_MS - elapsed(now, traffic.stale_at)
             if left > 0:
                 self._life.look_within(left, now)
             else:
-                node.table.remove_child(slot)
+                self._life.node.table.remove_child(slot)
             return None
+        return traffic
+
+    def _owner(self, slot):
+        """The owner of Child SA `slot`, if that is ours; else None."""
+        node = self._life.node
+        traffic = node.child_owners[slot]
+        ike = node.table.owner_of(slot)
+        owner = node.owners[ike]
+        if owner is not None and owner.policy is self._life.policy:
+            return traffic
+        if owner is None and type(traffic) is Traffic and traffic.carrier is self._life:
+            node.remove(ike, _REMOVED)  # K12: nobody speaks for it
+        return None
+
+    def _made(self, child, now):
+        """The Traffic of a Child SA that was negotiated."""
+        traffic = Traffic(self._life, child, now, number=self._numbers + 1)
+        if child.replaces < 0:
+            traffic.verified = True
+            self._life.inside(child)
+        self._numbers += 1
+        traffic.install()  # K14: the last thing, so what failed is done again
         return traffic
 
     def _fitness(self, traffic):
@@ -158,7 +168,9 @@ class Holdings:
     def spent(self, numbers, ids):
         """True if the numbers of ESP packets, or Message IDs, are used up to there."""
         traffic, asked = self._life.current, self.asked
-        return bool(traffic and traffic.esp.next >= numbers) or bool(asked and max(asked.message_ids) >= ids)
+        if traffic and traffic.esp.next >= numbers:
+            return True
+        return asked is not None and max(asked.message_ids) >= ids
 
     def delete(self, owner, now):
         """Delete an IKE SA."""
@@ -168,7 +180,10 @@ class Holdings:
 
     def expire(self, now, patience_ms=_LEAVING_MS):
         """What is being deleted, and has not been answered for that long, goes without."""
-        for owner in self.sas:
+        i = len(self.sas)
+        while i:
+            i -= 1
+            owner = self.sas[i]
             if owner.deleting:
                 left = patience_ms - elapsed(now, owner.deleted_at)
                 if left > 0:
@@ -179,7 +194,9 @@ class Holdings:
     def tidy(self, now):
         """K12: what nobody needs any longer does not stay: a Delete without answer, what the gateway has replaced."""
         self.expire(now)
-        more = len([owner for owner in self.sas if not owner.deleting]) > 1 or self.pairs > 1
+        more = self.pairs > 1
+        if not more and len(self.sas) > 1:
+            more = len([owner for owner in self.sas if not owner.deleting]) > 1
         if not more:
             self._more_at = -1
         elif self._more_at < 0:

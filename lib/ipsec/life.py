@@ -316,8 +316,9 @@ class Life:
         attempt = self.has.attempt
         carried = self.has.chosen is not None
         for owner in self.has.find():
-            self.contact = self.contact or owner.code not in (_DELETED, _DELETED_BY_PEER)  # N11
-            self._why = owner.code or _REMOVED
+            if owner not in self.has.sas:
+                self.contact = self.contact or owner.code not in (_DELETED, _DELETED_BY_PEER)  # N11
+                self._why = owner.code or _REMOVED
         if self.has.sas and not self.has.sas[-1].rank:
             self._establish(self.has.sas[-1], carried, now)
         for owner in self.has.sas:

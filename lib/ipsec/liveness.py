@@ -66,7 +66,10 @@ class Liveness:
         asked = life.has.asked
         if not asked:
             return 0
-        silent = min([elapsed(now, owner.verified_at) for owner in life.has.sas if not owner.deleting])
+        silent = elapsed(now, asked.verified_at)
+        for owner in life.has.sas:
+            if owner is not asked and not owner.deleting:
+                silent = min(silent, elapsed(now, owner.verified_at))
         if self._asked_at >= 0 and silent < elapsed(now, self._asked_at):
             self.proved()
         waited = elapsed(now, self._waits_at)

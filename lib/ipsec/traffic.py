@@ -66,11 +66,24 @@ class Traffic:
     def outgoing(self, out, at, now):
         """Length of an ESP packet or a keepalive for the gateway, in out[at:]; 0."""
         carrier = self.carrier
+        if self._answer or carrier.stack.tcp:
+            length = self._send(out, at, now)
+            if length:
+                return length
+        if carrier.keepalive_ms and not self.keepalive_in(now) and self is carrier.current:  # K8
+            self.sent_at = now
+            out[at] = _KEEPALIVE
+            return 1
+        return 0
+
+    def _send(self, out, at, now):
+        """What goes back, or what TCP has to say."""
+        carrier = self.carrier
         size, self._answer = self._answer, 0
         tcp = None
         if size:
             out[at + ROOM : at + ROOM + size] = memoryview(self.esp.packet)[:size]
-        elif carrier.stack.tcp and self is carrier.current:
+        elif self is carrier.current:
             tcp = carrier.stack.tcp
             size = tcp.outgoing(out, at + ROOM, self.esp.room(), now)
         if size:
@@ -81,10 +94,6 @@ class Traffic:
                 if tcp and tcp.asks:  # V12
                     carrier.liveness.expect(now)
                 return length
-        if self is carrier.current and carrier.keepalive_ms and not self.keepalive_in(now):  # K8
-            self.sent_at = now
-            out[at] = _KEEPALIVE
-            return 1
         return 0
 
     def keepalive_in(self, now):

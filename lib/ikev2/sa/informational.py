@@ -181,7 +181,7 @@ class IkeSa:
 
     def receive(self, message, at, length, now):
         """IGNORED, FRESH or RETRANSMITTED: the IKE message message[at:length], whole (wire.header_fits)."""
-        return self.window.receive(message, at, length, now)
+        return self.window.receive(message, at, length)
 
     def outgoing(self, out, at, now):
         """Length of the IKE message to send now, written to out[at:], with room for `longest`; 0 if there is none."""
@@ -206,7 +206,8 @@ class IkeSa:
     @property
     def deleting(self):
         """True from when we want the IKE SA deleted."""
-        return bool(self._state[_PENDING] & _DELETE_IKE or (self.waiting and self._state[_KIND] == _DELETE_IKE))
+        state = self._state
+        return state[_PENDING] & _DELETE_IKE != 0 or (state[_KIND] == _DELETE_IKE and self.waiting)
 
     @property
     def invalid_spi_length(self):
@@ -286,8 +287,8 @@ class IkeSa:
         """(type of the first payload, payloads) of our next request, or `again` of the one that waits."""
         state = self._state
         if not again:
-            pending = state[_PENDING] or _CHECK
-            state[_KIND] = kind = pending & -pending
+            kind = state[_PENDING] or _CHECK
+            state[_KIND] = kind = kind & -kind
             if kind == _DELETE_CHILD:
                 copy(state, _SPI, self._unwanted[0], 0, 4)
             else:
@@ -313,10 +314,7 @@ class IkeSa:
             spi, self._unwanted = self._unwanted[0], self._unwanted[1:]
             if self._unwanted:
                 self._want(_DELETE_CHILD)
-            table = self.node.table
-            for child in table.children(self.slot):
-                if table.child_sa(child)[2] == spi:
-                    table.remove_child(child)
+            self._child_deleted(spi)
 
     def answer(self, exchange=None, found=None, octets=b""):
         """(type of the first payload, payloads, True if the IKE SA is over) in answer to a request; None: not yet."""
@@ -338,6 +336,12 @@ class IkeSa:
         return self.rekeys.begin(self, found, octets)
 
     # The rest is private.
+
+    def _child_deleted(self, spi):
+        table = self.node.table
+        for child in table.children(self.slot):
+            if table.child_sa(child)[2] == spi:
+                table.remove_child(child)
 
     def _want(self, kind):
         """A request of that kind goes out as soon as none waits."""

@@ -5,7 +5,7 @@ from hashlib import sha256
 from portable import const
 
 from ..crypto import integrity_size, key_size
-from ..crypto.hmac import digest, hmac_sha256, pads
+from ..crypto.hmac import hmac_sha256, pads
 
 PRF = const(32)  # octets of its output, and of the keys that it prefers
 _BLOCK = const(64)  # of SHA-256
@@ -22,17 +22,20 @@ def prf_plus(key, seed, size):
     if not 0 <= size <= 255 * PRF:
         raise ValueError("prf+ of %r octets" % (size,))
     inner, outer = pads(key)
-    last = digest((inner, outer), seed, b"\1")
-    made = bytearray(last)
-    inner += last + seed + b"\1"  # as `digest` has it, in one go
-    outer += last
-    while len(made) < size:
-        inner[_BLOCK : _BLOCK + PRF] = last
+    seed = seed + b"\1"
+    outer += sha256(inner + seed).digest()  # as hmac.digest has it, in one go
+    inner += outer[_BLOCK:] + seed
+    made = bytearray(size)  # octets that end in no zero, as those of bytes do: they are kept for long
+    at = 0
+    while True:
+        last = sha256(outer).digest()
+        if size - at <= PRF:
+            made[at:] = last[: size - at]
+            return made
+        made[at : at + PRF] = inner[_BLOCK : _BLOCK + PRF] = last
+        at += PRF
         inner[-1] += 1
         outer[_BLOCK:] = sha256(inner).digest()
-        last = sha256(outer).digest()
-        made += last
-    return made[:size]  # octets that end in no zero, as those of bytes do: they are kept for long
 
 
 def skeyseed(secret, ni, nr):

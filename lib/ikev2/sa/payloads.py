@@ -97,8 +97,10 @@ def notify_data(octets, start, end):
 
 def has_notify(found, octets, kind):
     """True if a Notify of that type is in a chain."""
-    for payload, start, _ in found:
-        if payload == NOTIFY and notify_type(octets, start) == kind:
+    i = len(found)
+    while i:
+        i -= 1
+        if found[i][0] == NOTIFY and notify_type(octets, found[i][1]) == kind:
             return True
     return False
 
@@ -113,13 +115,16 @@ def unknown_critical(found):
 
 def chained(parts):
     """(type of the first, octets) of payloads, given as [(type, body)]."""
+    i = len(parts)
+    pieces = [b""] * (2 * i)
     following = 0
-    pieces = []
-    for kind, body in reversed(parts):
-        pieces.append(body)
-        pieces.append(struct.pack(">BBH", following, 0, 4 + len(body)))
-        following = kind
-    return following, b"".join(reversed(pieces))
+    while i:
+        i -= 1
+        body = parts[i][1]
+        pieces[2 * i] = struct.pack(">BBH", following, 0, 4 + len(body))
+        pieces[2 * i + 1] = body
+        following = parts[i][0]
+    return following, b"".join(pieces)
 
 
 def notify(kind, data=b"", protocol=0, spi=b""):

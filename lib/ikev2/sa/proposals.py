@@ -13,15 +13,10 @@ from portable import const, micropython, ptr8
 from .payloads import INVALID_SYNTAX, NO_PROPOSAL_CHOSEN, PROTOCOL_ESP, PROTOCOL_IKE
 from .policy import CIPHERS
 
-_PRF = const(2)
-_INTEG = const(3)
 _DH = const(4)
-_ESN = const(5)
-_OURS = {  # PRF_HMAC_SHA2_256, AUTH_HMAC_SHA2_256_128, no extended sequence numbers
-    _PRF: b"\3\0\0\x08\2\0\0\5",
-    _INTEG: b"\3\0\0\x08\3\0\0\x0c",
-    _ESN: b"\3\0\0\x08\5\0\0\0",
-}
+_OUR_PRF_TRANSFORM = b"\3\0\0\x08\2\0\0\5"  # PRF_HMAC_SHA2_256
+_OUR_INTEG_TRANSFORM = b"\3\0\0\x08\3\0\0\x0c"  # AUTH_HMAC_SHA2_256_128
+_NO_ESN_TRANSFORM = b"\3\0\0\x08\5\0\0\0"  # no extended sequence numbers
 _MORE_PROPOSALS = const(2)
 _MORE_TRANSFORMS = const(3)
 _HEADER = const(8)  # of a proposal, without its SPI, and of a transform, without its attributes
@@ -117,7 +112,7 @@ def offer(protocol, spi, ciphers, groups=(), number=1):
     own and no INTEG transform (N22, RFC 5282 section 8).
     """
     aead = _aead(ciphers[0])
-    others = [name for name in ciphers if _aead(name) != aead]
+    others = [name for name in ciphers if _aead(name) != aead] if len(ciphers) > 1 else ()
     if not others:
         return _proposal(0, number, protocol, spi, ciphers, groups)
     like_first = [name for name in ciphers if name not in others]
@@ -126,19 +121,22 @@ def offer(protocol, spi, ciphers, groups=(), number=1):
 
 
 def _proposal(more, number, protocol, spi, ciphers, groups):
-    transforms = [CIPHERS[name] for name in ciphers]
+    octets = bytearray()
+    for name in ciphers:
+        octets += CIPHERS[name]
+    count = len(ciphers) + len(groups) + 1
     if protocol == PROTOCOL_IKE:
-        transforms.append(_OURS[_PRF])
+        octets += _OUR_PRF_TRANSFORM
     if not _aead(ciphers[0]):
-        transforms.append(_OURS[_INTEG])
+        count += 1
+        octets += _OUR_INTEG_TRANSFORM
     for group in groups:
-        transforms.append(bytes((_MORE_TRANSFORMS, 0, 0, _HEADER, _DH, 0, 0, group)))
+        octets += bytes((_MORE_TRANSFORMS, 0, 0, _HEADER, _DH, 0, 0, group))
     if protocol == PROTOCOL_ESP:
-        transforms.append(_OURS[_ESN])
-    octets = bytearray(b"".join(transforms))
+        octets += _NO_ESN_TRANSFORM
     octets[-_HEADER] = 0  # nothing follows the last
     size = _HEADER + len(spi) + len(octets)
-    return struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), len(transforms)) + spi + octets
+    return struct.pack(">BBHBBBB", more, 0, size, number, protocol, len(spi), count) + spi + octets
 
 
 def choose(octets, at, end, protocol, spi_size, ciphers, groups, ke=0, exact=False):

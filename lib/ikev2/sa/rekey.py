@@ -116,7 +116,7 @@ class Rekeying:
             if owner and protocol == PROTOCOL_ESP and its_protocol == ESP and spi_out == spi_old:
                 if ike.is_deleting(spi_in):
                     return refuse(TEMPORARY_FAILURE)
-                child = owner if isinstance(owner, Child) else owner.child
+                child = owner if type(owner) is Child else owner.child
                 return self._agree(ike, bodies, octets, nonce, (child.inside, child.remote), slot)
         return refuse(CHILD_SA_NOT_FOUND, b"", protocol, spi_old)
 
@@ -219,7 +219,10 @@ def _answer(chosen, protocol, spi, nonce, our_value, more=()):
 
 def _narrowed(octets, body, held):
     """What a TS payload asks for of the selectors that there are, and no more of them; None if it is malformed."""
-    asked = read_ts(octets, *body)
+    start, stop = body
+    if octets[start:stop] == ts_body(held):  # as rekeys have it
+        return held
+    asked = read_ts(octets, start, stop)
     if asked is None:
         return None
     return held if covers(asked[0], held) else cut(asked[0], held)[: len(held)]  # K3

@@ -67,8 +67,11 @@ def network(text):
 def ts_body(selectors):
     """Body of a TSi or TSr payload (section 3.13)."""
     body = struct.pack(">BBH", len(selectors) // SELECTOR, 0, 0)
-    for i in range(0, len(selectors), SELECTOR):
-        body += struct.pack(">BBH", _TS_IPV4, selectors[i], _TS_SIZE) + selectors[i + 1 : i + SELECTOR]
+    i = 0
+    while i < len(selectors):
+        body += struct.pack(">BBH", _TS_IPV4, selectors[i], _TS_SIZE)
+        body += selectors[i + 1 : i + SELECTOR]
+        i += SELECTOR
     return body
 
 

@@ -56,8 +56,9 @@ class Protection:
         """
         if self.iv_size == 16:
             return random(16)
-        octets = random(4)
-        return struct.pack(">BBHI", octets[0] & 0x7F | response << 7, octets[1], octets[2] << 8 | octets[3], message_id)
+        octets = bytearray(random(4))
+        octets[0] = octets[0] & 0x7F | response << 7
+        return bytes(octets) + message_id.to_bytes(4, "big")
 
     def length(self, size):
         """Length of the IKE message with `size` octets of payloads."""

@@ -10,7 +10,7 @@ is over after the exchange with the last one (section 2.2).
 
 import struct
 
-from portable import const, copy, elapsed
+from portable import const, copy, elapsed, equal
 
 from .. import wire
 from ..wire import EXCHANGE, FLAGS, INFORMATIONAL, RESPONSE
@@ -60,9 +60,15 @@ _DUE = const(0x20)  # a request must go out
 _CURIOUS = const(0x40)  # or when quiet_ms have passed
 
 
+def _number(octets, at):
+    """That in octets[at:at+4]; below 2**30 without heap, as unpack would need."""
+    return octets[at] << 24 | octets[at + 1] << 16 | octets[at + 2] << 8 | octets[at + 3]
+
+
 def left(octets, at, ms, now):
-    """Milliseconds until `ms` have passed since the time in octets[at:at+4]; no heap, as unpack would need."""
-    return max(0, ms - elapsed(now, octets[at] << 24 | octets[at + 1] << 16 | octets[at + 2] << 8 | octets[at + 3]))
+    """Milliseconds until `ms` have passed since the time in octets[at:at+4]; no heap."""
+    wait = ms - elapsed(now, _number(octets, at))
+    return wait if wait > 0 else 0
 
 
 class Window:
@@ -106,12 +112,12 @@ class Window:
     @property
     def message_ids(self):
         """Message IDs of the next request of ours and of the peer's."""
-        return self._get(_SENT_ID) + 1 & _LAST_ID, self._get(_ANSWERED_ID) + 1 & _LAST_ID
+        return self._next(_SENT_ID), self._next(_ANSWERED_ID)
 
     @property
     def verified_at(self):
         """When the peer last proved its life."""
-        return self._get(_VERIFIED_AT)
+        return _number(self._state, _VERIFIED_AT)
 
     def due(self, due):
         """A request must go out as soon as none waits, or there is none to be sent."""
@@ -131,41 +137,39 @@ class Window:
         self._state[_TRIES] = 1
         self._put(_SENT_AT, now - _FIRST_MS & _WRAP)
 
-    def receive(self, message, at, length, now):
+    def receive(self, message, at, length):
         """IGNORED, FRESH or RETRANSMITTED: the IKE message message[at:length], whole (wire.header_fits)."""
-        verdict = self._receive(message, at, length)
-        if verdict == IGNORED and self.dropped < _COUNTER_MAX:
-            self.dropped += 1
+        verdict = self._expected(message, at)
+        octets = self._handler.sa.open(message, at, length) if verdict else None
+        if octets is None:  # P5
+            if self.dropped < _COUNTER_MAX:
+                self.dropped += 1
+            return IGNORED
+        if verdict == RETRANSMITTED:
+            self._state[_STATUS] |= _ANSWER_DUE
+        else:
+            self._take(message, at, octets)
         return verdict
 
     def outgoing(self, out, at, now):
         """Length of the IKE message to send now, written to out[at:], with room for `longest`; 0 if there is none."""
-        state = self._state
-        status = state[_STATUS]
-        again = True
+        status = self._state[_STATUS]
         if status & _OVER:
             return 0
         if status & _ANSWER_DUE:
-            state[_STATUS] = status & ~_ANSWER_DUE | (_OVER if status & _LAST_ANSWER else 0)
-            first, exchange = state[_ANSWER_FIRST], state[_ANSWER_EXCHANGE]
-            return self._seal(out, at, exchange, RESPONSE, self._get(_ANSWERED_ID), first, self._answer, _ANSWER_IV)
-        if not state[_TRIES]:
-            if status & _MAKING or self.next_timer(now):
+            self._state[_STATUS] = status & ~_ANSWER_DUE | (_OVER if status & _LAST_ANSWER else 0)
+        elif self._state[_TRIES]:
+            if self._rests(now) or self._left(now):
                 return 0
-            again = False
-            self._begin()
-        elif self._rests(now) or self._left(now):
+            if self._state[_TRIES] == _TRIES_AT_MOST:
+                if not (self._handler.policy and self._handler.policy.patient):  # P3
+                    self.end(_DEAD_PEER)
+                    return 0
+                self._state[_TRIES] -= 1
+        elif status & _MAKING or self.next_timer(now):
             return 0
-        elif state[_TRIES] == _TRIES_AT_MOST:
-            policy = self._handler.policy
-            if not (policy and policy.patient):  # P3
-                self.end(_DEAD_PEER)
-                return 0
-            state[_TRIES] -= 1
-        state[_TRIES] += 1
-        self._put(_SENT_AT, now)
-        first, payloads = self._handler.request(again)
-        return self._seal(out, at, INFORMATIONAL, 0, self._get(_SENT_ID), first, payloads, _IV)  # P1
+        status &= _ANSWER_DUE
+        return self._send(out, at, now, status)
 
     def next_timer(self, now):
         """Milliseconds until `outgoing` or `work` has something to do; -1 if that depends on others."""
@@ -178,7 +182,7 @@ class Window:
             return -1
         if not state[_STATUS] & _TIMED:
             self.alive(now)
-        return self.fresh(self._get(_QUIET_MS), now)
+        return self.fresh(_number(self._state, _QUIET_MS), now)
 
     def work(self, now):
         """A slice of an answer that takes long; true if there is more of it to do."""
@@ -203,8 +207,10 @@ class Window:
 
     # The rest is private.
 
-    def _get(self, at):
-        return struct.unpack_from(">I", self._state, at)[0]
+    def _next(self, at):
+        """The Message ID that follows."""
+        following = _number(self._state, at) + 1
+        return following if following <= _LAST_ID else 0
 
     def _put(self, at, value):
         struct.pack_into(">I", self._state, at, value)
@@ -224,51 +230,61 @@ class Window:
 
     def _begin(self):
         """Make up our next request."""
-        message_id = self._get(_SENT_ID) + 1 & _LAST_ID
+        message_id = self._next(_SENT_ID)
         iv = self._iv(False, message_id)
         # From here on nothing can fail: a Message ID that is skipped would be the end of the IKE SA.
         self._put(_SENT_ID, message_id)
         copy(self._state, _IV, iv, 0, len(iv))
 
-    def _seal(self, out, at, exchange, flags, message_id, first, payloads, iv):
-        if self._handler.node.table.write_spis(self._handler.slot, out, at):
+    def _send(self, out, at, now, answer):
+        """Our answer, or our request: the first time, or again."""
+        state = self._state
+        handler = self._handler
+        if answer:
+            exchange, flags, message_id, iv = state[_ANSWER_EXCHANGE], RESPONSE, _ANSWERED_ID, _ANSWER_IV
+            first, payloads = state[_ANSWER_FIRST], self._answer
+        else:
+            again = state[_TRIES] != 0
+            if not again:
+                self._begin()
+            state[_TRIES] += 1
+            self._put(_SENT_AT, now)
+            exchange, flags, message_id, iv = INFORMATIONAL, 0, _SENT_ID, _IV  # P1
+            first, payloads = handler.request(again)
+        if handler.node.table.write_spis(handler.slot, out, at):
             flags |= wire.INITIATOR
-        struct.pack_into(">BBBBI", out, at + wire.NEXT_PAYLOAD, wire.SK, wire.VERSION_2, exchange, flags, message_id)
-        return self._handler.sa.seal(out, at, first, payloads, self._state[iv : iv + self._handler.sa.iv_size])
+        struct.pack_into(">BBBB", out, at + wire.NEXT_PAYLOAD, wire.SK, wire.VERSION_2, exchange, flags)
+        copy(out, at + wire.MESSAGE_ID, state, message_id, 4)
+        return handler.sa.seal(out, at, first, payloads, state[iv : iv + handler.sa.iv_size])
 
-    def _receive(self, message, at, length):
-        """Window first: what is outside of it is ignored anyway (section 2.3), and costs no decryption."""
+    def _expected(self, message, at):
+        """What the message is, if it is the peer's: what is outside of the window is ignored anyway (section 2.3)."""
         state = self._state
         if state[_STATUS] & (_LAST_ANSWER | _OVER):
             return IGNORED
-        message_id = struct.unpack_from(">I", message, at + wire.MESSAGE_ID)[0]
-        exchange = message[at + EXCHANGE]
-        response = message[at + FLAGS] & RESPONSE
-        retransmitted = False
-        if response:
-            if not state[_TRIES] or message_id != self._get(_SENT_ID) or exchange != INFORMATIONAL:  # P4
-                return IGNORED
-        else:
-            last = self._get(_ANSWERED_ID)
-            retransmitted = message_id == last and self._answer is not None
-            if state[_STATUS] & _MAKING or (not retransmitted and message_id != (last + 1 & _LAST_ID)):  # P4
-                return IGNORED
-        octets = self._handler.sa.open(message, at, length)
-        if octets is None:  # P5
+        if message[at + FLAGS] & RESPONSE:
+            if state[_TRIES] and message[at + EXCHANGE] == INFORMATIONAL:  # P4
+                return FRESH if equal(message, at + wire.MESSAGE_ID, state, _SENT_ID, 4) else IGNORED
             return IGNORED
-        if retransmitted:
-            state[_STATUS] |= _ANSWER_DUE
+        if state[_STATUS] & _MAKING:
+            return IGNORED
+        if self._answer is not None and equal(message, at + wire.MESSAGE_ID, state, _ANSWERED_ID, 4):
             return RETRANSMITTED
+        return FRESH if _number(message, at + wire.MESSAGE_ID) == self._next(_ANSWERED_ID) else IGNORED  # P4
+
+    def _take(self, message, at, octets):
+        """These are the payloads of the message, which is new."""
         found = chain(message[at + wire.HEADER], octets)
-        if response:
+        if message[at + FLAGS] & RESPONSE:
             self._handler.response(found, octets)
-            state[_TRIES] = 0  # K14: if that failed, the response is awaited still
-            if message_id == _LAST_ID:
+            self._state[_TRIES] = 0  # K14: if that failed, the response is awaited still
+            if _number(self._state, _SENT_ID) == _LAST_ID:
                 self.end(_NO_MESSAGE_ID)
-            return FRESH
+            return
+        message_id = self._next(_ANSWERED_ID)
         iv = self._iv(True, message_id)
+        exchange = message[at + EXCHANGE]
         self.respond(exchange, message_id, iv, self._handler.answer(exchange, found, octets))
-        return FRESH
 
     def _finish(self, made):
         """Take the answer, if it is made."""
@@ -277,7 +293,7 @@ class Window:
         state = self._state
         state[_ANSWER_FIRST], self._answer, over = made
         state[_STATUS] = state[_STATUS] & ~_MAKING | _ANSWER_DUE
-        last = self._get(_ANSWERED_ID) == _LAST_ID
+        last = _number(self._state, _ANSWERED_ID) == _LAST_ID
         if over or last:
             state[_STATUS] |= _LAST_ANSWER
             self.code = _NO_MESSAGE_ID if last else _SYNTAX_SENT if self._answer else _DELETED_BY_PEER
