@@ -7,15 +7,18 @@ minutes in which the gateway is reachable and nothing else goes wrong.
 
 import ast
 import gc
+import hmac
+import json
 import os
 import sys
 import traceback
 from functools import cache
 from pathlib import Path
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from ikev2.initial import acceptor, sa_init
 from ikev2.sa import rekey
-from tools import ROOT
+from tools import ROOT, kept
 
 from library.simulation import QuickGroup, Simulation
 
@@ -97,11 +100,21 @@ def _own(node):
 
 
 @cache
-def allocating(path):
-    """Numbers of the lines of a file at which a MemoryError can be raised on MicroPython."""
+def allocating():
+    """{path: numbers of the lines at which a MemoryError can be raised on MicroPython} of lib."""
+    texts = {str(path): path.read_text() for path in sorted(Path(_LIB).rglob("*.py"))}
+
+    def made():
+        return json.dumps({path: sorted(_allocating(path, text)) for path, text in texts.items()}).encode()
+
+    found = kept(made, "allocating", texts, Path(__file__).read_text(), sys.version_info[:2])
+    return {path: set(lines) for path, lines in json.loads(found).items()}
+
+
+def _allocating(path, text):
     found = set()
     small_numbers = path.endswith(_SMALL_NUMBERS)
-    tree = ast.parse(Path(path).read_text())
+    tree = ast.parse(text)
     made = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
     first = {node for function in made for node in ast.walk(function)}
     known = {node.attr for node in first if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store)}
@@ -164,13 +177,14 @@ class _Trials:
         place = frame.f_code.co_filename, frame.f_lineno
         if event == "line" and place not in self.seen:
             self.seen.add(place)
-            if place[1] in allocating(place[0]):
+            if place[1] in allocating()[place[0]]:
                 if self.tried % self.every == 0:
                     self._try(place)
                 self.tried += 1
         return self._line
 
     def _try(self, place):
+        gc.freeze()  # nothing that a fork looks at when it collects is what it would have to copy
         reading, writing = os.pipe()
         child = os.fork()
         if not child:
@@ -185,6 +199,18 @@ class _Trials:
             self.found["%s:%d" % place] = said or "died"
 
 
+@cache
+def _load_cryptography():
+    """What the package brings at its first use, and does not have to in each fork."""
+    group = QuickGroup(31, os.urandom)
+    group.secret(group.value)
+    for mode in (modes.CBC(bytes(16)), modes.ECB()):
+        cipher = Cipher(algorithms.AES(bytes(16)), mode)
+        for context in (cipher.encryptor(), cipher.decryptor()):
+            context.update(bytes(16))
+    hmac.digest(b"", b"", "sha256")
+
+
 def trials(device, phase, error, every=1, files=".py", judge=None):
     """(number of lines, {line: what is wrong after an error at it}) of lib, where MicroPython's heap may end.
 
@@ -193,7 +219,7 @@ def trials(device, phase, error, every=1, files=".py", judge=None):
     """
     judge = judge or after
     tracer = _Trials(error, every, files)
-    gc.freeze()  # a collection in a fork would copy what it looks at
+    _load_cryptography()
     try:
         _phase(device, phase, tracer)
         if tracer.pipe is not None:

@@ -18,6 +18,7 @@ from ipsec.life import Life
 from library.scripted_gateway import Gateway, Group
 
 PERIOD = 1 << 30
+_LOOK_MS = 2000  # after an error, whatever the timers say: Udp looks each 500 ms
 PSK = b"of no value, but long enough"
 HOST = bytes((198, 51, 100, 1))
 THERE = bytes((10, 0, 0, 5))
@@ -196,7 +197,7 @@ class Simulation:
             self.repeats = {sa: self.repeats.get(sa, self.now + 1000) for sa in pending}
             wait = self.drive(self.node.next_timer, self.clock)
             if self.errors:
-                wait = min(wait, 500) if wait >= 0 else 500  # as Udp does, who looks now and then
+                wait = min(wait, _LOOK_MS) if wait >= 0 else _LOOK_MS
             times = [end, *(when for when, *_ in self.flying), *self.repeats.values()]
             if self.echo_ms:
                 times.append(self.next_echo)
