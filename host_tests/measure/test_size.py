@@ -20,7 +20,7 @@ def measured():
 
 def test_flash_of_the_core(measured):
     sizes = [measured[f"flash, {name}"] for name in size.frozen(size.CORE)]
-    assert sum(sizes) == measured["flash, section 1.5 core, frozen"] <= 18.2 * 1024
+    assert sum(sizes) == measured["flash, section 1.5 core, frozen"] <= 17.6 * 1024
 
 
 def test_ram(measured):
