@@ -9,6 +9,7 @@ import ast
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import tools
@@ -409,10 +410,14 @@ class Joined(scopes.Scoped):
         path = self._module_at(node.value)
         if path:
             value = self._library.constant(self._library.modules[path], node.attr)
+            file, name, late = self._library.called(path, node.attr)
+            here = file == self._module.file
+            if not isinstance(node.ctx, ast.Load) and (here or late or value is not None):
+                # Here it would be a local name; of a module that is dropped, or of a constant, nothing would stay.
+                raise ValueError(f"{self._module.name} sets {ast.unparse(node)}: {path} itself has to, by a function")
             if value is not None:
                 return ast.Constant(value)
-            file, name, late = self._library.called(path, node.attr)
-            if file == self._module.file:
+            if here:
                 return self._name(path, node.attr, node.ctx, "")
             return _late(file, name) if late else ast.Attribute(node.value, name, node.ctx)
         return self.generic_visit(node)
@@ -529,6 +534,7 @@ def joined(texts, needed=()):
     return {file: text for file, text in found.items() if file in wanted | {diet.WORDS}}
 
 
+@cache
 def made_by():
     """All that decides what becomes of sources, beside themselves."""
     here = [path for path in Path(__file__).parent.iterdir() if path.suffix in (".py", ".txt")]

@@ -59,6 +59,15 @@ def test_globals_are_those_of_the_module(parts):
     assert said(join.joined({"one.py": one, "two.py": two})) == [(41, 43)]
 
 
+@pytest.mark.parametrize("statement", ["one.known = True", "one.known += 1", "del one.known"])
+def test_a_name_of_another_module_is_not_set(parts, statement):
+    """It would become a local one without a word."""
+    one = "known = False\n\ndef get():\n    return known\n"
+    two = f"import one\n\ndef f():\n    {statement}\n\nf()\nprint(one.get())\n"
+    with pytest.raises(ValueError, match=r"^two sets one.known: one itself has to"):
+        join.joined({"one.py": one, "two.py": two})
+
+
 def test_a_local_name_hides_none(parts):
     one = "def inside():\n    return 1\n"
     two = "import one\n\ndef f(inside):\n    return inside, one.inside()\n\nprint(*f(2))\n"
