@@ -147,3 +147,12 @@ def test_the_newest_is_in_slot_0_s1_1():
     for home in (1, 0):
         assert sas.adopt_ike(SPI_I[:7] + bytes((home,)), SPI_R, True, HOST + port(500), True) == home
     assert [sas.find_peer(HOST + port(asked)) for asked in (0, 500, 4500)] == [0, 0, 0]
+
+
+def test_the_newest_is_the_one_entered_last_whenever_it_was_established():
+    table = SpiTable(2, 1)
+    peer = bytes((192, 0, 2, 1)) + port(500)
+    older = table.adopt_ike(bytes(range(1, 9)), bytes(8), True, peer)
+    newer = table.adopt_ike(bytes(range(11, 19)), bytes(8), True, peer, established=True)
+    table.update_ike(older, established=True)
+    assert table.find_peer(peer) == newer

@@ -173,7 +173,10 @@ class SpiTable:
         peer = self._endpoint(peer)
         from_500 = via == PORT if via else peer[-2:] == _PORT_500
         slot = self.ike.claim(_USED | _VARIANT if initiator else _USED, own)
-        self._set(slot, spi_peer, peer, established, from_500)  # K14: nothing here and below takes any heap
+        here = self.ike.at(slot)  # K14: nothing here and below takes any heap
+        self._octets[here] |= established * _ESTABLISHED | from_500 * _FROM_500
+        copy(self._octets, here + _SPI_PEER, spi_peer, 0, 8)
+        self._hang(slot, peer)
         return slot
 
     def update_ike(self, slot, spi_peer=None, peer=None, established=None, via=None):
@@ -181,18 +184,24 @@ class SpiTable:
 
         the port of ours, 500 or 4500, that the peer sends to; with a new endpoint alone it is that of the endpoint.
         """
-        spi_i, spi_r, initiator, old_peer, was_established = self.ike_sa(slot)
-        spi_peer = (spi_r if initiator else spi_i) if spi_peer is None else _octets(spi_peer, 8, "IKE SPI")
+        here = self.ike.at(slot)
+        octets = self._octets
+        if spi_peer is not None:
+            spi_peer = _octets(spi_peer, 8, "IKE SPI")
         if via not in (None, PORT, PORT_NAT):
             raise ValueError("via %r" % via)
-        if peer is None:
-            peer = old_peer
-            via = via or self.via(slot)
-        else:
+        if peer is not None:
             peer = self._endpoint(peer)
-        from_500 = via == PORT if via else peer[-2:] == _PORT_500
-        self._unhang(slot)
-        self._set(slot, spi_peer, peer, was_established if established is None else established, from_500)
+            via = via or (PORT if peer[-2:] == _PORT_500 else PORT_NAT)
+        if via:
+            octets[here] = octets[here] & ~_FROM_500 & 0xFF | (via == PORT) * _FROM_500
+        if established is not None:
+            octets[here] = octets[here] & ~_ESTABLISHED & 0xFF | bool(established) * _ESTABLISHED
+        if spi_peer:
+            copy(octets, here + _SPI_PEER, spi_peer, 0, 8)
+        if peer:
+            self._unhang(slot)
+            self._hang(slot, peer)
 
     def remove_ike(self, slot):
         """Forget an IKE SA and its Child SAs. Takes no heap (K14), and neither does remove_child."""
@@ -323,13 +332,11 @@ class SpiTable:
             raise ValueError("peer %r has port 0" % peer)
         return peer
 
-    def _set(self, slot, spi_peer, peer, established, from_500):
+    def _hang(self, slot, peer):
+        octets = self._octets
         here = self.ike.at(slot)
-        flags = self._octets[here] & ~(_IPV6 | _ESTABLISHED | _FROM_500) & 0xFF
-        flags |= established * _ESTABLISHED | from_500 * _FROM_500
-        self._octets[here] = flags | (len(peer) == 18) * _IPV6
-        copy(self._octets, here + _SPI_PEER, spi_peer, 0, 8)
-        copy(self._octets, here + _ENDPOINT, peer, 0, len(peer))
+        octets[here] = octets[here] & ~_IPV6 & 0xFF | (len(peer) == 18) * _IPV6
+        copy(octets, here + _ENDPOINT, peer, 0, len(peer))
         self.ike.push(self._bucket(peer), _BUCKET, _BUCKET_FIRST, slot, _BUCKET_NEXT)
 
     def _unhang(self, slot):
