@@ -38,7 +38,7 @@ CONFIGURATION = ("ikev2.config", "ikev2.config.keys", "ikev2.config.reader", "ik
 
 # Octets that the heap is given at once where it grows: enough for a tunnel, so that the rest stays with the others. It
 # cannot grow by little later on: MicroPython takes all that is there, unless the heap is smaller than that.
-_GROWTH = 59600
+_GROWTH = 59800
 _WITH_STREAMS = 75000
 _AT_MOST = 200000  # who has more, PSRAM for instance, need not care
 _KEPT = 50

@@ -232,13 +232,18 @@ def stream():
         assert host.accepted == 1
 
 
-def loss():
-    """(live, free, lowest) of a tunnel made in the place of one that the gateway has forgotten, as power loss does."""
+def losses(count, groups=(31, 14)):
+    """[(live, free, lowest)] of so many tunnels, each in the place of one that the gateway has forgotten, as power loss
+    does. It takes these groups.
+    """
     with scene(config={"liveness_s": 1}) as device:
-        device.row("tunnel up")
-        device.gateway.sas.clear()
-        device.until("the tunnel is a new one")
-        return device.row(".*0 datagrams")
+        device.gateway.groups = groups
+        found = [device.row("tunnel up")]
+        while len(found) <= count:
+            device.gateway.sas.clear()
+            device.until("the tunnel is a new one")
+            found.append(device.row(".*0 datagrams"))
+    return found
 
 
 def wakings(count):

@@ -9,7 +9,7 @@ from library.far_device import FarDevice
 from library.rekeying import EVERY_MS, rekeys
 from tools import BUILD, HERE, arguments, compiled_library, device_environment, micropython
 
-_SEEDS = 32  # what fits into the heap beside the library, with room to move
+_SEEDS = 24  # what fits into the heap beside the library, with room to move
 
 
 def seeds(most):

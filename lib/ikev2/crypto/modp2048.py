@@ -1,12 +1,10 @@
 """The 2048-bit MODP group (RFC 3526 section 3): Diffie-Hellman group 14, with an exponent of 256 bits, in slices.
 
 One way for every machine with integers of any size: three-argument pow is missing on some boards, and would be one
-long step.
+long step. Bit by bit: powers of the base would save a tenth of the time, and take 544 octets while RAM is scarcest.
 """
 
 from binascii import unhexlify
-
-from portable import const
 
 from .slices import Slices
 
@@ -20,30 +18,28 @@ _P = int(
     "15728E5A8AACAA68FFFFFFFFFFFFFFFF",
     16,
 )
-_WINDOW = const(2)  # bits: 16 powers of base in place of 4 would save an eighth of the time, and take 3 KB
-_PEER = b"\xff\x00\x5a" + bytes(range(253))
-_ANSWERS = ((b"\xc5\xa3", _PEER, unhexlify("e2e69e00692cff3fc8d059e0bd99401ba244b70d12f85fc265389ed5cdf5729e")),)
 
 
 class Modp2048(Slices):
     number = 14
     size = 256
+    base = 2
     name = "MODP-2048"
-    _ANSWERS = _ANSWERS
 
-    def _slices(self, secret, peer):
-        base = 2 if peer is None else int.from_bytes(peer, "big")
+    def _answers(self):
+        peer = b"\xff\x00\x5a" + bytes(range(253))
+        return ((b"\xc5\xa3", peer, unhexlify("e2e69e00692cff3fc8d059e0bd99401ba244b70d12f85fc265389ed5cdf5729e")),)
+
+    def _number(self, peer):
+        return int.from_bytes(peer, "big")
+
+    def _slices(self, secret, base):
         if not 1 < base < _P - 1:
             return
-        powers = [1, base]
-        while len(powers) < 1 << _WINDOW:
-            powers.append(powers[-1] * base % _P)
-            yield
         made = 1
         for octet in secret:
-            for shift in (6, 4, 2, 0):
-                for _ in range(_WINDOW):
-                    made = made * made % _P
-                    yield
-                made = made * powers[octet >> shift & 3] % _P
+            for bit in range(7, -1, -1):
+                made = made * made % _P
+                yield
+                made = made * (base if octet >> bit & 1 else 1) % _P
         self.value = made.to_bytes(self.size, "big")

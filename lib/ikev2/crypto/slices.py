@@ -2,10 +2,12 @@
 
 
 class Slices:
-    """A group with a secret of random(n). A subclass has number, size, name and
+    """A group with a secret of random(n). A subclass has number, size, name, base and
 
-    _ANSWERS: (secret, public value of a peer or None, the beginning of what comes of them), ...
-    _slices(secret, peer): a generator that ends after it has put the result into `value`, if there is one
+    _answers(): (secret, public value of a peer or None, the beginning of what comes of them), ...
+    _number(peer): the number that a public value in octets stands for
+    _slices(secret, base): a generator that ends after it has put the result into `value`, if there is one; base: such
+        a number, or that of the group
     """
 
     value = None
@@ -18,7 +20,8 @@ class Slices:
     def begin(self, peer=None):
         """Start on our public value, or on the secret shared with the peer whose public value that is."""
         self.value = None
-        self._work = () if peer is not None and len(peer) != self.size else self._checked(peer)
+        base = self.base if peer is None else self._number(peer)  # whose octets take room
+        self._work = () if peer is not None and len(peer) != self.size else self._checked(base)
 
     def step(self):
         """One slice; True when there is nothing more to do."""
@@ -26,13 +29,16 @@ class Slices:
             return False
         return True
 
-    def _checked(self, peer):
+    def _checked(self, base):
         group = type(self)
         if not group._known:
-            for secret, other, answer in group._ANSWERS:
-                yield from self._slices(secret, other)
-                made, self.value = self.value, None
-                if made is None or made[: len(answer)] != answer:
-                    raise NotImplementedError("%s: wrong answers on this machine" % group.name)
+            yield from self._check()
             group._known = True
-        yield from self._slices(self._secret, peer)
+        yield from self._slices(self._secret, base)
+
+    def _check(self):
+        for secret, other, answer in self._answers():
+            yield from self._slices(secret, self._number(other) if other else self.base)
+            made, self.value = self.value, None
+            if made is None or made[: len(answer)] != answer:
+                raise NotImplementedError("%s: wrong answers on this machine" % self.name)

@@ -29,17 +29,21 @@ _ANSWERS = (
 class X25519(Slices):
     number = 31
     size = 32
-
+    base = 9
     name = "X25519"
-    _ANSWERS = _ANSWERS
 
-    def _slices(self, secret, peer):
+    def _answers(self):
+        return _ANSWERS
+
+    def _number(self, peer):
+        return int.from_bytes(peer, "little") & 2**255 - 1
+
+    def _slices(self, secret, base):
         secret = bytearray(secret)
         last = len(secret) - 1
         secret[0] &= 0xF8
         secret[last] = secret[last] & 0x7F | 0x40
-        u = 9 if peer is None else int.from_bytes(peer, "little") & 2**255 - 1
-        ladder = (_Limbs if limbs.usable() else _Integers)(u)
+        ladder = (_Limbs if limbs.usable() else _Integers)(base)
         for bit in range(8 * last + 6, -1, -1):
             ladder.rung(secret[bit >> 3] >> (bit & 7) & 1)
             if not bit % _RUNGS:

@@ -275,20 +275,16 @@ class Udp:
             self._flush(now, source, address, at)
             if INVALID_SPI_PROTECTED <= verdict <= DELIVER_INIT:
                 self.wake()  # its owner may have work to do, or wait for an answer
-        if self.seen:
-            self.seen(verdict, via, source, datagram, length)
         if is_answered:
             self._answer(now, address, at)
+        if self.seen:
+            self.seen(verdict, via, source, datagram, length)
 
     def _answer(self, now, address, at):
         """Send the answer to an IKE message from `at` to `address`."""
         node = self.node
-        node.outgoing(now)
-        sock = self.sockets[node.out_via]
-        if at:
-            sock.sendmsg((node.out,), at, 0, address)
-        else:
-            sock.sendto(node.out, address)
+        size = node.outgoing(now)
+        self.send(node.out_via, node.out_to, node.out, size, address, at)
 
     def _flush(self, now, source=None, address=None, at=()):
         """Send all that the node has now; what goes back to the host of `source` leaves from where it was asked."""

@@ -48,7 +48,7 @@ class Rekeys:
 
                     return Rekeying(self).finish(ike, agreed, value, our_value)
                 dh.begin(peer_value)
-                rekeying = dh, peer_value, value, agreed
+                rekeying = dh, None, value, agreed
             self.rekeying = rekeying
             return None
         except Exception:  # a wrong known answer is one
