@@ -75,8 +75,11 @@ def blocked(socket):
     except OSError as error:
         print("again:", error.errno)
     sent = os.urandom(100) * 300
-    part = sock.write(sent)
-    print("partial:", 0 < part < len(sent), sock.write(sent[part:]))
+    part = written = sock.write(sent)
+    while written and part < len(sent):  # what is acknowledged meanwhile makes room
+        written = sock.write(sent[part:])
+        part += written or 0
+    print("partial:", 0 < part < len(sent), written)
     sock.setblocking(True)
     print("back:", sock.read(part) == sent[:part])
     sock.settimeout(0.05)
