@@ -503,6 +503,18 @@ def test_a_refused_value_costs_time_only_n8():
     established(made)
 
 
+def test_what_is_sent_after_a_refused_value_is_whole_n3_n8():
+    made = silent()
+    answer = bytearray(good_answer(made))
+    at = bytes(answer).index(b"\0\x1f\0\0") + 4
+    answer[at : at + 32] = bytes(32)
+    made.receive(answer)
+    made.run(lambda: made.initiator.next_timer(made.now) != 0)
+    says(made, notify(16390, b"cookie"))
+    first, *_, last = requests(made)
+    assert parts_of(last)[0][0] == 41 and parts_of(last)[1:] == parts_of(first)
+
+
 def test_a_secret_with_leading_zeros_n8():
     """g^ir of MODP is padded to 256 octets: one in 256 begins with a zero."""
     exponents = iter(range(2, 1000))

@@ -131,9 +131,10 @@ class InitialExchange:
         self.busy = False
         if not self.accepted:
             self._values[self._number] = self._values[self._number][0], made
-            self._size = len(made)
             self._compose()
         elif made is None:  # N8: that was no response, and another one may come
+            start, stop = contents(self.message, 0, len(self.message))[1][KE]
+            self._values[self._number] = self._values[self._number][0], self.message[start + 4 : stop]
             self.accepted = b""
             self.hint(reasons.MALFORMED)
         else:
@@ -181,7 +182,6 @@ class InitialExchange:
         before = self._values.get(number)
         if before:
             self._number = number
-            self._size = len(before[1])
             self._compose()
         else:
             self._begin(number, self._random(_SECRET))
@@ -242,8 +242,8 @@ class InitialExchange:
         refusal, _, cipher, number, _ = choose(
             message, *found[SA], PROTOCOL_IKE, 0, policy.ciphers, policy.groups, exact=True
         )
-        secret = self._values[self._number][0]
-        theirs = value_and_nonce(message, found, self._number, self._size)
+        secret, ours = self._values[self._number]
+        theirs = value_and_nonce(message, found, self._number, len(ours))
         if (
             refusal
             or number != self._number
@@ -254,6 +254,6 @@ class InitialExchange:
         self.cipher = cipher
         self.accepted = bytes(message[at:length])
         value, self.nonce_of_peer = theirs
-        self._values = {}  # public values take room
+        self._values[self._number] = secret, b""  # ours is in the message, and takes room
         self._begin(self._number, secret, value)
         return False
